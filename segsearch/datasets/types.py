@@ -1,0 +1,48 @@
+"""The narrow waist of the data room: what every data set becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and masks at the model's size, and the labels at each image's own.
+
+    `images` (n, height, width, 3) RGB and `masks` (n, height, width) may be memory-mapped. Label i has shape
+    `label_shapes[i]` and lies in `labels_flat` from `label_starts[i]`.
+    """
+
+    names: tuple[str, ...]
+    images: UInt8
+    masks: UInt8
+    labels_flat: UInt8
+    label_starts: NDArray[np.int64]
+    label_shapes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def label(self, index: int) -> UInt8:
+        """The mask at its own resolution: (label height, label width)."""
+        height, width = (int(side) for side in self.label_shapes[index])
+        start = int(self.label_starts[index])
+        flat: Any = self.labels_flat[start : start + height * width]
+        return np.asarray(flat, dtype=np.uint8).reshape(height, width)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set ready to use. `key` names its content: equal keys hold equal pixels."""
+
+    key: str
+    classes: tuple[str, ...]
+    void: int
+    train: Split
+    validation: Split

@@ -1,0 +1,216 @@
+"""What a study file says, read from TOML and checked; frozen, and stored whole in the database."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from segsearch.errors import StudyError
+from segsearch.objectives import Limit, Objective, objective, read_limit
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Scalar = str | int | float
+
+
+def _tuple(value: Any) -> Any:
+    """TOML writes a list where our frozen settings hold a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class DataSettings(_Frozen):
+    """`[data]`: which data set. `height` and `width` are the size that the exported model takes, in pixels."""
+
+    kind: Literal["synthetic", "folders"]
+    height: Annotated[int, Field(ge=32, le=8192)]
+    width: Annotated[int, Field(ge=32, le=8192)]
+    root: str | None = None
+    images: str = "images"
+    masks: str = "masks"
+    train: str = "train"
+    validation: str = "val"
+    classes: str = "classes.txt"
+    void: Annotated[int, Field(ge=0, le=255)] = 255
+    train_count: Positive = 192
+    validation_count: Positive = 48
+
+    @model_validator(mode="after")
+    def _root_where_needed(self) -> DataSettings:
+        if self.kind == "folders" and not self.root:
+            raise ValueError("root must name the folder with images and masks where kind is 'folders'")
+        return self
+
+
+class TrainSettings(_Frozen):
+    """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them after pruning.
+
+    `height` and `width` are the size of the training crops in pixels of the network's own grid
+    (after its input scale).
+    """
+
+    epochs: Positive
+    height: Annotated[int, Field(ge=32)]
+    width: Annotated[int, Field(ge=32)]
+    batch_size: Annotated[int, Field(ge=2)] = 8
+    fine_tune_epochs: Positive = 2
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
+    class_weights: Literal["none", "log"] = "log"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _fine_tuning_fits(self) -> TrainSettings:
+        if self.epochs > 1 and self.fine_tune_epochs >= self.epochs:
+            raise ValueError(
+                f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}"
+            )
+        return self
+
+
+class TeacherSettings(_Frozen):
+    """`[teacher]`: the space's parameters by name and the epochs it trains for; its logits teach every student."""
+
+    epochs: Positive
+    choices: Mapping[str, Scalar]
+
+
+class TimingSettings(_Frozen):
+    """`[timing]`: how latency is measured."""
+
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    warmup_runs: Annotated[int, Field(ge=1)] = 5
+    runs: Annotated[int, Field(ge=3)] = 30
+
+
+class SearchSettings(_Frozen):
+    """`[search]`: the sampler, and after how many candidates in a row that cannot be kept the search gives up."""
+
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    startup_trials: Positive = 10
+    give_up_after: Positive = 60
+
+
+class Study(_Frozen):
+    """A whole study. `trials` counts trained trials; rejected, failed and duplicate ones come on top."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    trials: Positive
+    space: Annotated[str, StringConstraints(min_length=1)]
+    objectives: tuple[str, ...] = ("miou", "latency_ms")
+    limits: tuple[str, ...] = ()
+    data: DataSettings
+    train: TrainSettings
+    teacher: TeacherSettings | None = None
+    timing: TimingSettings = TimingSettings()
+    search: SearchSettings = SearchSettings()
+
+    _lists = field_validator("objectives", "limits", mode="before")(_tuple)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"objectives must hold one or more different names, got {list(names)}")
+        for name in names:
+            _as_value_error(objective, name)
+        return names
+
+    @field_validator("limits")
+    @classmethod
+    def _readable_limits(cls, limits: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(_as_value_error(read_limit, limit)) for limit in limits)
+
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        return tuple(objective(name) for name in self.objectives)
+
+    @property
+    def bounds(self) -> tuple[Limit, ...]:
+        return tuple(read_limit(limit) for limit in self.limits)
+
+
+def _as_value_error(read: Any, text: str) -> Any:
+    try:
+        return read(text)
+    except StudyError as error:
+        raise ValueError(str(error)) from None
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file. Relative paths in it (`space`, `data.root`) are made absolute from its folder.
+
+    Raises `StudyError` with one line for the first thing that is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such study file; `segsearch new DATA --out {path}` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read as a study file: {error}.") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: not valid TOML: {error}.") from None
+    study = parse_study(raw, where=str(path))
+    return _with_absolute_paths(study, path.resolve().parent)
+
+
+def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
+    """Check settings that were already read. Raises `StudyError` naming `where` and the key."""
+    try:
+        return Study.model_validate(dict(raw))
+    except ValidationError as error:
+        raise StudyError(f"{where}: {_first_problem(error)}") from None
+
+
+def load_study(stored: str) -> Study:
+    """The study of a database row written by `dump_study`."""
+    return Study.model_validate_json(stored)
+
+
+def dump_study(study: Study) -> str:
+    return study.model_dump_json()
+
+
+def _with_absolute_paths(study: Study, folder: Path) -> Study:
+    changes: dict[str, Any] = {}
+    if study.space.endswith(".py"):
+        changes["space"] = str((folder / study.space).resolve())
+    if study.data.root is not None:
+        root = str((folder / Path(study.data.root).expanduser()).resolve())
+        changes["data"] = study.data.model_copy(update={"root": root})
+    return study.model_copy(update=changes)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "the study"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known here: {', '.join(_known_keys(problem['loc'][:-1]))}."
+    if problem["type"] == "missing":
+        return f"{key!r} is missing; add it."
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    got = "" if "got " in message else f", got {problem['input']!r}"
+    return f"{key}: {message}{got}."
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "data": DataSettings,
+        "train": TrainSettings,
+        "teacher": TeacherSettings,
+        "timing": TimingSettings,
+        "search": SearchSettings,
+    }
+    model = sections.get(str(location[0]), Study) if location else Study
+    return list(model.model_fields)

@@ -1,0 +1,126 @@
+"""Where a trial's stages leave what they made: files named by their SHA-256, and outcomes named by their inputs."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from segsearch.errors import DatabaseError, StorageFull
+
+Outcome = Mapping[str, Any]
+
+_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]{1,12}")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Progress(Protocol):
+    """Told how far a piece of long work is: `done` of `total` steps of `stage`."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
+
+
+def silent(stage: str, done: int, total: int, /) -> None:
+    """The progress that nobody watches."""
+
+
+class Workshop(Protocol):
+    """What `evaluate` needs of the world: a place for files, and a memory of finished stages."""
+
+    @property
+    def artifacts(self) -> Artifacts: ...
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        """The outcome stored under `key`; where there is none yet, run `make` and store what it returns.
+
+        Outcomes are plain JSON. `key` is the content key of everything the stage reads, so that a stage killed
+        half-way runs again, a finished one never does, and trials that share a stage share its work.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """A folder of files named `<sha256>.<suffix>`. A file is there whole or not at all."""
+
+    folder: Path
+
+    def keep(self, source: Path) -> str:
+        """Move a finished file in and return its name. Raises `StorageFull` where there is no room."""
+        name = f"{sha256_of(source)}{source.suffix}"
+        self._check(name)
+        target = self.folder / name
+        try:
+            with source.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(source, target)
+        except OSError as error:
+            raise_if_full(error, self.folder)
+            raise
+        return name
+
+    def keep_bytes(self, content: bytes, suffix: str) -> str:
+        """Write bytes under their name and return it."""
+        scratch = self.scratch(suffix)
+        try:
+            scratch.write_bytes(content)
+            return self.keep(scratch)
+        except OSError as error:
+            raise_if_full(error, self.folder)
+            raise
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def scratch(self, suffix: str) -> Path:
+        """A new temporary path on the same file system, so that `keep` is one rename."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=self.folder)
+        except OSError as error:
+            raise_if_full(error, self.folder)
+            raise
+        os.close(handle)
+        return Path(name)
+
+    def path(self, name: str) -> Path:
+        """The file of that name. Raises `DatabaseError` where the name is not one of ours or the file is gone."""
+        self._check(name)
+        path = self.folder / name
+        if not path.is_file():
+            raise DatabaseError(
+                f"Every artifact that the database names must lie in {self.folder}; {name} is gone. Copy it back."
+            )
+        return path
+
+    def has(self, name: str) -> bool:
+        return _NAME.fullmatch(name) is not None and (self.folder / name).is_file()
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left. Call it only while no worker runs here."""
+        for left in self.folder.glob(".tmp-*"):
+            left.unlink(missing_ok=True)
+
+    @staticmethod
+    def _check(name: str) -> None:
+        if _NAME.fullmatch(name) is None:
+            raise DatabaseError(f"An artifact's name must be <sha256>.<suffix>; got {name!r}.")
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def raise_if_full(error: OSError, folder: Path) -> None:
+    """Raise `StorageFull` where the system says that there is no room."""
+    if error.errno in _FULL:
+        raise StorageFull(
+            f"{folder}: no room left ({os.strerror(error.errno or 0)}). Free some space, then run the same "
+            "command again: nothing finished is lost."
+        ) from None
