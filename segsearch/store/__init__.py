@@ -1,0 +1,19 @@
+"""The database: all the SQL. `open_store` is the way in, frozen rows are the way out."""
+
+from __future__ import annotations
+
+from segsearch.store.rows import STATES, Counts, Failure, PickRow, StageRow, State, StudyRow, TrialRow
+from segsearch.store.store import Store, open_store
+
+__all__ = [
+    "STATES",
+    "Counts",
+    "Failure",
+    "PickRow",
+    "StageRow",
+    "State",
+    "Store",
+    "StudyRow",
+    "TrialRow",
+    "open_store",
+]

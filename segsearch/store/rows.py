@@ -1,0 +1,95 @@
+"""What a row of the database looks like outside it: frozen, with the words' own types inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from segsearch.candidate import Candidate
+from segsearch.pareto import Pick
+from segsearch.study import Scalar, Study
+from segsearch.workshop import Artifacts, Outcome
+
+State = Literal["running", "trained", "rejected", "failed", "duplicate"]
+STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplicate")
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
+
+    Times are seconds since 1970.
+    """
+
+    name: str
+    study: Study
+    space: str
+    data_key: str
+    artifacts: Artifacts
+    created: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial ended without a model: a short stable word, and the reason."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial without its raw evidence, which `Store.evidence` reads.
+
+    `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` the name of its ONNX file.
+    A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats.
+    Times are seconds since 1970.
+    """
+
+    number: int
+    state: State
+    candidate: Candidate
+    key: str
+    params: Mapping[str, Scalar]
+    values: Mapping[str, float]
+    artifact: str | None
+    machine: str | None
+    failure: Failure | None
+    twin: int | None
+    seed: int
+    attempts: int
+    worker: str | None
+    started: float
+    finished: float | None
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """A finished stage: `trial` is the one that did the work, `key` the content key of all that it read."""
+
+    trial: int
+    name: str
+    key: str
+    outcome: Outcome
+    seconds: float
+    finished: float
+
+
+@dataclass(frozen=True)
+class PickRow:
+    """A recorded pick."""
+
+    pick: Pick
+    created: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many trials of a study are in each state."""
+
+    running: int = 0
+    trained: int = 0
+    rejected: int = 0
+    failed: int = 0
+    duplicate: int = 0
