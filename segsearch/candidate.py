@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from functools import cache
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -233,15 +234,22 @@ class Named:
         return value
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # Building one takes milliseconds, and a listing reads thousands of candidates.
+    return TypeAdapter(kind)
+
+
 def to_json(value: Any) -> str:
     """Canonical JSON of one of our frozen types: sorted keys, no spaces, no NaN."""
-    plain = TypeAdapter(type(value)).dump_python(value, mode="json")
+    kind: Any = type(value)
+    plain = _adapter(kind).dump_python(value, mode="json")
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def from_json(kind: type[T], text: str) -> T:
     """The inverse of `to_json`. Raises pydantic's `ValidationError` on anything else."""
-    return TypeAdapter(kind).validate_json(text)
+    return cast(T, _adapter(cast(Any, kind)).validate_json(text))
 
 
 def content_key(*values: Any) -> str:

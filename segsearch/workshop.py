@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,6 +110,18 @@ class Artifacts:
     def _check(name: str) -> None:
         if _NAME.fullmatch(name) is None:
             raise DatabaseError(f"An artifact's name must be <sha256>.<suffix>; got {name!r}.")
+
+
+def artifact_names(outcome: Any) -> Iterator[str]:
+    """The names of artifacts anywhere in a stage's outcome."""
+    if isinstance(outcome, str) and _NAME.fullmatch(outcome):
+        yield outcome
+    elif isinstance(outcome, Mapping):
+        for part in outcome.values():
+            yield from artifact_names(part)
+    elif isinstance(outcome, (list, tuple)):
+        for part in outcome:
+            yield from artifact_names(part)
 
 
 def sha256_of(path: Path) -> str:

@@ -42,7 +42,7 @@ class Failure:
 class TrialRow:
     """A trial without its raw evidence, which `Store.evidence` reads.
 
-    `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` the name of its ONNX file.
+    `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` names its ONNX file.
     A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats.
     Times are seconds since 1970.
     """

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import json
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+
+from segsearch.candidate import Candidate, from_json, to_json
+from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence import Evidence, Machine
 from segsearch.pareto import Pick
-from segsearch.store.rows import Counts, PickRow, StageRow, State, StudyRow, TrialRow
-from segsearch.study import Study
-from segsearch.workshop import Workshop
+from segsearch.store import schema
+from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told
+from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TrialRow
+from segsearch.store.stages import StoredWorkshop, put
+from segsearch.study import Study, dump_study, load_study
+from segsearch.workshop import Artifacts, Workshop
+
+# What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
+_MAY_CHANGE = frozenset({"trials", "search.give_up_after", "train.device", "data.root", "space"})
 
 
 def open_store(
@@ -21,15 +36,40 @@ def open_store(
 
     Raises `DatabaseError` for one that is missing, not ours, of a newer schema, locked, or not writable.
     """
-    raise NotImplementedError
+    location = locate(where, mode="ro" if read_only else "rwc" if create else "rw", timeout_seconds=timeout_seconds)
+    if location.file is not None:
+        check_file(location.file, create=create)
+    try:
+        return _open(location, create=create, read_only=read_only)
+    except DatabaseError:
+        unfinished = location.file is None or Path(f"{location.file}-wal").exists()
+        if not read_only or unfinished:
+            raise
+    # SQLite writes a file beside the database even to read it. Where the folder forbids that, and no other process
+    # left changes there, the file can be read as it stands.
+    return _open(
+        locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True), create=False, read_only=True
+    )
+
+
+def _open(location: Location, *, create: bool, read_only: bool) -> Store:
+    engine = open_engine(location)
+    try:
+        with told(location.shown):
+            check_schema(engine, location, create=create, read_only=read_only)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(where=location.shown, location=location, engine=engine)
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open database. `where` is how messages name it, `url` what SQLAlchemy opens."""
+    """An open database. `where` is how messages name it."""
 
     where: str
-    url: str
+    location: Location = field(repr=False)
+    engine: Engine = field(repr=False)
 
     def __enter__(self) -> Store:
         return self
@@ -40,7 +80,19 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        raise NotImplementedError
+        self.engine.dispose()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that holds the write lock: all of it happens or none."""
+        with told(self.where), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that sees the database as it was when it began, and waits for nobody."""
+        with told(self.where), self.engine.connect().execution_options(only_reads=True) as connection:
+            yield connection
 
     def begin_study(self, study: Study, *, artifacts: Path, space: str, data_key: str) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
@@ -49,52 +101,202 @@ class Store:
         `train.device`, `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere).
         Raises `StudyError` naming the first key that differs.
         """
-        raise NotImplementedError
+        table = schema.studies
+        folder = self._portable(artifacts)
+        with self.writing() as connection:
+            row = connection.execute(select(table).where(table.c.name == study.name)).one_or_none()
+            if row is None:
+                connection.execute(
+                    insert(table).values(
+                        name=study.name,
+                        settings=dump_study(study),
+                        space=space,
+                        data_key=data_key,
+                        artifacts=folder,
+                        created=time.time(),
+                    )
+                )
+            else:
+                self._demand_same(self._study_row(row), study, space=space, data_key=data_key)
+                connection.execute(
+                    update(table).where(table.c.name == study.name).values(settings=dump_study(study), artifacts=folder)
+                )
+        return self.study(study.name)
+
+    def ask_for(self, study: str, trials: int) -> None:
+        """Change how many trained trials a stored study asks for."""
+        settings = self.study(study).study.model_copy(update={"trials": trials})
+        with self.writing() as connection:
+            connection.execute(
+                update(schema.studies).where(schema.studies.c.name == study).values(settings=dump_study(settings))
+            )
 
     def studies(self) -> tuple[StudyRow, ...]:
         """All studies, oldest first."""
-        raise NotImplementedError
+        with self.reading() as connection:
+            rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).all()
+        return tuple(self._study_row(row) for row in rows)
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study of that name; without a name the only one. Raises `StudyError` naming those that are there."""
-        raise NotImplementedError
+        rows = self.studies()
+        found = [row for row in rows if name is None or row.name == name]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(row.name for row in rows)
+        if not rows:
+            raise StudyError(f"{self.where}: no study was ever stored here. `segsearch run STUDY` starts one.")
+        if name is None:
+            raise StudyError(f"{self.where}: holds {len(rows)} studies; choose one with --study: {names}.")
+        raise StudyError(f"{self.where}: holds no study {name!r}; it holds: {names}.")
 
     def trials(self, study: str, states: Collection[State] | None = None) -> tuple[TrialRow, ...]:
         """Trials by number; all of them, or those in `states`."""
-        raise NotImplementedError
+        table = schema.trials
+        query = select(table).where(table.c.study == study).order_by(table.c.number)
+        if states is not None:
+            query = query.where(table.c.state.in_(states))
+        with self.reading() as connection:
+            return tuple(trial_row(row) for row in connection.execute(query))
 
     def trial(self, study: str, number: int) -> TrialRow:
         """One trial. Raises `StudyError` where there is none of that number."""
-        raise NotImplementedError
+        table = schema.trials
+        with self.reading() as connection:
+            row = connection.execute(
+                select(table).where(table.c.study == study, table.c.number == number)
+            ).one_or_none()
+        if row is None:
+            raise StudyError(f"{self.where}: study {study} has no trial {number}. `segsearch status` counts them.")
+        return trial_row(row)
 
     def evidence(self, study: str, number: int) -> Evidence | None:
         """The raw evidence of a trial: None before it is measured and for a failed one."""
-        raise NotImplementedError
+        table = schema.evidence
+        with self.reading() as connection:
+            text = connection.execute(
+                select(table.c.json).where(table.c.study == study, table.c.trial == number)
+            ).scalar_one_or_none()
+        return None if text is None else from_json(Evidence, text)
 
     def counts(self, study: str) -> Counts:
         """How many trials are in each state."""
-        raise NotImplementedError
+        table = schema.trials
+        query = select(table.c.state, func.count()).where(table.c.study == study).group_by(table.c.state)
+        with self.reading() as connection:
+            return Counts(**{row[0]: row[1] for row in connection.execute(query)})
 
     def stages(self, study: str, trial: int | None = None) -> tuple[StageRow, ...]:
         """Finished stages in the order they finished; those that `trial` did, or all."""
-        raise NotImplementedError
+        table = schema.stages
+        query = select(table).where(table.c.study == study).order_by(table.c.finished)
+        if trial is not None:
+            query = query.where(table.c.trial == trial)
+        with self.reading() as connection:
+            return tuple(
+                StageRow(
+                    trial=row.trial,
+                    name=row.name,
+                    key=row.key,
+                    outcome=json.loads(row.outcome),
+                    seconds=row.seconds,
+                    finished=row.finished,
+                )
+                for row in connection.execute(query)
+            )
 
     def picks(self, study: str) -> tuple[PickRow, ...]:
         """Recorded picks, oldest first."""
-        raise NotImplementedError
+        table = schema.picks
+        query = select(table).where(table.c.study == study).order_by(table.c.number)
+        with self.reading() as connection:
+            return tuple(PickRow(Pick(row.trial, row.reason), row.created) for row in connection.execute(query))
 
     def add_pick(self, study: str, pick: Pick) -> None:
         """Record a pick."""
-        raise NotImplementedError
+        with self.writing() as connection:
+            connection.execute(
+                insert(schema.picks).values(study=study, trial=pick.trial, reason=pick.reason, created=time.time())
+            )
 
     def machines(self) -> tuple[Machine, ...]:
         """Every machine that a latency in here was taken on."""
-        raise NotImplementedError
+        with self.reading() as connection:
+            texts = connection.execute(select(schema.machines.c.json).order_by(schema.machines.c.key)).scalars().all()
+        return tuple(from_json(Machine, text) for text in texts)
 
     def keep_machine(self, machine: Machine) -> None:
         """Store a machine under its key; storing it again changes nothing."""
-        raise NotImplementedError
+        with self.writing() as connection:
+            put(connection, schema.machines, {"key": machine.key}, {"json": to_json(machine)})
 
     def workshop(self, study: str, trial: int) -> Workshop:
         """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study."""
-        raise NotImplementedError
+        return StoredWorkshop(self.study(study).artifacts, self.reading, self.writing, study=study, trial=trial)
+
+    def _study_row(self, row: Row[Any]) -> StudyRow:
+        folder = Path(row.artifacts)
+        if self.location.file is not None:
+            folder = self.location.file.parent / folder
+        return StudyRow(
+            name=row.name,
+            study=load_study(row.settings),
+            space=row.space,
+            data_key=row.data_key,
+            artifacts=Artifacts(folder),
+            created=row.created,
+        )
+
+    def _portable(self, folder: Path) -> str:
+        """A folder beside the database is stored relative to it, so that both can be moved together."""
+        folder = folder.absolute()
+        if self.location.file is None or not folder.is_relative_to(self.location.file.parent):
+            return str(folder)
+        return os.path.relpath(folder, self.location.file.parent)
+
+    def _demand_same(self, stored: StudyRow, study: Study, *, space: str, data_key: str) -> None:
+        cure = f"Give the changed study another name or --out, or undo the change; {self.where} keeps what it has."
+        before, after = _flat(stored.study.model_dump()), _flat(study.model_dump())
+        for key in (*before, *(key for key in after if key not in before)):
+            if key not in _MAY_CHANGE and before.get(key) != after.get(key):
+                was, now = before.get(key), after.get(key)
+                raise StudyError(
+                    f"A study is carried on as it began; {key} of {study.name} was {was!r}, now it is {now!r}. {cure}"
+                )
+        if stored.space != space:
+            raise StudyError(
+                f"A study is carried on as it began; the source of its space {study.space} changed. {cure}"
+            )
+        if stored.data_key != data_key:
+            raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def trial_row(row: Row[Any]) -> TrialRow:
+    """A row of the trials table as the rest of segsearch sees it."""
+    return TrialRow(
+        number=row.number,
+        state=row.state,
+        candidate=from_json(Candidate, row.candidate),
+        key=row.key,
+        params=json.loads(row.params),
+        values=json.loads(row._mapping["values"]),
+        artifact=row.artifact,
+        machine=row.machine,
+        failure=None if row.failure_kind is None else Failure(row.failure_kind, row.failure_reason),
+        twin=row.twin,
+        seed=row.seed,
+        attempts=row.attempts,
+        worker=row.worker,
+        started=row.started,
+        finished=row.finished,
+    )

@@ -1,0 +1,216 @@
+"""The search: asks the sampler, evaluates under a lease, keeps the row, tells the sampler."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from segsearch.candidate import Candidate, Draw, from_json, to_json
+from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
+from segsearch.evidence import Evidence
+from segsearch.objectives import Limit, Rejected, values_of
+from segsearch.search.memory import Memory, open_memory
+from segsearch.store import Counts, Failure, Store, TrialRow
+from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
+from segsearch.study import Study
+from segsearch.workshop import Workshop
+
+Evaluate = Callable[[int, Candidate, Workshop], Evidence]
+
+_WAIT_SECONDS = 0.5
+
+
+EventKind = Literal["started", "resumed", "trained", "rejected", "failed", "duplicate", "put_back"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a trial; `trained` of the `asked` trials are done.
+
+    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left),
+    `trained`, `rejected`, `failed`, `duplicate` after it, `put_back` where the search was interrupted.
+    """
+
+    kind: EventKind
+    trial: TrialRow
+    trained: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a search ended: `done` (all asked trials are trained), `minutes` (time is up) or `nothing_to_do`."""
+
+    reason: Literal["done", "minutes", "nothing_to_do"]
+    asked: int
+    counts: Counts
+    seconds: float
+
+
+def run_search(
+    store: Store,
+    study: str,
+    *,
+    draw: Callable[[Draw], Candidate],
+    evaluate: Evaluate,
+    trials: int | None = None,
+    minutes: float | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Summary:
+    """Search until the stored study has as many trained trials as its settings ask for; `trials` changes these.
+
+    Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
+    the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends).
+    Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
+    candidates in a row that could not be kept.
+    """
+    start = time.monotonic()
+    if trials is not None and trials < 1:
+        raise StudyError(f"--trials must be at least 1, got {trials}; leave it out to take the study's own.")
+    if minutes is not None and not minutes > 0:
+        raise StudyError(f"--minutes must be above 0, got {minutes:g}; leave it out to search without a limit.")
+    if trials is not None:
+        store.ask_for(study, trials)
+    settings = store.study(study).study
+    deadline = None if minutes is None else start + 60 * minutes
+    with at_work(store, study) as worker, open_memory(store, settings) as memory:
+        memory.reconcile(worker)
+        search = _Search(store, settings, worker, memory, draw, evaluate, on_event)
+        try:
+            reason = search.until(deadline)
+        except (UserError, KeyboardInterrupt):
+            with suppress(UserError):
+                search.put_back()
+            raise
+        finally:
+            # What was left half asked or half told is settled now where that can be, else by the next worker.
+            with suppress(UserError):
+                memory.reconcile(worker)
+    return Summary(reason, settings.trials, store.counts(study), time.monotonic() - start)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One worker's loop."""
+
+    store: Store
+    study: Study
+    worker: Worker
+    memory: Memory
+    draw: Callable[[Draw], Candidate]
+    evaluate: Evaluate
+    on_event: Callable[[Event], None]
+
+    def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
+        missed: list[TrialRow] = []  # since the last trial that was trained
+        idle = True
+        while True:
+            if deadline is not None and time.monotonic() >= deadline:
+                return "done" if self._trained() >= self.study.trials else "minutes"
+            work = self.worker.next(self.study.trials)
+            if work == "done":
+                return "nothing_to_do" if idle else "done"
+            idle = False
+            if work == "wait":
+                time.sleep(_WAIT_SECONDS)
+                continue
+            ended = self._work(work)
+            if ended is None:
+                continue
+            missed = [] if ended.state == "trained" else [*missed, ended]
+            if len(missed) >= self.study.search.give_up_after:
+                rejected = self.store.trials(self.study.name, ["rejected"])
+                raise SearchStuck(why_stuck(self.study.bounds, missed, rejected))
+
+    def put_back(self) -> None:
+        trial = self.worker.put_back()
+        if trial is not None:
+            self._say("put_back", trial)
+
+    def _work(self, work: Claimed | GivenUp | Literal["ask"]) -> TrialRow | None:
+        """Bring one trial to its end; None where another worker took it over meanwhile."""
+        ended: TrialRow | None
+        if isinstance(work, GivenUp):
+            ended = work.trial
+        elif isinstance(work, Claimed):
+            self._say("resumed", work.trial)
+            ended = self._evaluate(work.trial)
+        else:
+            ended = self._ask()
+            if ended.state == "running":
+                self._say("started", ended)
+                ended = self._evaluate(ended)
+        if ended is not None:
+            # The row is kept: from here on a kill costs only the telling, which `reconcile` makes up for.
+            self.memory.tell(ended, self.worker)
+            self._say(ended.state if ended.state != "running" else "put_back", ended)
+        return ended
+
+    def _ask(self) -> TrialRow:
+        trial = self.memory.ask()
+        # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
+        candidate = from_json(Candidate, to_json(self.draw(trial)))
+        return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
+
+    def _evaluate(self, trial: TrialRow) -> TrialRow | None:
+        workshop = self.store.workshop(self.study.name, trial.number)
+        try:
+            evidence = self.evaluate(trial.number, trial.candidate, workshop)
+            demand_values(self.study, evidence)
+        except Rejected as rejected:
+            return self.worker.keep(trial.number, "rejected", evidence=rejected.evidence)
+        except TrialFailed as failed:
+            return self.worker.keep(trial.number, "failed", failure=Failure(failed.kind, str(failed)))
+        return self.worker.keep(trial.number, "trained", evidence=evidence)
+
+    def _trained(self) -> int:
+        return self.store.counts(self.study.name).trained
+
+    def _say(self, kind: EventKind, trial: TrialRow) -> None:
+        self.on_event(Event(kind, trial, self._trained(), self.study.trials))
+
+
+def demand_values(study: Study, evidence: Evidence) -> None:
+    """Raise `TrialFailed` where a trained candidate's evidence does not hold every objective as a finite number."""
+    try:
+        values = values_of(evidence)
+    except ValueError as error:
+        raise TrialFailed("undefined", str(error)) from None
+    for name in study.objectives:
+        if not math.isfinite(values.get(name, math.nan)):
+            raise TrialFailed("undefined", f"{name} must be a finite number, got {values.get(name)}")
+
+
+def why_stuck(limits: Sequence[Limit], missed: Sequence[TrialRow], rejected: Sequence[TrialRow]) -> str:
+    """Why the last candidates could not be kept, from the commonest cause, and the cure."""
+    count = len(missed)
+    commonest = Counter(trial.state for trial in missed).most_common(1)[0][0]
+    if commonest == "duplicate":
+        return (
+            f"The last {count} candidates were all tried before: the space may hold no new one. "
+            "Ask for fewer trials, or widen the space under another study name."
+        )
+    if commonest == "failed":
+        last = [trial for trial in missed if trial.failure is not None][-1]
+        reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""
+        return f"None of the last {count} candidates could be finished; trial {last.number} failed with {reason}."
+    broken = Counter(
+        limit
+        for trial in missed
+        for limit in limits
+        if limit.objective in trial.values and limit.excess(trial.values[limit.objective]) > 0
+    )
+    if not broken:
+        return f"None of the last {count} candidates passed the gate."
+    limit = broken.most_common(1)[0][0]
+    seen = [trial.values[limit.objective] for trial in rejected if limit.objective in trial.values]
+    best = min(seen, key=limit.excess)
+    return (
+        f"None of the last {count} candidates met {limit}; the best rejected one reached {best:.6g}. "
+        "Loosen the limit or widen the space, under another study name."
+    )

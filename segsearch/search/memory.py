@@ -1,0 +1,192 @@
+"""The sampler and its memory: all the Optuna there is, behind `ask` and `tell`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import Trial, TrialState
+
+from segsearch.errors import DatabaseError
+from segsearch.store import Store, TrialRow
+from segsearch.store.database import begin_immediate, told
+from segsearch.store.worker import Worker
+from segsearch.study import SearchSettings, Study
+
+# Told for a value that was never measured. NSGA-II orders what breaks a constraint by the constraints alone.
+_UNKNOWN = 1e12
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the sampler learns from a trial: a constraint is met where it is at most 0."""
+
+    state: TrialState
+    values: tuple[float, ...] | None = None
+    constraints: Mapping[str, float] | None = None
+
+
+def lesson(study: Study, trial: TrialRow) -> Lesson:
+    """The lesson of a finished trial.
+
+    As a failure a rejected candidate would teach nothing, and TPE would propose it for ever: it is told as pruned with
+    its constraints. NSGA-II overlooks pruned trials, so that it is told complete. A failed candidate breaks a
+    constraint of its own, which every trial has. A trial that still runs teaches nothing.
+    """
+    if trial.state == "running":
+        return Lesson(TrialState.FAIL)
+    constraints = {
+        str(limit): limit.excess(trial.values[limit.objective]) if limit.objective in trial.values else 0.0
+        for limit in study.bounds
+    }
+    constraints["failed"] = 1.0 if trial.state == "failed" else 0.0
+    if trial.state != "trained" and study.search.sampler != "nsga2":
+        return Lesson(TrialState.PRUNED, None, constraints)
+    unknown = {goal.name: -_UNKNOWN if goal.direction == "maximize" else _UNKNOWN for goal in study.goals}
+    return Lesson(
+        TrialState.COMPLETE, tuple((unknown | dict(trial.values))[name] for name in study.objectives), constraints
+    )
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The sampler's seed for one trial: the study's seed and the trial's number settle it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big") >> 1
+
+
+def make_sampler(settings: SearchSettings, *, seed: int) -> BaseSampler:
+    """A fresh sampler: everything that it knows it reads from the stored trials."""
+    if settings.sampler == "random":
+        return RandomSampler(seed=seed)
+    if settings.sampler == "nsga2":
+        # Its first generation is random, as TPE's start is.
+        return NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
+    with warnings.catch_warnings():
+        # `group` is experimental by name only: without it TPE learns nothing about parameters inside a branch.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(
+            n_startup_trials=settings.startup_trials, multivariate=True, group=True, constant_liar=True, seed=seed
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A new trial of the sampler: a `Draw` whose trouble with the database is a `UserError`."""
+
+    trial: Trial
+    seed: int
+    shown: str
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.trial.params
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        with told(self.shown):
+            return self.trial.suggest_int(name, low, high, step=step)
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
+        with told(self.shown):
+            return self.trial.suggest_float(name, low, high, step=step)
+
+    def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
+        with told(self.shown):
+            return self.trial.suggest_categorical(name, choices)
+
+
+@contextmanager
+def open_memory(store: Store, study: Study) -> Iterator[Memory]:
+    """The memory of a stored study, in the store's own database. Raises `DatabaseError` as the store does."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with told(store.where):
+        storage = _open_storage(store)
+        opened = optuna.create_study(
+            study_name=study.name,
+            storage=storage,
+            sampler=RandomSampler(),  # never used: each trial gets its own
+            directions=[goal.direction for goal in study.goals],
+            load_if_exists=True,
+        )
+    try:
+        yield Memory(store, study, opened, storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Optuna's study, for one worker."""
+
+    store: Store
+    study: Study
+    optuna_study: optuna.Study
+    storage: RDBStorage
+
+    def ask(self) -> Asked:
+        """A new trial with a sampler of its own: a sampler's state is not stored, so that it must not have one."""
+        with told(self.store.where):
+            trial = self.optuna_study.ask()
+        seed = trial_seed(self.study.seed, trial.number)
+        # Optuna samples at the first suggestion, not in `ask`.
+        self.optuna_study.sampler = make_sampler(self.study.search, seed=seed)
+        return Asked(trial, seed, self.store.where)
+
+    def tell(self, trial: TrialRow, worker: Worker) -> None:
+        """Tell of a finished trial, unless that was done, and note that it is told. A duplicate teaches as its twin."""
+        teacher = trial if trial.twin is None else self.store.trial(self.study.name, trial.twin)
+        self._tell(trial.number, lesson(self.study, teacher))
+        worker.told(trial.number)
+
+    def reconcile(self, worker: Worker) -> None:
+        """Tell of trials that dead workers kept but did not tell of, and fail those that they never entered."""
+        with told(self.store.where):
+            running = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in worker.untold():
+            self.tell(trial, worker)
+        for number in worker.strays([trial.number for trial in running]):
+            self._tell(number, Lesson(TrialState.FAIL))
+
+    def _tell(self, number: int, learnt: Lesson) -> None:
+        with told(self.store.where), suppress(UpdateFinishedTrialError):  # where a killed worker had told already
+            study_id = self.storage.get_study_id_from_name(self.study.name)
+            trial = Trial(self.optuna_study, self.storage.get_trial_id_from_study_id_trial_number(study_id, number))
+            known = trial.constraints
+            # In one order in every trial: samplers match constraints by position.
+            for name, value in (learnt.constraints or {}).items():
+                if name not in known:
+                    trial.set_constraint(name, value)
+            self.optuna_study.tell(number, learnt.values, state=learnt.state, skip_if_finished=True)
+
+
+def _open_storage(store: Store) -> RDBStorage:
+    """Optuna's own tables, on the store's connector."""
+    attempts = 5
+    while True:
+        try:
+            storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
+            break
+        except Exception as error:
+            # Two workers made the tables at once: the slower one looks again.
+            attempts -= 1
+            if "already exists" in str(error) and attempts:
+                time.sleep(0.1)
+            elif type(error) is RuntimeError:  # tables of another Optuna; its message says which
+                raise DatabaseError(f"{store.where}: {error}") from None
+            else:
+                raise
+    if store.location.file is not None:
+        begin_immediate(storage.engine)
+    return storage

@@ -1,0 +1,130 @@
+"""The tables, and how a database of an older schema becomes one of today's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+)
+
+# Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
+_tables = MetaData()
+
+migrations = Table(
+    "segsearch_migrations",
+    _tables,
+    Column("number", Integer, primary_key=True),
+    Column("applied", Float, nullable=False),
+)
+studies = Table(
+    "segsearch_studies",
+    _tables,
+    Column("name", String(64), primary_key=True),
+    Column("settings", Text, nullable=False),
+    Column("space", String(80), nullable=False),
+    Column("data_key", String(64), nullable=False),
+    Column("artifacts", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+workers = Table(
+    "segsearch_workers",
+    _tables,
+    Column("id", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("asking", String(64)),  # the study for which a trial was promised but has no row yet
+)
+trials = Table(
+    "segsearch_trials",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("params", Text, nullable=False),
+    Column("values", Text, nullable=False),
+    Column("artifact", String(80)),
+    Column("machine", String(64)),
+    Column("failure_kind", String(64)),
+    Column("failure_reason", Text),
+    Column("twin", Integer),
+    Column("seed", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("stages_before", Integer, nullable=False),  # stages it had finished when it was claimed last
+    Column("stalled", Integer, nullable=False),  # workers in a row that died on it without finishing a stage
+    Column("worker", String(32)),
+    Column("told", Integer, nullable=False),  # 1 once the sampler's memory holds the result
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Index("segsearch_trials_by_state", "study", "state"),
+    Index("segsearch_trials_by_key", "study", "key"),
+    Index("segsearch_trials_by_told", "study", "told"),
+)
+# Raw counts and samples are large and seldom read: apart, so that a listing does not page through them.
+evidence = Table(
+    "segsearch_evidence",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("json", Text, nullable=False),
+)
+stages = Table(
+    "segsearch_stages",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("trial", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("finished", Float, nullable=False),
+    Index("segsearch_stages_by_trial", "study", "trial"),
+)
+machines = Table(
+    "segsearch_machines",
+    _tables,
+    Column("key", String(64), primary_key=True),
+    Column("json", Text, nullable=False),
+)
+picks = Table(
+    "segsearch_picks",
+    _tables,
+    Column("number", Integer, primary_key=True),
+    Column("study", String(64), nullable=False),
+    Column("trial", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+
+# Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
+# tables: it may create only what stood there at its own time.
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_tables.create_all,)
+
+
+def schema_version(connection: Connection) -> int:
+    """How many migrations this database has had."""
+    return connection.execute(select(func.max(migrations.c.number))).scalar_one() or 0
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Bring a database of schema `version` up to date, in the caller's transaction."""
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        step(connection)
+        connection.execute(insert(migrations).values(number=number, applied=time.time()))

@@ -1,0 +1,291 @@
+"""A worker's side of the database: a lease, and trials that are claimed, kept, put back and told of, once each."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+
+from segsearch.candidate import Candidate, to_json
+from segsearch.errors import UserError
+from segsearch.evidence import Evidence
+from segsearch.objectives import values_of
+from segsearch.store import schema
+from segsearch.store.rows import Failure, State, TrialRow
+from segsearch.store.stages import put
+from segsearch.store.store import Store, trial_row
+
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+# A trial whose worker died gets one more, and one more again for each stage that it finished since.
+_DEATHS_ALLOWED = 1
+
+trials = schema.trials
+workers = schema.workers
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A trial that an earlier worker left; this worker holds it now."""
+
+    trial: TrialRow
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A trial that killed its workers; it has just failed."""
+
+    trial: TrialRow
+
+
+# `ask`: a new trial may be asked for, and no other worker may have its place. `wait`: those that others evaluate
+# would be enough. `done`: all are trained.
+Work = Claimed | GivenUp | Literal["ask", "wait", "done"]
+
+
+@contextmanager
+def at_work(store: Store, study: str) -> Iterator[Worker]:
+    """A worker with a lease that a thread renews; given back at the end, however that comes."""
+    worker = Worker(store, study, uuid.uuid4().hex)
+    worker.renew()
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(RENEW_SECONDS):
+            with suppress(UserError):  # a full or locked database may have recovered by the next beat
+                worker.renew()
+
+    heart = threading.Thread(target=beat, name="segsearch-lease", daemon=True)
+    heart.start()
+    try:
+        yield worker
+    finally:
+        stop.set()
+        heart.join()
+        with suppress(UserError):  # the lease of a process that ended counts for nothing anyway
+            worker.leave()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One process at work on one study. Each method is one transaction."""
+
+    store: Store
+    study: str
+    id: str
+
+    def renew(self) -> None:
+        """Take the lease, or take it again."""
+        host, pid, pid_started = _this_process()
+        lease = {"host": host, "pid": pid, "pid_started": pid_started, "lease_until": time.time() + LEASE_SECONDS}
+        with self.store.writing() as connection:
+            put(connection, workers, {"id": self.id}, lease)
+
+    def leave(self) -> None:
+        with self.store.writing() as connection:
+            connection.execute(delete(workers).where(workers.c.id == self.id))
+
+    def next(self, asked: int) -> Work:
+        """What to do towards `asked` trained trials. Running trials and promised ones count as trained ones here."""
+        with self._alone() as connection:
+            alive = self._others_alive(connection)
+            trained = connection.execute(
+                select(func.count()).where(trials.c.study == self.study, trials.c.state == "trained")
+            ).scalar_one()
+            if trained >= asked:
+                return "done"
+            running = connection.execute(self._select().where(trials.c.state == "running")).all()
+            left = [row for row in running if row.worker not in alive]
+            promised = sum(1 for other in alive.values() if other.asking == self.study)
+            if trained + len(running) - len(left) + promised >= asked:
+                return "wait"
+            if left:
+                return self._claim(connection, left[0])
+            connection.execute(update(workers).where(workers.c.id == self.id).values(asking=self.study))
+            return "ask"
+
+    def enter(self, number: int, candidate: Candidate, *, params: Mapping[str, Any], seed: int) -> TrialRow:
+        """Store the trial that `next` promised: running, or a finished duplicate of one with an equal candidate."""
+        now = time.time()
+        with self._alone() as connection:
+            twin = connection.execute(
+                select(func.min(trials.c.number)).where(
+                    trials.c.study == self.study, trials.c.key == candidate.key, trials.c.state != "duplicate"
+                )
+            ).scalar_one()
+            connection.execute(
+                insert(trials).values(
+                    study=self.study,
+                    number=number,
+                    state="running" if twin is None else "duplicate",
+                    candidate=to_json(candidate),
+                    key=candidate.key,
+                    params=json.dumps(dict(params), sort_keys=True),
+                    values="{}",
+                    twin=twin,
+                    seed=seed,
+                    attempts=1 if twin is None else 0,
+                    stages_before=0,
+                    stalled=0,
+                    worker=self.id,
+                    told=0,
+                    started=now,
+                    finished=None if twin is None else now,
+                )
+            )
+            connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
+            return self._trial(connection, number)
+
+    def keep(
+        self, number: int, state: State, *, evidence: Evidence | None = None, failure: Failure | None = None
+    ) -> TrialRow | None:
+        """Store how a trial ended; None where another worker took it over while this one was thought dead."""
+        with self._alone() as connection:
+            ended = connection.execute(
+                update(trials)
+                .where(self._is(number), trials.c.state == "running", trials.c.worker == self.id)
+                .values(
+                    state=state,
+                    values=json.dumps(values_of(evidence) if evidence else {}, sort_keys=True, allow_nan=False),
+                    artifact=evidence.artifact if evidence else None,
+                    machine=evidence.timing.machine if evidence else None,
+                    failure_kind=failure.kind if failure else None,
+                    failure_reason=failure.reason if failure else None,
+                    finished=time.time(),
+                )
+            )
+            if ended.rowcount == 0:
+                return None
+            if evidence is not None:
+                put(connection, schema.evidence, {"study": self.study, "trial": number}, {"json": to_json(evidence)})
+            return self._trial(connection, number)
+
+    def put_back(self) -> TrialRow | None:
+        """Leave the trial that this worker holds, unharmed, to whoever carries on; None where it holds none."""
+        with self._alone() as connection:
+            held = connection.execute(
+                self._select().where(trials.c.state == "running", trials.c.worker == self.id)
+            ).one_or_none()
+            if held is None:
+                return None
+            connection.execute(update(trials).where(self._is(held.number)).values(worker=None))
+            return self._trial(connection, held.number)
+
+    def told(self, number: int) -> None:
+        """Note that the sampler's memory holds the result of a trial."""
+        with self.store.writing() as connection:
+            connection.execute(update(trials).where(self._is(number)).values(told=1))
+
+    def untold(self) -> tuple[TrialRow, ...]:
+        """Finished trials that the sampler was not told of, and that no other living worker is about to tell."""
+        with self.store.reading() as connection:
+            alive = self._others_alive(connection)
+            rows = connection.execute(self._select().where(trials.c.told == 0, trials.c.state != "running")).all()
+        return tuple(trial_row(row) for row in rows if row.worker not in alive)
+
+    def strays(self, numbers: Collection[int]) -> tuple[int, ...]:
+        """Of trials that the sampler's memory held running before this call, those that nobody will ever enter.
+
+        None while another worker is between asking and entering: one of them may be its.
+        """
+        with self.store.reading() as connection:
+            if any(other.asking == self.study for other in self._others_alive(connection).values()):
+                return ()
+            known = connection.execute(
+                select(trials.c.number).where(trials.c.study == self.study, trials.c.number.in_(numbers))
+            ).scalars()
+            return tuple(sorted(set(numbers).difference(known)))
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        """A transaction that no other worker of the study is in: SQLite locks the file, others lock the row."""
+        studies = schema.studies
+        with self.store.writing() as connection:
+            connection.execute(select(studies.c.name).where(studies.c.name == self.study).with_for_update())
+            yield connection
+
+    def _claim(self, connection: Connection, row: Row[Any]) -> Claimed | GivenUp:
+        finished = connection.execute(
+            select(func.count()).where(schema.stages.c.study == self.study, schema.stages.c.trial == row.number)
+        ).scalar_one()
+        died = row.worker is not None  # a trial that was put back has no worker: nothing died
+        stalled = (row.stalled if finished == row.stages_before else 0) + (1 if died else 0)
+        if stalled > _DEATHS_ALLOWED:
+            reason = f"its worker died {stalled} times in a row before it could finish a stage (out of memory?)"
+            change: dict[str, Any] = {
+                "state": "failed",
+                "failure_kind": "worker_died",
+                "failure_reason": reason,
+                "finished": time.time(),
+            }
+        else:
+            change = {"attempts": row.attempts + 1}
+        connection.execute(
+            update(trials)
+            .where(self._is(row.number))
+            .values(worker=self.id, stalled=stalled, stages_before=finished, **change)
+        )
+        trial = self._trial(connection, row.number)
+        return GivenUp(trial) if trial.state == "failed" else Claimed(trial)
+
+    def _others_alive(self, connection: Connection) -> dict[str, Row[Any]]:
+        rows = connection.execute(select(workers).where(workers.c.id != self.id)).all()
+        return {row.id: row for row in rows if _alive(row)}
+
+    def _select(self) -> Any:
+        return select(trials).where(trials.c.study == self.study).order_by(trials.c.number)
+
+    def _is(self, number: int) -> Any:
+        return and_(trials.c.study == self.study, trials.c.number == number)
+
+    def _trial(self, connection: Connection, number: int) -> TrialRow:
+        return trial_row(connection.execute(select(trials).where(self._is(number))).one())
+
+
+def _alive(worker: Row[Any]) -> bool:
+    """Whether a worker can still finish what it holds: on this host that is seen, elsewhere its lease tells."""
+    host, pid, _ = _this_process()
+    leased = bool(worker.lease_until > time.time())
+    if worker.host != host:
+        return leased
+    if worker.pid == pid:
+        return False  # one worker a process: another one of this process has ended
+    try:
+        started = _started(worker.pid)
+    except psutil.AccessDenied:
+        return leased
+    # The start of a process is counted from the boot, whose time of day moves a little when the clock is set.
+    return started is not None and abs(started - worker.pid_started) < 2.0
+
+
+def _started(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _this_process() -> tuple[str, int, float]:
+    started = _started(os.getpid())
+    assert started is not None
+    return f"{socket.gethostname()}/{_process_space()}", os.getpid(), started
+
+
+def _process_space() -> str:
+    """Names the space in which process ids count: containers may share a host's name but not its processes."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return ""
