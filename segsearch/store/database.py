@@ -115,7 +115,7 @@ def check_file(path: Path, *, create: bool) -> None:
         raise DatabaseError(f"{path}: not a SQLite database. Name the study.db that `segsearch run` wrote.")
 
 
-def check_schema(engine: Engine, location: Location, *, create: bool, read_only: bool) -> None:
+def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None:
     """Raise `DatabaseError` for a foreign database or a newer schema; migrate an older one."""
     shown = location.shown
     with engine.begin() if not read_only else engine.connect() as connection:
@@ -129,10 +129,10 @@ def check_schema(engine: Engine, location: Location, *, create: bool, read_only:
             raise DatabaseError(
                 f"{shown}: a database must be one that `segsearch run` wrote; {whose}. Use another path."
             )
-        elif not create:
+        elif read_only:
             raise DatabaseError(f"{shown}: no study was ever stored here. `segsearch run STUDY` starts one.")
         else:
-            version = 0
+            version = 0  # new, or its first process was killed before the tables stood
         newest = len(schema.MIGRATIONS)
         if version > newest:
             raise DatabaseError(

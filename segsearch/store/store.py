@@ -40,23 +40,21 @@ def open_store(
     if location.file is not None:
         check_file(location.file, create=create)
     try:
-        return _open(location, create=create, read_only=read_only)
+        return _open(location, read_only=read_only)
     except DatabaseError:
         unfinished = location.file is None or Path(f"{location.file}-wal").exists()
         if not read_only or unfinished:
             raise
     # SQLite writes a file beside the database even to read it. Where the folder forbids that, and no other process
     # left changes there, the file can be read as it stands.
-    return _open(
-        locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True), create=False, read_only=True
-    )
+    return _open(locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True), read_only=True)
 
 
-def _open(location: Location, *, create: bool, read_only: bool) -> Store:
+def _open(location: Location, *, read_only: bool) -> Store:
     engine = open_engine(location)
     try:
         with told(location.shown):
-            check_schema(engine, location, create=create, read_only=read_only)
+            check_schema(engine, location, read_only=read_only)
     except BaseException:
         engine.dispose()
         raise

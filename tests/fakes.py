@@ -1,0 +1,121 @@
+"""A small study whose evaluation takes milliseconds, for tests of the store and the search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segsearch.candidate import (
+    Architecture,
+    Candidate,
+    Draw,
+    Head,
+    Quantize,
+    Stage,
+    Stem,
+    content_key,
+)
+from segsearch.candidate import Path as Chain
+from segsearch.errors import TrialFailed
+from segsearch.evidence import Confusion, Evidence, Timing
+from segsearch.objectives import Limit, Rejected, broken_limits
+from segsearch.store import Store, StudyRow, open_store
+from segsearch.study import Study, parse_study
+from segsearch.workshop import Workshop
+
+
+def make_study(**changes: Any) -> Study:
+    settings: dict[str, Any] = {
+        "name": "fake",
+        "trials": 5,
+        "space": "mobile",
+        "data": {"kind": "synthetic", "height": 64, "width": 64},
+        "train": {"epochs": 4, "height": 64, "width": 64},
+        "search": {"startup_trials": 4},
+    }
+    for key, value in changes.items():
+        settings[key] = settings.get(key, {}) | value if isinstance(value, Mapping) else value
+    return parse_study(settings, where="test")
+
+
+def start(folder: Path, study: Study) -> tuple[Store, StudyRow]:
+    """A store in `folder` with the study begun."""
+    store = open_store(folder / "study.db", create=True)
+    return store, store.begin_study(study, artifacts=folder / "artifacts", space="0" * 64 + ".py", data_key="data")
+
+
+def draw(choose: Draw) -> Candidate:
+    """A conditional space: width and depth, and a kernel only where the block is a convolution."""
+    channels = choose.suggest_int("channels", 8, 256, step=8)
+    depth = choose.suggest_int("depth", 1, 12)
+    block = choose.suggest_categorical("block", ["conv", "separable"])
+    kernel = choose.suggest_int("kernel", 3, 7, step=2) if block == "conv" else 3
+    expansion = choose.suggest_float("expansion", 1.0, 6.0)
+    quantized = choose.suggest_categorical("precision", ["float", "int8"]) == "int8"
+    return candidate(channels, depth, block=block, kernel=kernel, expansion=expansion, quantized=quantized)
+
+
+def draw_from_two(choose: Draw) -> Candidate:
+    return candidate(8, choose.suggest_int("depth", 1, 2))
+
+
+def candidate(
+    channels: int, depth: int, *, block: str = "conv", kernel: int = 3, expansion: float = 1.0, quantized: bool = False
+) -> Candidate:
+    stage = Stage(block, channels=channels, depth=depth, stride=2, kernel=kernel, expansion=expansion)
+    chain = Chain(Stem(channels=8), (stage,))
+    steps = (Quantize(),) if quantized else ()
+    return Candidate(Architecture((chain,), (), Head(channels=16)), after_export=steps)
+
+
+def evidence(*, latency_ms: float = 1.0, miou: float | None = 0.5, artifact: str = "0" * 64 + ".onnx") -> Evidence:
+    hit = round(1000 * miou) if miou is not None else 0
+    miss = (1000 - hit) // 2
+    counts = ((hit, miss), (miss, hit))
+    return Evidence(
+        artifact=artifact,
+        size_bytes=1000,
+        params=10,
+        macs=100,
+        timing=Timing((latency_ms,) * 3, warmup_runs=1, threads=1, machine="m"),
+        seed=0,
+        versions=(("python", "3.11"),),
+        confusion=Confusion(counts) if miou is not None else None,
+    )
+
+
+def latency_of(one: Candidate) -> float:
+    stage = one.architecture.paths[0].stages[0]
+    return stage.channels * stage.depth * (0.5 if one.after_export else 1.0) / 100
+
+
+def make_evaluate(
+    limits: tuple[Limit, ...] = (), *, seconds: float = 0.0, fails: Callable[[int], bool] = lambda number: False
+) -> Callable[[int, Candidate, Workshop], Evidence]:
+    """Time, gate, train and export as stages; what is trained does not depend on the precision."""
+
+    def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        latency = latency_of(one)
+        gate = evidence(latency_ms=latency, miou=None)
+        broken = broken_limits(limits, gate)
+        if broken:
+            raise Rejected(gate, broken)
+        if fails(number):
+            raise TrialFailed("diverged", "the loss became NaN")
+        architecture = one.architecture
+
+        def train() -> dict[str, Any]:
+            time.sleep(seconds)
+            return {"weights": workshop.artifacts.keep_bytes(content_key(architecture).encode(), ".bin")}
+
+        def export() -> dict[str, Any]:
+            time.sleep(seconds)
+            return {"model": workshop.artifacts.keep_bytes(one.key.encode(), ".onnx")}
+
+        workshop.once("train", content_key(architecture), train)
+        model = str(workshop.once("export", one.key, export)["model"])
+        return evidence(latency_ms=latency, miou=latency / (latency + 5), artifact=model)
+
+    return evaluate
