@@ -1,116 +1,191 @@
-"""Augmentation on whole batches: flip, scale, crop and colour jitter, the same for an image, its mask and its teacher."""
+"""Whole batches for training: scaled, cropped, flipped and re-lit at once, on the device the images are on."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import functional as F
+
+# The grey that a network's input normalisation turns into about 0, where an image does not reach.
+FILL = 112.0
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How much to vary. `zoom` is log-uniform between its ends; the jitters are factors in [1 - x, 1 + x]."""
+    """How much training images vary: scale is log-uniform in [smallest, largest]; jitters are relative strengths."""
 
     flip: float = 0.5
-    zoom: tuple[float, float] = (0.5, 2.0)
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.4
+    smallest: float = 0.5
+    largest: float = 2.0
+    brightness: float = 0.25
+    contrast: float = 0.25
+    saturation: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"Augment.flip must lie in [0, 1], got {self.flip}; use 0 for no flipping.")
+        if not 0 < self.smallest <= self.largest:
+            raise ValueError(f"Augment needs 0 < smallest <= largest, got {self.smallest} and {self.largest}.")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"Augment.{name} must lie in [0, 1), got {getattr(self, name)}; use 0 for none.")
 
 
-@dataclass(frozen=True)
-class Crops:
-    """One crop an image, in fractions of the image: `top`, `left`, `height`, `width`, `flip`, all of shape (b,)."""
-
-    top: Tensor
-    left: Tensor
-    height: Tensor
-    width: Tensor
-    flip: Tensor
-
-    def grid(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Sampling points of a (height, width) picture of the crop: (b, height, width, 2), x then y, in [-1, 1]."""
-        rows, columns = ((torch.arange(count) + 0.5) / count for count in size)
-        y = self.top[:, None] + rows[None] * self.height[:, None]
-        x = self.left[:, None] + columns[None] * self.width[:, None]
-        x = torch.where(self.flip[:, None], x.flip(1), x)
-        points = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
-        return (2 * points - 1).to(device)
-
-
-def draw_crops(
-    count: int,
-    source: tuple[int, int],
-    target: tuple[int, int],
-    *,
-    input_scale: float,
-    settings: Augment,
-    generator: torch.Generator,
-) -> Crops:
-    """Crops of `target` pixels in which things have `input_scale` times a random zoom of their size in the source.
-
-    A crop larger than the image reaches over its edges; a smaller one lies anywhere within.
-    """
-    low, high = (math.log(end) for end in settings.zoom)
-    scale = input_scale * torch.exp(low + (high - low) * torch.rand(count, generator=generator))
-    height, width = (wanted / (scale * have) for wanted, have in zip(target, source, strict=True))
-    top = torch.rand(count, generator=generator) * (1 - height)
-    left = torch.rand(count, generator=generator) * (1 - width)
-    flip = torch.rand(count, generator=generator) < settings.flip
-    return Crops(top, left, height, width, flip)
-
-
-def crop_maps(maps: Tensor, crops: Crops, size: tuple[int, int]) -> Tensor:
-    """Float maps (b, c, H, W) sampled bilinearly over the crops: (b, c, height, width), 0 outside the image."""
-    grid = crops.grid(size, maps.device)
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-
-def crop_masks(masks: Tensor, crops: Crops, size: tuple[int, int], *, void: int) -> Tensor:
-    """Masks (b, H, W) uint8 sampled by nearest neighbour: int64 (b, height, width), `void` outside the image."""
-    grid = crops.grid(size, masks.device)
-    # Shifted by one, so that the zeros outside can be told from class 0.
-    shifted = masks[:, None].float() + 1
-    found = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)[:, 0].long() - 1
-    return torch.where(found < 0, void, found)
+NO_AUGMENT = Augment(flip=0.0, smallest=1.0, largest=1.0, brightness=0.0, contrast=0.0, saturation=0.0)
 
 
 def augment(
     images: Tensor,
     masks: Tensor,
-    crops: Crops,
-    size: tuple[int, int],
     *,
+    height: int,
+    width: int,
+    input_scale: float,
     void: int,
-    settings: Augment,
     generator: torch.Generator,
+    settings: Augment = Augment(),
 ) -> tuple[Tensor, Tensor]:
-    """Crop and jitter a batch: images (b, H, W, 3) uint8 and masks (b, H, W) uint8.
+    """Random views of a batch, as the network sees it after its own resize by `input_scale`.
 
-    The result is float32 (b, 3, height, width), 0..255, channels_last, and int64 (b, height, width).
+    images uint8 (b, H, W, 3) and masks uint8 (b, H, W) become float32 (b, 3, height, width), 0..255 in channels_last
+    memory, and int64 (b, height, width), `void` outside the image. Each call draws 7 b numbers from a CPU generator
+    whatever the sizes are, so that networks of different input scales see the same flips, zooms and places.
     """
-    cropped = crop_maps(to_batch(images), crops, size)
-    jittered = jitter(cropped, settings=settings, generator=generator)
-    return jittered.contiguous(memory_format=torch.channels_last), crop_masks(masks, crops, size, void=void)
+    draws = draw_views(images.shape[0], generator)
+    return views_of(
+        images, masks, draws, height=height, width=width, input_scale=input_scale, void=void, settings=settings
+    )
 
 
-def to_batch(images: Tensor) -> Tensor:
-    """Images (b, H, W, 3) uint8 as the network reads them: (b, 3, H, W) float32, 0..255, channels_last."""
-    return images.permute(0, 3, 1, 2).float()
+def draw_views(count: int, generator: torch.Generator) -> Tensor:
+    """The random numbers of `count` views, uniform in [0, 1): (count, 7), on the CPU."""
+    return torch.rand(count, 7, generator=generator)
 
 
-def jitter(images: Tensor, *, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation of each image changed at random: (b, 3, h, w), 0..255."""
+def views_of(
+    images: Tensor,
+    masks: Tensor,
+    draws: Tensor,
+    *,
+    height: int,
+    width: int,
+    input_scale: float,
+    void: int,
+    settings: Augment = Augment(),
+) -> tuple[Tensor, Tensor]:
+    """`augment` with its random numbers given."""
+    source = _size(images)
+    y, x = _sources(draws, source, (height, width), input_scale, settings)
+    y, x = y.to(images.device), x.to(images.device)
+    outside = ~_inside(source, y, x)
+    views = _sample(images.permute(0, 3, 1, 2).float(), source, y, x).contiguous(memory_format=torch.channels_last)
+    views = _recolour(views, draws[:, 4:].to(images.device), settings).masked_fill_(outside[:, None], FILL)
+    return views, _labels(masks, y, x).masked_fill_(outside, void)
 
-    def factor(spread: float) -> Tensor:
-        drawn = 1 + spread * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1)
-        return drawn.to(images.device)
 
-    images = images * factor(settings.brightness)
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = (images - mean) * factor(settings.contrast) + mean
-    grey = images.mean(dim=1, keepdim=True)
-    return ((images - grey) * factor(settings.saturation) + grey).clamp(0, 255)
+def maps_of(
+    maps: Tensor,
+    draws: Tensor,
+    *,
+    source: tuple[int, int],
+    crop: tuple[int, int],
+    size: tuple[int, int],
+    input_scale: float,
+    settings: Augment = Augment(),
+) -> tuple[Tensor, Tensor]:
+    """The same views of float maps of the whole images (a teacher's logits), on a grid of `size` over each crop.
+
+    Maps (b, c, h, w) of images of size `source` become (b, c, *size), and a float mask (b, 1, *size) that is 0 outside
+    the image.
+    """
+    y, x = _sources(draws, source, crop, input_scale, settings, grid=size)
+    y, x = y.to(maps.device), x.to(maps.device)
+    return _sample(maps, source, y, x), _inside(source, y, x)[:, None].to(maps.dtype)
+
+
+def to_batch(images: Tensor, *, input_scale: float = 1.0) -> Tensor:
+    """Whole images for a network: uint8 (b, H, W, 3) to float32 (b, 3, h, w), 0..255 in channels_last memory.
+
+    h and w are H and W times `input_scale`, rounded: exactly the resize of the deployed graph.
+    """
+    batch = images.permute(0, 3, 1, 2).float()
+    size = _grid(_size(images), input_scale)
+    if size != _size(images):
+        batch = F.interpolate(batch, size=size, mode="bilinear", align_corners=False)
+    return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return int(images.shape[1]), int(images.shape[2])
+
+
+def _grid(size: tuple[int, int], input_scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * input_scale)), max(1, round(size[1] * input_scale))
+
+
+def _sources(
+    draws: Tensor,
+    size: tuple[int, int],
+    crop: tuple[int, int],
+    input_scale: float,
+    settings: Augment,
+    *,
+    grid: tuple[int, int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Where each row and column of the crops lies in its image, in pixels from its edge: (b, height), (b, width).
+
+    `grid` asks for so many rows and columns over each crop instead of one for each of its pixels.
+    """
+    # Powers are taken in float64: 2.0 must be a scale of 2, not of 1.9999999.
+    zoom = settings.smallest * (settings.largest / settings.smallest) ** draws[:, 0].double()
+    places = []
+    for axis, scaled in enumerate(_grid(size, input_scale)):
+        extent, side = scaled * zoom, crop[axis]
+        count = side if grid is None else grid[axis]
+        # The crop lies at random in the image; where it is the larger one, the image lies at random in the crop.
+        start = (extent - side) * draws[:, 1 + axis]
+        steps = (torch.arange(count, dtype=torch.float64) + 0.5) * (side / count)
+        places.append((start[:, None] + steps) * (size[axis] / extent)[:, None])
+    y, x = places
+    flipped = draws[:, 3, None] < settings.flip
+    return y.float(), torch.where(flipped, size[1] - x, x).float()
+
+
+def _sample(maps: Tensor, source: tuple[int, int], y: Tensor, x: Tensor) -> Tensor:
+    """Bilinear at pixels (y, x) of images of size `source`, half-pixel centres, no antialiasing: (b, c, h, w)."""
+    points = torch.empty(maps.shape[0], y.shape[1], x.shape[1], 2, device=maps.device)
+    points[..., 0] = (x * (2 / source[1]) - 1)[:, None, :]
+    points[..., 1] = (y * (2 / source[0]) - 1)[:, :, None]
+    return F.grid_sample(maps, points, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _inside(source: tuple[int, int], y: Tensor, x: Tensor) -> Tensor:
+    """Which points lie in the image: bool (b, h, w)."""
+    return ((y >= 0) & (y < source[0]))[:, :, None] & ((x >= 0) & (x < source[1]))[:, None, :]
+
+
+def _labels(masks: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """The label of the pixel that each point falls into: int64 (b, h, w)."""
+    batch, height, width = masks.shape
+    rows, columns = y.long().clamp_(0, height - 1), x.long().clamp_(0, width - 1)
+    rows = rows + height * torch.arange(batch, device=masks.device)[:, None]
+    return masks.reshape(-1).take(rows[:, :, None] * width + columns[:, None, :]).long()
+
+
+def _recolour(views: Tensor, draws: Tensor, settings: Augment) -> Tensor:
+    """Brightness, contrast about mid-grey and saturation, as one matrix an image: same shape, clamped to 0..255."""
+    strengths = views.new_tensor([settings.brightness, settings.contrast, settings.saturation])
+    if not strengths.any():
+        return views
+    brightness, contrast, saturation = (1 + (2 * draws - 1) * strengths).unbind(1)
+    # Rows are inputs: out = colour @ matrix + offset; saturation 0 would leave the luma in every channel.
+    grey = views.new_tensor(_LUMA)[:, None].expand(3, 3)
+    keep = saturation[:, None, None]
+    matrix = (keep * torch.eye(3, device=views.device) + (1 - keep) * grey) * (brightness * contrast)[:, None, None]
+    offset = ((1 - contrast) * 127.5)[:, None, None]
+    batch, _, height, width = views.shape
+    flat = torch.baddbmm(offset, views.permute(0, 2, 3, 1).reshape(batch, height * width, 3), matrix)
+    return flat.clamp_(0, 255).view(batch, height, width, 3).permute(0, 3, 1, 2)
