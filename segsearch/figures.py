@@ -1,0 +1,168 @@
+"""The front as a self-contained web page: one chart, one table, no network. The only room with Plotly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from segsearch.objectives import Objective
+from segsearch.report import Report, Row, describe, in_words, knee_of, precision
+
+# Okabe and Ito's palette, told apart with every kind of colour vision; the marker's shape says the same again.
+STYLES: dict[str, tuple[str, str]] = {"fp32": ("#0072B2", "circle"), "int8": ("#D55E00", "diamond")}
+OTHER_STYLE = ("#009E73", "square")
+FAINT = 0.3
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ color: #222; background: #fff }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ text-align: left; padding: .3rem .7rem; border-bottom: 1px solid #ddd; vertical-align: top }}
+td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
+</style></head><body>
+<h1>{title}</h1><p>{summary}</p>
+{chart}
+<table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table></body></html>
+"""
+
+
+def as_page(report: Report) -> str:
+    """The whole page; it needs no other file and asks nothing of a network."""
+    chart = figure(report).to_html(
+        full_html=False, include_plotlyjs=True, div_id="front", config={"displaylogo": False, "responsive": True}
+    )
+    goals = report.objectives
+    names = ["trial", *(goal.name for goal in goals), "ships", "design", "file (SHA-256)"]
+    head = "".join(f"<th{_number(i, goals)}>{escape(name)}</th>" for i, name in enumerate(names))
+    body = "\n".join(_table_row(row, goals) for row in report.front)
+    limits = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
+    summary = f"{len(report.front)} of {len(report.rows)} trained models are on the front{limits}."
+    return _PAGE.format(
+        title=escape(f"Front of {report.study}"), summary=escape(summary), chart=chart, head=head, body=body
+    )
+
+
+def _table_row(row: Row, goals: Sequence[Objective]) -> str:
+    numbers = [in_words(goal.name, row.values[goal.name]) for goal in goals]
+    cells = [str(row.trial), *numbers, precision(row.candidate), describe(row.candidate), row.sha256[:12]]
+    return "<tr>" + "".join(f"<td{_number(i, goals)}>{escape(cell)}</td>" for i, cell in enumerate(cells)) + "</tr>"
+
+
+def _number(column: int, goals: Sequence[Objective]) -> str:
+    return ' class="number"' if column <= len(goals) else ""
+
+
+def figure(report: Report) -> Any:
+    """The chart: the first objective against the second (or against the trial's number where there is only one)."""
+    chart = go.Figure()
+    up, across = _axes(report)
+    if across is not None and len(report.objectives) == 2:
+        chart.add_trace(_staircase(report, up, across))
+    for ships in sorted({precision(row.candidate) for row in report.rows}):
+        for on_front in (False, True):
+            rows = [row for row in report.rows if row.on_front is on_front and precision(row.candidate) == ships]
+            if rows:
+                chart.add_trace(_markers(report, rows, ships=ships, on_front=on_front))
+    if report.front:
+        chart.add_trace(_ring(knee_of(report), up, across))
+    if across is not None:
+        rejected = [values[across.name] for values in report.rejected if across.name in values]
+        if rejected:
+            chart.add_trace(_rug(rejected))
+    for limit in report.limits:
+        if across is not None and limit.objective == across.name:
+            chart.add_vline(x=limit.bound, line_dash="dash", line_color="#888", annotation_text=str(limit))
+        elif limit.objective == up.name:
+            chart.add_hline(y=limit.bound, line_dash="dash", line_color="#888", annotation_text=str(limit))
+    chart.update_layout(
+        template="plotly_white",
+        height=560,
+        margin={"t": 30},
+        legend={"orientation": "h", "y": -0.18},
+        xaxis_title=_title(across) if across is not None else "trial",
+        yaxis_title=_title(up),
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+    )
+    return chart
+
+
+def _axes(report: Report) -> tuple[Objective, Objective | None]:
+    return report.objectives[0], report.objectives[1] if len(report.objectives) > 1 else None
+
+
+def _title(goal: Objective) -> str:
+    better = "higher" if goal.direction == "maximize" else "lower"
+    return f"{goal.title}{f' [{goal.unit}]' if goal.unit else ''}, {better} is better"
+
+
+def _across(row: Row, across: Objective | None) -> float:
+    return row.values[across.name] if across is not None else float(row.trial)
+
+
+def _markers(report: Report, rows: Sequence[Row], *, ships: str, on_front: bool) -> Any:
+    up, across = _axes(report)
+    colour, symbol = STYLES.get(ships, OTHER_STYLE)
+    return go.Scatter(
+        x=[_across(row, across) for row in rows],
+        y=[row.values[up.name] for row in rows],
+        mode="markers",
+        name=f"{ships}, {'on the front' if on_front else 'dominated or over a limit'}",
+        marker={"color": colour, "symbol": symbol, "size": 12 if on_front else 9},
+        opacity=1.0 if on_front else FAINT,
+        hovertext=[hover(report, row) for row in rows],
+        hoverinfo="text",
+    )
+
+
+def hover(report: Report, row: Row) -> str:
+    """What a point says: its numbers, then its design a piece a line."""
+    numbers = [f"{goal.name} {in_words(goal.name, row.values[goal.name])}" for goal in report.objectives]
+    lines = [f"trial {row.trial}", *numbers, *describe(row.candidate).split("; ")]
+    return "<br>".join(escape(line) for line in lines)
+
+
+def _staircase(report: Report, up: Objective, across: Objective) -> Any:
+    """The edge of what is reached: between two members nothing better is known than the cheaper of them."""
+    members = sorted(report.front, key=lambda row: row.values[across.name])
+    return go.Scatter(
+        x=[row.values[across.name] for row in members],
+        y=[row.values[up.name] for row in members],
+        mode="lines",
+        line={"shape": "hv" if across.direction == "minimize" else "vh", "color": "#999", "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _ring(row: Row, up: Objective, across: Objective | None) -> Any:
+    return go.Scatter(
+        x=[_across(row, across)],
+        y=[row.values[up.name]],
+        mode="markers",
+        name=f"knee (trial {row.trial})",
+        marker={"symbol": "circle-open", "size": 22, "color": "#222", "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+
+
+def _rug(values: Sequence[float]) -> Any:
+    """Rejected candidates have no mIoU: a tick at the foot of the chart for each."""
+    return go.Scatter(
+        x=[value for value in values if math.isfinite(value)],
+        y=[0.01] * len(values),
+        yaxis="y2",
+        mode="markers",
+        name="rejected by a limit, not trained",
+        marker={"symbol": "line-ns-open", "size": 9, "color": "#777"},
+        hoverinfo="x",
+        opacity=0.6,
+    )

@@ -1,0 +1,216 @@
+"""Wiring: a study file or a database becomes a running search. The heavy rooms are imported when they are needed."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from segsearch.candidate import Named
+from segsearch.draws import Dice, Recorder
+from segsearch.errors import DatabaseError, StorageFull, StudyError
+from segsearch.spaces import Space, load_space, space_from_source
+from segsearch.store import Store, StudyRow, open_store
+from segsearch.study import Study, read_study
+from segsearch.workshop import Artifacts, Progress, raise_if_full, sha256_of, silent
+
+if TYPE_CHECKING:
+    from segsearch.datasets import Dataset
+    from segsearch.search import Event, Summary
+
+CHECKED_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended, and the database that holds it."""
+
+    database: str
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects."""
+
+    study: Study
+    classes: int
+    train_images: int
+    validation_images: int
+    seconds: float
+    gate_seconds: float
+    needed_bytes: int
+    free_bytes: int
+
+
+def default_out(study: Study) -> Path:
+    return Path("runs") / study.name
+
+
+def run(
+    study_file: Path,
+    *,
+    data: Path | None,
+    out: Path | None,
+    trials: int | None,
+    minutes: float | None,
+    progress: Progress,
+    on_event: Callable[[Event], None],
+) -> Ended:
+    """Search as a study file says, from the start or from where its database stands."""
+    study = adjusted(read_study(study_file), data=data, trials=trials)
+    space = load_space(study.space)
+    check_teacher(study, space)
+    folder = out if out is not None else default_out(study)
+    make_folder(folder)
+    database = folder / "study.db"
+    if database.exists():
+        open_store(database).close()  # a database that cannot be used is found out before the images are decoded
+    dataset = open_data(study, folder, progress)
+    with open_store(database, create=True) as store:
+        artifacts = Artifacts(folder.resolve() / "artifacts")
+        source = artifacts.keep_bytes(space.source.encode(), ".py")
+        row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
+        summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
+    return Ended(str(database), summary)
+
+
+def resume(
+    where: str,
+    *,
+    name: str | None,
+    trials: int | None,
+    minutes: float | None,
+    progress: Progress,
+    on_event: Callable[[Event], None],
+) -> Ended:
+    """Carry on from a database and its artifacts alone."""
+    with open_store(where) as store:
+        row = store.study(name)
+        study = adjusted(row.study, data=None, trials=trials)
+        space = stored_space(row)
+        dataset = open_data(study, row.artifacts.folder.parent, progress)
+        row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
+        summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
+    return Ended(where, summary)
+
+
+def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
+    """Try everything that a study needs, train nothing that is kept. Raises the first `UserError`."""
+    study = read_study(study_file)
+    space = load_space(study.space)
+    for seed in range(CHECKED_DRAWS):
+        space.draw(Dice(random.Random(seed)))
+    check_teacher(study, space)
+    folder = default_out(study)
+    dataset = open_data(study, folder, progress)
+
+    from segsearch.evaluate import estimate
+
+    with TemporaryDirectory(prefix="segsearch-check-") as scratch:
+        found = estimate(study, dataset, space.draw, Artifacts(Path(scratch)), progress=progress)
+    forecast = Forecast(
+        study=study,
+        classes=len(dataset.classes),
+        train_images=len(dataset.train),
+        validation_images=len(dataset.validation),
+        seconds=found.seconds_per_trial * study.trials,
+        gate_seconds=found.gate_seconds,
+        needed_bytes=round(found.bytes_per_trial * study.trials),
+        free_bytes=shutil.disk_usage(_existing(folder)).free,
+    )
+    if forecast.needed_bytes > forecast.free_bytes:
+        raise StorageFull(
+            f"{folder}: the study needs about {forecast.needed_bytes / 1e6:.0f} MB, "
+            f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or choose another --out."
+        )
+    return forecast
+
+
+def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
+    """The study with what the command line says instead."""
+    changes: dict[str, Any] = {}
+    if trials is not None:
+        changes["trials"] = trials
+    if data is not None:
+        if study.data.kind != "folders":
+            raise StudyError(f"--data is for studies of a folder, and this one's data.kind is {study.data.kind!r}.")
+        changes["data"] = study.data.model_copy(update={"root": str(data.expanduser().resolve())})
+    return study.model_copy(update=changes)
+
+
+def check_teacher(study: Study, space: Space) -> None:
+    """The teacher's choices must name a candidate of the space. Raises `StudyError` before anything is trained."""
+    if study.teacher is None:
+        return
+    recorder = Recorder(Named(study.teacher.choices))
+    try:
+        space.draw(recorder)
+    except Exception as error:
+        if recorder.fault is None:
+            raise
+        raise StudyError(f"teacher.choices: {recorder.fault}; correct it in the study file.") from error
+    unknown = sorted(study.teacher.choices.keys() - recorder.asked)
+    if unknown:
+        raise StudyError(
+            f"teacher.choices: the space does not ask for {', '.join(map(repr, unknown))} here; remove it."
+        )
+
+
+def stored_space(row: StudyRow) -> Space:
+    """The space as it was when the study began: the copy among the artifacts, whole or refused."""
+    path = row.artifacts.path(row.space)
+    if sha256_of(path) != path.stem:
+        raise DatabaseError(f"{path}: the space that the study began with was changed; put the original back.")
+    return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
+
+
+def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:
+    """The study's data, decoded into a cache that all runs beside `folder` share."""
+    from segsearch.datasets import open_dataset
+
+    return open_dataset(study.data, cache=cache_of(folder), progress=progress)
+
+
+def cache_of(folder: Path) -> Path:
+    """`runs/.cache/segsearch` for `runs/x`; inside the run's own folder where its parent cannot be written."""
+    parent = _existing(folder.resolve().parent)
+    writable = os.access(parent, os.W_OK)
+    return (folder.resolve().parent if writable else folder.resolve()) / ".cache" / "segsearch"
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise_if_full(error, folder)
+        raise StudyError(
+            f"{folder}: --out must be a folder that can be written: {error.strerror}; choose another."
+        ) from None
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
+
+
+def _search(
+    store: Store,
+    row: StudyRow,
+    space: Space,
+    dataset: Dataset,
+    *,
+    minutes: float | None,
+    progress: Progress,
+    on_event: Callable[[Event], None],
+) -> Summary:
+    from segsearch.evaluate import make_evaluator
+    from segsearch.search import run_search
+
+    evaluate = make_evaluator(row.study, dataset, space.draw, row.artifacts, progress=progress)
+    return run_search(store, row.name, draw=space.draw, evaluate=evaluate, minutes=minutes, on_event=on_event)

@@ -1,0 +1,158 @@
+"""How long work is shown: bars with an estimate on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from segsearch.report import in_words
+from segsearch.terminal import plain
+
+if TYPE_CHECKING:
+    from segsearch.search import Event
+
+# A stage that takes long says how far it is this often where there are no bars.
+SIGN_OF_LIFE_SECONDS = 30.0
+
+
+class Watch(Protocol):
+    """Somebody who looks on: `progress` hears of a stage's steps, `event` of trials."""
+
+    def progress(self, stage: str, done: int, total: int, /) -> None: ...
+
+    def event(self, event: Event, /) -> None: ...
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """Bars where `console` is a terminal, lines elsewhere."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        yield BarWatch(bars)
+
+
+@dataclass
+class Pace:
+    """How long the rest takes, from the trials trained since this process began; rejected ones are in the price."""
+
+    began: float = field(default_factory=time.monotonic)
+    first: int | None = None
+
+    def left(self, trained: int, asked: int) -> float | None:
+        """Seconds left, None while nothing was trained here yet."""
+        if self.first is None:
+            self.first = trained
+        gained = trained - self.first
+        return (time.monotonic() - self.began) / gained * (asked - trained) if gained > 0 else None
+
+
+@dataclass
+class Lines:
+    """One line for each trial that ends, and a sign of life in long stages."""
+
+    console: Console
+    pace: Pace = field(default_factory=Pace)
+    stage: str = ""
+    said: float = field(default_factory=time.monotonic)
+
+    def progress(self, stage: str, done: int, total: int, /) -> None:
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.said = stage, now
+        elif now - self.said >= SIGN_OF_LIFE_SECONDS and done < total:
+            self.said = now
+            _say(self.console, f"  {stage}: {done} of {total}")
+
+    def event(self, event: Event, /) -> None:
+        left = self.pace.left(event.trained, event.asked)
+        if event.kind != "started":
+            self.said = time.monotonic()
+            _say(self.console, _sentence(event, left))
+
+
+@dataclass
+class BarWatch:
+    """Two bars: the trials of the study, and the steps of the present stage; finished trials scroll above."""
+
+    bars: Bars
+    pace: Pace = field(default_factory=Pace)
+    trials: TaskID | None = None
+    stage: TaskID | None = None
+    name: str = ""
+    running: int | None = None
+
+    def progress(self, stage: str, done: int, total: int, /) -> None:
+        label = stage if self.running is None else f"trial {self.running}: {stage}"
+        if label != self.name:
+            if self.stage is not None:
+                self.bars.remove_task(self.stage)
+            self.stage, self.name = self.bars.add_task(plain(label), total=total, note=""), label
+        if self.stage is not None:
+            self.bars.update(self.stage, completed=done, total=total)
+
+    def event(self, event: Event, /) -> None:
+        left = self.pace.left(event.trained, event.asked)
+        if self.trials is None:
+            self.trials = self.bars.add_task("trained trials", total=event.asked, note="")
+        note = f"about {duration(left)} left" if left is not None else "estimating"
+        self.bars.update(self.trials, completed=event.trained, total=event.asked, note=note)
+        self.running = event.trial.number if event.kind in ("started", "resumed") else None
+        if event.kind not in ("started", "resumed"):
+            _say(self.bars.console, _sentence(event, left))
+
+
+def _sentence(event: Event, left: float | None) -> str:
+    """`trial 7   trained    miou 0.512, latency_ms 4.31   41 s   (3 of 8, about 3 min left)`."""
+    trial = event.trial
+    details: dict[str, Callable[[], str]] = {
+        "trained": lambda: ", ".join(
+            f"{name} {in_words(name, trial.values[name])}" for name in shown_values(trial.values)
+        ),
+        "rejected": lambda: trial.failure.reason if trial.failure else "over a limit",
+        "failed": lambda: f"{trial.failure.kind}: {trial.failure.reason}" if trial.failure else "failed",
+        "duplicate": lambda: f"the same as trial {trial.twin}",
+        "resumed": lambda: "left unfinished earlier; goes on from its last finished stage",
+        "put_back": lambda: "put back, to go on with next time",
+    }
+    seconds = (trial.finished or 0.0) - trial.started
+    took = f"   {duration(seconds)}" if trial.finished and event.kind in ("trained", "failed") else ""
+    rest = f", about {duration(left)} left" if left else ""
+    kind = event.kind.replace("_", " ")
+    return (
+        f"trial {trial.number:<4d} {kind:<10s} {details[event.kind]()}{took}   ({event.trained} of {event.asked}{rest})"
+    )
+
+
+def shown_values(values: Mapping[str, float]) -> tuple[str, ...]:
+    """The numbers that a line about a trial shows."""
+    return tuple(name for name in ("miou", "latency_ms", "size_bytes") if name in values)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(Text(plain(line)), soft_wrap=True)

@@ -1,0 +1,262 @@
+"""Trials as a person reads them: rows, the front, a pick, and their text, table, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from rich.table import Table
+from rich.text import Text
+
+from segsearch.candidate import Architecture, Candidate, Stage
+from segsearch.candidate import Path as Chain
+from segsearch.errors import StudyError
+from segsearch.objectives import OBJECTIVES, Limit, Objective
+from segsearch.pareto import Pick, Prefer, dominates, front, knee
+from segsearch.pareto import costs as as_costs
+from segsearch.store import StudyRow, TrialRow
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trained trial. `broken` are the limits it breaks; only trials that break none can be on the front."""
+
+    trial: int
+    candidate: Candidate
+    values: Mapping[str, float]
+    artifact: Path
+    sha256: str
+    machine: str
+    on_front: bool
+    broken: tuple[Limit, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a front is drawn from: the trained trials, and the latencies that the gate rejected."""
+
+    study: str
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...]
+    rows: tuple[Row, ...]
+    rejected: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The front, the cheapest first."""
+        order = self.objectives[-1]
+        turn = -1.0 if order.direction == "maximize" else 1.0
+        members = (row for row in self.rows if row.on_front)
+        return tuple(sorted(members, key=lambda row: (turn * row.values[order.name], row.trial)))
+
+
+def make_report(study: StudyRow, trials: Sequence[TrialRow], limits: Sequence[Limit] = ()) -> Report:
+    """A study under its own limits and further ones; its front is that of the trials that meet them all."""
+    bounds = tuple(dict.fromkeys((*study.study.bounds, *limits)))
+    goals = study.study.goals
+    trained = [trial for trial in trials if trial.state == "trained"]
+    broken = {trial.number: _broken(bounds, trial.values) for trial in trained}
+    meeting = [trial for trial in trained if not broken[trial.number]]
+    points = [_point(goals, trial.values) for trial in meeting]
+    members = {meeting[index].number for index in front(points, [goal.direction for goal in goals])}
+    rows = tuple(_row(study, trial, broken[trial.number], on_front=trial.number in members) for trial in trained)
+    rejected = tuple(trial.values for trial in trials if trial.state == "rejected")
+    return Report(study.name, goals, bounds, rows, rejected)
+
+
+def _row(study: StudyRow, trial: TrialRow, broken: tuple[Limit, ...], *, on_front: bool) -> Row:
+    name = trial.artifact or ""
+    path = (study.artifacts.folder / name).absolute()
+    machine = trial.machine or ""
+    return Row(trial.number, trial.candidate, trial.values, path, name.split(".")[0], machine, on_front, broken)
+
+
+def _broken(limits: Sequence[Limit], values: Mapping[str, float]) -> tuple[Limit, ...]:
+    return tuple(limit for limit in limits if limit.excess(values[limit.objective]) > 0)
+
+
+def _point(goals: Sequence[Objective], values: Mapping[str, float]) -> tuple[float, ...]:
+    return tuple(values[goal.name] for goal in goals)
+
+
+# ---- picking
+
+
+def knee_of(report: Report) -> Row:
+    """The knee of a front that is not empty."""
+    members = report.front
+    points = [_point(report.objectives, row.values) for row in members]
+    return members[knee(points, [goal.direction for goal in report.objectives])]
+
+
+def pick_from(report: Report, *, prefer: Prefer) -> Pick:
+    """The preferred model of the front, with the reason in words. Raises `StudyError` where the front is empty."""
+    members = report.front
+    if not members:
+        raise StudyError(_nothing_to_pick(report))
+    if prefer == "knee":
+        row, why = knee_of(report), "the knee of the front, nearest to the best of every objective at once"
+    else:
+        goal = OBJECTIVES[prefer]
+        best = max if goal.direction == "maximize" else min
+        row = best(members, key=lambda member: member.values[prefer])
+        why = f"the {'highest' if goal.direction == 'maximize' else 'lowest'} {goal.title} on the front"
+    under = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
+    return Pick(row.trial, f"{why}{under}: {in_numbers(report, row.values)}")
+
+
+def pick_trial(report: Report, trial: int) -> Pick:
+    """A trial chosen by hand. Raises `StudyError` where it is not a trained one."""
+    chosen = next((row for row in report.rows if row.trial == trial), None)
+    if chosen is None:
+        known = ", ".join(str(row.trial) for row in report.front) or "none yet"
+        raise StudyError(f"A pick must be a trained trial; trial {trial} is not one. On the front: {known}.")
+    return Pick(trial, f"chosen by hand, {_standing(report, chosen)}: {in_numbers(report, chosen.values)}")
+
+
+def _standing(report: Report, chosen: Row) -> str:
+    if chosen.on_front:
+        return "on the front"
+    if chosen.broken:
+        return f"though it breaks {', '.join(map(str, chosen.broken))}"
+    directions = [goal.direction for goal in report.objectives]
+    mine, *others = as_costs([_point(report.objectives, row.values) for row in (chosen, *report.front)], directions)
+    better = next(row.trial for row, cost in zip(report.front, others, strict=True) if dominates(cost, mine))
+    return f"though trial {better} is at least as good in everything"
+
+
+def _nothing_to_pick(report: Report) -> str:
+    if not report.rows:
+        return f"A pick needs a trained trial, and study {report.study!r} has none yet; `segsearch status` says why."
+    nearest = min(report.rows, key=lambda row: max(limit.excess(row.values[limit.objective]) for limit in row.broken))
+    return (
+        f"No trained trial meets {', '.join(map(str, report.limits))}; the nearest is trial {nearest.trial} with "
+        f"{in_numbers(report, nearest.values)}. Loosen the limit, or search on with more --trials."
+    )
+
+
+# ---- words
+
+
+def in_words(name: str, value: float) -> str:
+    """One objective's value as a table shows it."""
+    if name in ("size_bytes", "params", "macs"):
+        for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= bound:
+                return f"{value / bound:.3g} {suffix}{'B' if name == 'size_bytes' else ''}"
+        return f"{value:.0f}{' B' if name == 'size_bytes' else ''}"
+    return f"{value:.3f}" if name == "miou" else f"{value:.4g}"
+
+
+def in_numbers(report: Report, values: Mapping[str, float]) -> str:
+    """The study's objectives in one line: `miou 0.612, latency_ms 4.2`."""
+    return ", ".join(f"{goal.name} {in_words(goal.name, values[goal.name])}" for goal in report.objectives)
+
+
+def precision(candidate: Candidate) -> str:
+    """How a candidate's weights ship: fp32 or int8."""
+    return "fp32" if candidate.bits == 32 else f"int{candidate.bits}"
+
+
+def describe(candidate: Candidate) -> str:
+    """A candidate in words, in the order data flows through it."""
+    words = _architecture(candidate.architecture)
+    if candidate.distill is not None and candidate.distill.weight > 0:
+        words.append(f"taught {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}")
+    words += [f"pruned {step.ratio:.0%} by {step.criterion}" for step in candidate.before_export if step.ratio > 0]
+    activations = [step.symmetric_activations for step in candidate.after_export]
+    words.append(precision(candidate) + "".join(" symmetric" for symmetric in activations if symmetric))
+    return "; ".join(words)
+
+
+def _architecture(architecture: Architecture) -> list[str]:
+    words = [] if architecture.input_scale == 1 else [f"input x{architecture.input_scale:.3g}"]
+    for number, path in enumerate(architecture.paths):
+        words.append(("" if number == 0 else f"path {number}: ") + _chain(path))
+        context = path.context
+        if context.kind != "none":
+            details = "-".join(map(str, context.bins or context.rates))
+            words.append(" ".join(filter(None, (context.kind, details, f"({context.channels})"))))
+    words += [f"{join.kind} from stage {join.feature.stage} ({join.channels})" for join in architecture.joins]
+    words.append(f"head {architecture.head.channels}")
+    return words
+
+
+def _chain(path: Chain) -> str:
+    stem = [f"stem {path.stem.channels}"] if path.stem is not None else []
+    return ", ".join([*stem, *(_stage(stage) for stage in path.stages)])
+
+
+def _stage(stage: Stage) -> str:
+    """`inverted 2x24 /2 k5 e4`: two blocks of 24 channels, stride 2, kernel 5, expansion 4."""
+    notes = [f"/{stage.stride}"] if stage.stride != 1 else []
+    notes += [f"k{stage.kernel}"] if stage.kernel != 3 else []
+    notes += [f"e{stage.expansion:.3g}"] if stage.expansion != 1 else []
+    notes += [f"g{stage.groups}"] if stage.groups != 1 else []
+    notes += ["rates " + "-".join(map(str, stage.atrous))] if set(stage.atrous) != {1} else []
+    return " ".join([f"{stage.block} {stage.depth}x{stage.channels}", *notes])
+
+
+# ---- shapes for machines and people
+
+
+def _shown(report: Report) -> list[Objective]:
+    extra = [OBJECTIVES[name] for name in ("size_bytes", "params") if OBJECTIVES[name] not in report.objectives]
+    return [*report.objectives, *extra]
+
+
+def as_table(report: Report) -> Table:
+    """The front, the cheapest first; `*` marks the knee."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("trial", justify="right", no_wrap=True)
+    for goal in _shown(report):
+        table.add_column(goal.name, justify="right", no_wrap=True)
+    table.add_column("ships", no_wrap=True)
+    table.add_column("design", overflow="fold")
+    suggested = knee_of(report).trial if report.front else None
+    for row in report.front:
+        mark = "*" if row.trial == suggested else " "
+        cells = [in_words(goal.name, row.values[goal.name]) for goal in _shown(report)]
+        shown = (f"{row.trial}{mark}", *cells, precision(row.candidate), describe(row.candidate))
+        table.add_row(*map(Text, shown))
+    return table
+
+
+def as_objects(report: Report) -> list[dict[str, Any]]:
+    """Every trained trial as plain data, in the order of trials: what `front --json` prints."""
+    candidates = TypeAdapter(Candidate)
+    return [
+        {
+            "trial": row.trial,
+            "on_front": row.on_front,
+            "objectives": dict(row.values),
+            "breaks": [str(limit) for limit in row.broken],
+            "design": describe(row.candidate),
+            "candidate": candidates.dump_python(row.candidate, mode="json"),
+            "artifact": {"path": str(row.artifact), "sha256": row.sha256},
+            "machine": row.machine,
+        }
+        for row in report.rows
+    ]
+
+
+def as_json(report: Report) -> str:
+    return json.dumps(as_objects(report), indent=2, allow_nan=False) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """Every trained trial, one line each; numbers in full."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["trial", "on_front", *OBJECTIVES, "bits", "breaks", "design", "artifact", "sha256", "machine"])
+    for row in report.rows:
+        numbers = [row.values[name] for name in OBJECTIVES]
+        words = (row.candidate.bits, " ".join(map(str, row.broken)), describe(row.candidate))
+        writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, row.artifact, row.sha256, row.machine])
+    return stream.getvalue()

@@ -1,0 +1,56 @@
+"""How far a study is, in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from segsearch.evidence import Machine
+from segsearch.progress import duration
+from segsearch.store import STATES, StudyRow, TrialRow
+
+SHOWN_FAILURES = 3
+
+
+def status_lines(study: StudyRow, trials: Sequence[TrialRow], machines: Sequence[Machine], *, now: float) -> list[str]:
+    """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970."""
+    counts = Counter(trial.state for trial in trials)
+    asked = study.study.trials
+    began = datetime.fromtimestamp(study.created).strftime("%Y-%m-%d %H:%M")
+    lines = [
+        f"Study    {study.name}, begun {began}",
+        f"Trials   {counts['trained']} of {asked} trained; "
+        + ", ".join(f"{counts[state]} {state}" for state in STATES if state != "trained" and counts[state] > 0),
+    ]
+    lines[-1] = lines[-1].removesuffix("; ")
+    seconds = seconds_worked(trials)
+    left = max(0, asked - counts["trained"])
+    if counts["trained"] and seconds > 0:
+        each = seconds / counts["trained"]
+        rest = f"about {duration(each * left)} left" if left else "finished"
+        lines.append(f"Pace     {duration(each)} for a trained trial, rejected ones included; {rest}")
+    for trial in [trial for trial in trials if trial.state == "running"]:
+        held = f"since {duration(max(0.0, now - trial.started))}" if trial.worker else "waiting to be carried on"
+        lines.append(f"Running  trial {trial.number}, {held}")
+    failures = [(trial.number, trial.failure) for trial in trials if trial.state == "failed" and trial.failure]
+    lines += [f"Failed   trial {number}: {why.kind}: {why.reason}" for number, why in failures[-SHOWN_FAILURES:]]
+    rejected = next((trial for trial in reversed(trials) if trial.state == "rejected" and trial.failure), None)
+    if rejected is not None and rejected.failure:
+        lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
+    return [*lines, *map(_machine, machines)]
+
+
+def seconds_worked(trials: Sequence[TrialRow]) -> float:
+    """Seconds in which at least one finished trial was at work; pauses between runs do not count."""
+    worked, until = 0.0, float("-inf")
+    for trial in sorted((trial for trial in trials if trial.finished is not None), key=lambda trial: trial.started):
+        end = trial.finished or trial.started
+        worked += max(0.0, end - max(trial.started, until))
+        until = max(until, end)
+    return worked
+
+
+def _machine(machine: Machine) -> str:
+    memory = machine.memory_bytes / 2**30
+    return f"Machine  {machine.cpu}, {machine.cores} cores, {memory:.0f} GiB, {machine.system}, {machine.runtime}"

@@ -1,0 +1,105 @@
+"""Fixtures of the doors: a filled database, a study file, and commands whose evaluations cost nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from segsearch.cli import main
+from segsearch.search import run_search
+from tests import fakes
+
+STUDY = """
+name = "tiny"
+trials = 3
+space = "mobile"
+
+[data]
+kind = "synthetic"
+height = 64
+width = 64
+train_count = 4
+validation_count = 2
+
+[train]
+epochs = 2
+fine_tune_epochs = 1
+height = 64
+width = 64
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process, as the console script does."""
+
+    def run(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def fake_rooms(**settings: Any) -> ModuleType:
+    """Stands in for `segsearch.evaluate`: no torch, milliseconds a trial."""
+    room = ModuleType("segsearch.evaluate")
+    room.make_evaluator = lambda study, dataset, draw, artifacts, *, progress: fakes.make_evaluate(  # type: ignore[attr-defined]
+        study.bounds, **settings
+    )
+    room.estimate = lambda study, dataset, draw, artifacts, *, progress: SimpleNamespace(  # type: ignore[attr-defined]
+        seconds_per_trial=30.0, gate_seconds=2.0, bytes_per_trial=1e6
+    )
+    return room
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations cost nothing."""
+    monkeypatch.setitem(sys.modules, "segsearch.evaluate", fake_rooms())
+
+
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled")
+    study = fakes.make_study(trials=8, limits=["latency_ms<=20"])
+    store, row = fakes.start(folder, study)
+    evaluate = fakes.make_evaluate(study.bounds, fails=lambda number: number == 2)
+    with store:
+        run_search(store, row.name, draw=fakes.draw, evaluate=evaluate)
+    return folder
+
+
+@pytest.fixture
+def filled(filled_once: Path, tmp_path: Path) -> Path:
+    """A finished study's database with eight trained trials, one's own to write to."""
+    folder = tmp_path / "filled"
+    shutil.copytree(filled_once, folder)
+    return folder / "study.db"
