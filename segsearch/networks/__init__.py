@@ -1,0 +1,5 @@
+"""Networks: an `Architecture` becomes a `torch.nn.Module`."""
+
+from segsearch.networks.build import Network, build, check_architecture
+
+__all__ = ["Network", "build", "check_architecture"]

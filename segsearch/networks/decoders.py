@@ -1,0 +1,79 @@
+"""Decoder joins and the head: from the last map back to finer ones. One builder each, one line in `JOINS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segsearch.candidate import Head, Join
+from segsearch.networks.layers import conv_bn, conv_bn_relu, resize, spatial_size
+
+# (running channels, feature channels, settings) -> module of (running, feature) with `join.channels` at the feature's size
+JoinBuilder = Callable[[int, int, Join], nn.Module]
+
+
+class Concat(nn.Module):
+    """Resize the running map, put the feature beside it, refine both (U-Net, DeepLab v3+: arXiv:1802.02611)."""
+
+    def __init__(self, running: int, feature: int, join: Join) -> None:
+        super().__init__()
+        reduced = join.reduce or feature
+        self.reduce = conv_bn_relu(feature, reduced) if join.reduce else nn.Identity()
+        self.refine = nn.Sequential(
+            conv_bn_relu(running + reduced, running + reduced, kernel=3, groups=running + reduced),
+            conv_bn_relu(running + reduced, join.channels),
+        )
+
+    def forward(self, running: Tensor, feature: Tensor) -> Tensor:
+        both = torch.cat([resize(running, spatial_size(feature)), self.reduce(feature)], dim=1)
+        refined: Tensor = self.refine(both)
+        return refined
+
+
+class Add(nn.Module):
+    """Bring both to one width, resize the running map, add (feature pyramids: arXiv:1612.03144)."""
+
+    def __init__(self, running: int, feature: int, join: Join) -> None:
+        super().__init__()
+        self.running = nn.Sequential(*conv_bn(running, join.channels))
+        self.feature = nn.Sequential(*conv_bn(feature, join.channels))
+
+    def forward(self, running: Tensor, feature: Tensor) -> Tensor:
+        # The projection comes before the resize: it is cheaper on the small map, and the two commute.
+        return F.relu(resize(self.running(running), spatial_size(feature)) + self.feature(feature))
+
+
+JOINS: Mapping[str, JoinBuilder] = {"concat": Concat, "add": Add}
+
+
+def _plain(channels: int, width: int) -> nn.Module:
+    return conv_bn_relu(channels, width, kernel=3)
+
+
+def _separable(channels: int, width: int) -> nn.Module:
+    return nn.Sequential(conv_bn_relu(channels, channels, kernel=3, groups=channels), conv_bn_relu(channels, width))
+
+
+HEAD_BLOCKS: Mapping[str, Callable[[int, int], nn.Module]] = {"conv": _plain, "separable": _separable}
+
+
+class Classifier(nn.Module):
+    """`head.depth` convolutions of `head.channels`, dropout, 1x1 convolution to the class scores."""
+
+    def __init__(self, channels: int, head: Head, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(head.depth):
+            layers.append(HEAD_BLOCKS[head.block](channels, head.channels))
+            channels = head.channels
+        if head.dropout:
+            layers.append(nn.Dropout2d(head.dropout))
+        self.body = nn.Sequential(*layers)
+        self.scores = nn.Conv2d(channels, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.scores(self.body(x))
+        return scores

@@ -1,0 +1,41 @@
+"""The layers that every part of a network is made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv_bn(
+    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """A convolution that keeps the size (but for its stride), and its batch norm."""
+    padding = atrous * (kernel // 2)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
+def conv_bn_relu(
+    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    layers = conv_bn(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups)
+    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize to (height, width), half-pixel centres, no antialiasing: what every runtime's Resize does."""
+    if tuple(x.shape[-2:]) == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def spatial_size(x: Tensor) -> tuple[int, int]:
+    """(height, width) as plain numbers: an export then holds constants, not shape arithmetic."""
+    return int(x.shape[-2]), int(x.shape[-1])
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) times a scale, each at least 1."""
+    height, width = size
+    return max(1, round(height * scale)), max(1, round(width * scale))

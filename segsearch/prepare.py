@@ -1,0 +1,173 @@
+"""From a study to something that evaluates candidates: the bench, the teacher, and an estimate of the cost."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from segsearch.candidate import Candidate, Draw, Named
+from segsearch.datasets import Dataset
+from segsearch.errors import SegsearchError, StudyError
+from segsearch.evaluate import Bench, Teacher, evaluate, pass_gate
+from segsearch.evidence import Evidence
+from segsearch.measure import this_machine
+from segsearch.networks import build
+from segsearch.runtimes import RUNTIMES
+from segsearch.study import Study, TrainSettings
+from segsearch.train import Schedule, pick_device, train
+from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
+
+DrawCandidate = Callable[[Draw], Candidate]
+
+
+def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
+    """A space's `draw`, with what cannot matter taken out: candidates that would be trained alike are then equal."""
+
+    def draw_settled(choose: Draw) -> Candidate:
+        candidate = draw(choose)
+        taught = has_teacher and candidate.distill is not None and candidate.distill.weight > 0
+        steps = tuple(step for step in candidate.before_export if step.ratio > 0)
+        return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
+
+    return draw_settled
+
+
+def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate) -> Bench:
+    """What stays the same for all candidates of a study. Raises `UserError` where the study cannot be carried out."""
+    runtime = RUNTIMES["onnxruntime"]
+    teacher = None
+    if study.teacher is not None:
+        try:
+            architecture = draw(Named(study.teacher.choices)).architecture
+        except KeyError as missing:
+            raise StudyError(
+                f"teacher.choices must give a value to every parameter that the space asks for; {missing} has none."
+            ) from None
+        except ValueError as error:
+            raise StudyError(f"teacher.choices: {error}.") from None
+        teacher = Teacher(architecture, study.teacher.epochs)
+    if len(dataset.train) < study.train.batch_size:
+        raise StudyError(
+            f"train.batch_size must be at most the number of training images ({len(dataset.train)}), "
+            f"got {study.train.batch_size}."
+        )
+    return Bench(
+        dataset=dataset,
+        schedule=schedule_of(study.train, seed=study.seed),
+        fine_tune_epochs=study.train.fine_tune_epochs,
+        timing=study.timing,
+        limits=study.bounds,
+        runtime=runtime,
+        machine=this_machine(runtime),
+        device=pick_device(study.train.device),
+        teacher=teacher,
+    )
+
+
+def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
+    return Schedule(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        height=settings.height,
+        width=settings.width,
+        class_weights=settings.class_weights,
+        seed=seed,
+    )
+
+
+def make_evaluator(bench: Bench, *, progress: Progress = silent) -> Callable[[int, Candidate, Workshop], Evidence]:
+    """What `run_search` calls for each trial."""
+
+    def evaluate_trial(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        return evaluate(candidate, bench, workshop, progress=progress)
+
+    return evaluate_trial
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a trial costs here, from a few candidates of the space with random weights."""
+
+    gate_seconds: float
+    train_seconds: float
+    teacher_seconds: float
+    bytes_per_trial: int
+
+
+@dataclass(frozen=True)
+class _Forgetful:
+    """A workshop in a temporary folder that remembers nothing."""
+
+    artifacts: Artifacts
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        return make()
+
+
+def estimate(bench: Bench, candidates: list[Candidate], *, progress: Progress = silent) -> Estimate:
+    """Time the gate and a few training steps of some candidates; nothing of it is kept.
+
+    Candidates that cannot be built are left out; raises `StudyError` where that is all of them.
+    """
+    gates: list[float] = []
+    steps: list[float] = []
+    sizes: list[int] = []
+    problem: SegsearchError | None = None
+    with TemporaryDirectory() as folder:
+        for index, candidate in enumerate(candidates):
+            try:
+                start = time.perf_counter()
+                evidence = pass_gate(candidate, bench, _Forgetful(Artifacts(Path(folder))))
+                gates.append(time.perf_counter() - start)
+                sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
+                steps.append(_seconds_per_step(candidate, bench))
+            except SegsearchError as error:
+                problem = error
+            progress("estimate", index + 1, len(candidates))
+    if not steps:
+        raise StudyError(
+            f"The space must draw candidates that can be built; none of {len(candidates)} could: {problem}"
+        )
+    per_epoch = max(1, len(bench.dataset.train) // bench.schedule.batch_size)
+    teacher = 0.0
+    if bench.teacher is not None:
+        teacher = _seconds_per_step(Candidate(bench.teacher.architecture), bench) * per_epoch * bench.teacher.epochs
+    mean_step = sum(steps) / len(steps)
+    return Estimate(
+        gate_seconds=sum(gates) / len(gates),
+        train_seconds=mean_step * per_epoch * bench.schedule.epochs,
+        teacher_seconds=teacher,
+        bytes_per_trial=sum(sizes) // len(sizes),
+    )
+
+
+def _seconds_per_step(candidate: Candidate, bench: Bench, *, steps: int = 3) -> float:
+    """The quickest of a few training steps of a network that is thrown away: the first ones warm up."""
+    network = build(candidate.architecture, bench.classes)
+    marks: list[float] = []
+
+    def mark(stage: str, done: int, total: int, /) -> None:
+        marks.append(time.perf_counter())
+        if done > steps:
+            raise _Enough
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            train(
+                network, bench.dataset.train, bench.schedule, classes=bench.classes, device=bench.device, progress=mark
+            )
+        except _Enough:
+            pass
+    return min((after - before for before, after in itertools.pairwise(marks)), default=0.0)
+
+
+class _Enough(Exception):
+    """Enough steps were timed."""

@@ -1,0 +1,12 @@
+"""Runtimes: what runs the exported file. One file and one line in `RUNTIMES` each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segsearch.runtimes.onnxruntime import OnnxRuntime
+from segsearch.runtimes.types import Runtime, Session
+
+RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime()}
+
+__all__ = ["RUNTIMES", "Runtime", "Session"]

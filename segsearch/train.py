@@ -1,0 +1,234 @@
+"""Train a network: one complete annealed schedule, alone or taught, from seeds that pair all candidates."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segsearch.compression.distill import Lesson, distillation_loss
+from segsearch.datasets import Split
+from segsearch.datasets.augment import draw_views, maps_of, to_batch, views_of
+from segsearch.errors import TrialFailed, UserError
+from segsearch.networks import Network
+from segsearch.networks.layers import resize, spatial_size
+from segsearch.workshop import Progress, silent
+
+IGNORED = -100
+VOID = 255
+# Re-estimating batch norm on this many whole images is enough to replace the statistics of augmented crops.
+BATCH_NORM_IMAGES = 160
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train: one-cycle over `epochs`, crops of (height, width) on the network's own grid."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    height: int
+    width: int
+    class_weights: Literal["none", "log"]
+    seed: int
+
+
+def train(
+    network: Network,
+    split: Split,
+    schedule: Schedule,
+    *,
+    classes: int,
+    device: torch.device,
+    lesson: Lesson | None = None,
+    stage: str = "train",
+    progress: Progress = silent,
+) -> tuple[float, ...]:
+    """Train in place and return the mean loss of each epoch.
+
+    Raises `TrialFailed` of kind `diverged` where the loss is NaN or infinite, `memory` where memory runs out.
+    """
+    with out_of_memory_fails():
+        return _train(network, split, schedule, classes, device, lesson, stage, progress)
+
+
+def _train(
+    network: Network,
+    split: Split,
+    schedule: Schedule,
+    classes: int,
+    device: torch.device,
+    lesson: Lesson | None,
+    stage: str,
+    progress: Progress,
+) -> tuple[float, ...]:
+    network.to(device).train()
+    weights = class_weights(split.masks, classes, kind=schedule.class_weights).to(device)
+    batches = max(1, len(split) // schedule.batch_size)
+    total = schedule.epochs * batches
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, foreach=True
+    )
+    annealing = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, schedule.learning_rate, total_steps=max(total, 2), pct_start=0.2
+    )
+    source = (int(split.images.shape[1]), int(split.images.shape[2]))
+    losses: list[float] = []
+    for step, batch in enumerate(_batches(network, split, schedule, classes, device)):
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            scores, auxiliary = network.scores_and_auxiliary(batch.images)
+        scores = scores.float()
+        loss = _loss(network, scores, auxiliary, batch.masks, weights)
+        if lesson is not None:
+            soft = _soft_loss(scores, batch, lesson, source=source, input_scale=network.input_scale)
+            loss = (1 - lesson.weight) * loss + lesson.weight * soft
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrialFailed("diverged", f"The loss became {value} at step {step + 1} of {total}.")
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        annealing.step()
+        losses.append(value)
+        progress(stage, step + 1, total)
+    estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size)
+    return tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images (b, 3, h, w), masks (b, h, w) with -100 for void, and the views of which images they are."""
+
+    images: Tensor
+    masks: Tensor
+    draws: Tensor
+    chosen: NDArray[np.int64]
+
+
+def _batches(
+    network: Network, split: Split, schedule: Schedule, classes: int, device: torch.device
+) -> Iterator[_Batch]:
+    """Augmented batches of the whole schedule, in an order and with crops that depend on the seed alone."""
+    generator = torch.Generator().manual_seed(schedule.seed)
+    for _ in range(schedule.epochs):
+        order = torch.randperm(len(split), generator=generator).numpy()
+        for start in range(0, len(order) - schedule.batch_size + 1, schedule.batch_size):
+            # Sorted, because the images may lie in a file that is read in order.
+            chosen = np.sort(order[start : start + schedule.batch_size])
+            draws = draw_views(len(chosen), generator)
+            images, masks = views_of(
+                torch.from_numpy(np.ascontiguousarray(split.images[chosen])).to(device),
+                torch.from_numpy(np.ascontiguousarray(split.masks[chosen])).to(device),
+                draws,
+                height=schedule.height,
+                width=schedule.width,
+                input_scale=network.input_scale,
+                void=VOID,
+            )
+            yield _Batch(images, torch.where(masks < classes, masks, IGNORED), draws, chosen)
+
+
+def _soft_loss(scores: Tensor, batch: _Batch, lesson: Lesson, *, source: tuple[int, int], input_scale: float) -> Tensor:
+    """What the teacher said of the same views, compared on the student's own grid: a full-size one says no more."""
+    said, inside = maps_of(
+        torch.from_numpy(np.ascontiguousarray(lesson.logits[batch.chosen])).to(scores.device).float(),
+        batch.draws,
+        source=source,
+        crop=spatial_size(batch.masks),
+        size=spatial_size(scores),
+        input_scale=input_scale,
+    )
+    return distillation_loss(scores.contiguous(), said, inside, temperature=lesson.temperature)
+
+
+def _loss(network: Network, scores: Tensor, auxiliary: list[Tensor], masks: Tensor, weights: Tensor) -> Tensor:
+    loss = pixel_loss(scores, masks, weights)
+    for extra, weight in zip(auxiliary, network.auxiliary_weights, strict=True):
+        loss = loss + weight * pixel_loss(extra.float(), masks, weights)
+    return loss
+
+
+def pixel_loss(scores: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy at the masks' size: scores (n, classes, h, w), masks (n, H, W) with -100 for void.
+
+
+    A batch that is all void gives 0, not NaN.
+    """
+    # Contiguous: the softmax over channels_last scores of few classes is several times slower.
+    scores = resize(scores.contiguous(), spatial_size(masks))
+    total = F.cross_entropy(scores, masks, weight=weights, ignore_index=IGNORED, reduction="sum")
+    counted = weights[masks.clamp(min=0)] * (masks != IGNORED)
+    return total / counted.sum().clamp(min=1.0)
+
+
+def class_weights(masks: NDArray[np.uint8], classes: int, *, kind: Literal["none", "log"]) -> Tensor:
+    """Weights of the classes, mean 1: all equal, or 1 / log(1.02 + frequency) (ENet, arXiv:1606.02147)."""
+    if kind == "none":
+        return torch.ones(classes)
+    counts = np.bincount(masks.reshape(-1), minlength=256)[:classes].astype(np.float64)
+    weights = 1.0 / np.log(1.02 + counts / max(counts.sum(), 1.0))
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
+def estimate_batch_norm(network: Network, split: Split, *, device: torch.device, batch_size: int) -> None:
+    """Replace the running statistics of batch norm by those of whole, plain training images at the exported scale."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = cast(float, None)  # a plain average over all batches
+    chosen = np.unique(np.linspace(0, len(split) - 1, BATCH_NORM_IMAGES).astype(int))
+    network.train()
+    with torch.no_grad():
+        for start in range(0, len(chosen), batch_size):
+            images = torch.from_numpy(np.ascontiguousarray(split.images[chosen[start : start + batch_size]]))
+            network.scores(to_batch(images.to(device), input_scale=network.input_scale))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+def teach(network: Network, split: Split, *, device: torch.device, progress: Progress = silent) -> NDArray[np.float16]:
+    """A trained teacher's logits of every training image, whole and plain: (images, classes, h, w) on its own grid."""
+    network.to(device).eval()
+    said: list[NDArray[np.float16]] = []
+    with torch.no_grad(), out_of_memory_fails():
+        for index in range(len(split)):
+            image = to_batch(
+                torch.from_numpy(np.ascontiguousarray(split.images[index : index + 1])).to(device),
+                input_scale=network.input_scale,
+            )
+            said.append(network.scores(image).to(torch.float16).cpu().numpy())
+            progress("teach", index + 1, len(split))
+    return np.concatenate(said)
+
+
+@contextlib.contextmanager
+def out_of_memory_fails() -> Iterator[None]:
+    """Memory that runs out fails the trial, not the study."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise TrialFailed(
+            "memory", f"Memory ran out: {str(error).splitlines()[0] if str(error) else 'MemoryError'}."
+        ) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):
+            raise TrialFailed("memory", f"Memory ran out: {str(error).splitlines()[0]}.") from error
+        raise
+
+
+def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """CPU or CUDA, whichever is there. Raises `UserError` where CUDA is asked for and absent."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError('train.device must be there; this machine has no CUDA device. Use device = "auto".')
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,115 @@
+"""The mobile space: small encoders of mixed blocks, pyramid pooling or ASPP, light decoders, and their compression."""
+
+from segsearch.candidate import (
+    Architecture,
+    Candidate,
+    Context,
+    Distill,
+    Draw,
+    Feature,
+    Head,
+    Join,
+    Path,
+    Prune,
+    Quantize,
+    Stage,
+    Stem,
+)
+
+# Widths of the stages at width multiplier 1; maps at 1/4, 1/8, 1/16 and 1/32 of the input.
+BASE_WIDTHS = (32, 64, 96, 128)
+BLOCKS = ("conv", "grouped", "separable", "inverted_residual", "residual")
+
+
+def draw(choose: Draw) -> Candidate:
+    """One candidate. Parameters are asked for only where they matter: the space branches."""
+    return Candidate(
+        architecture=draw_architecture(choose),
+        distill=draw_distill(choose),
+        before_export=draw_prune(choose),
+        after_export=draw_quantize(choose),
+    )
+
+
+def draw_architecture(choose: Draw) -> Architecture:
+    width = choose.suggest_float("width_multiplier", 0.5, 2.0, step=0.25)
+    output_stride = int(choose.suggest_categorical("output_stride", ("8", "16", "32")))
+    stem = Stem(channels=choose.suggest_int("stem_width", 8, 32, step=8))
+    stages = tuple(draw_stage(choose, index, width, output_stride) for index in range(4))
+    path = Path(stem, stages, draw_context(choose))
+    joins = draw_joins(choose)
+    head = Head(
+        channels=choose.suggest_int("head_width", 32, 128, step=16),
+        block=choose.suggest_categorical("head_block", ("conv", "separable")),
+    )
+    input_scale = float(choose.suggest_categorical("input_scale", ("0.5", "0.75", "1")))
+    return Architecture((path,), joins, head, input_scale=input_scale)
+
+
+def draw_stage(choose: Draw, index: int, width: float, output_stride: int) -> Stage:
+    """Stage `index`, whose map is at 1/4, 1/8, 1/16, 1/32 of the input, or at the output stride where that is finer."""
+    name = f"stage{index + 1}"
+    block = choose.suggest_categorical(f"{name}_block", BLOCKS)
+    depth = choose.suggest_int(f"{name}_depth", 1, 3)
+    stride = 2 if 2 ** (index + 2) <= output_stride else 1
+    kernel, expansion, groups, atrous = 3, 1.0, 1, "1"
+    if block in ("separable", "inverted_residual"):
+        kernel = int(choose.suggest_categorical(f"{name}_kernel", ("3", "5")))
+    if block == "inverted_residual":
+        expansion = float(choose.suggest_int(f"{name}_expansion", 2, 6))
+    if block == "grouped":
+        groups = int(choose.suggest_categorical(f"{name}_groups", ("2", "4", "8")))
+    if index >= 2:
+        atrous = choose.suggest_categorical(f"{name}_atrous", ("1", "2", "1-2", "1-2-4"))
+    channels = max(8, round(BASE_WIDTHS[index] * width / 8) * 8)
+    return Stage(block, channels, depth, stride, kernel, _numbers(atrous), expansion, groups)
+
+
+def draw_context(choose: Draw) -> Context:
+    kind = choose.suggest_categorical("context", ("none", "pyramid_pooling", "aspp"))
+    if kind == "none":
+        return Context()
+    channels = choose.suggest_int("context_width", 32, 128, step=32)
+    if kind == "pyramid_pooling":
+        bins = choose.suggest_categorical("pyramid_bins", ("1-2-4", "1-3", "1-2-3-6"))
+        return Context(kind, channels, bins=_numbers(bins))
+    rates = choose.suggest_categorical("aspp_rates", ("2-4", "3-6-9", "6-12"))
+    return Context(kind, channels, rates=_numbers(rates), image_pool=True)
+
+
+def draw_joins(choose: Draw) -> tuple[Join, ...]:
+    """Plain upsampling, or skip connections down to the map at 1/8 or 1/4."""
+    decoder = choose.suggest_categorical("decoder", ("plain", "add", "concat"))
+    if decoder == "plain":
+        return ()
+    finest = choose.suggest_categorical("skip_from", ("8", "4"))
+    channels = choose.suggest_int("decoder_width", 32, 96, step=32)
+    features = [Feature(0, 2)] if finest == "8" else [Feature(0, 2), Feature(0, 1)]
+    reduce = channels // 2 if decoder == "concat" else 0
+    return tuple(Join(decoder, feature, channels, reduce) for feature in features)
+
+
+def draw_distill(choose: Draw) -> Distill | None:
+    weight = choose.suggest_float("distill_weight", 0.0, 0.8, step=0.2)
+    if weight == 0:
+        return None
+    return Distill(weight, temperature=float(choose.suggest_categorical("distill_temperature", ("1", "2", "4"))))
+
+
+def draw_prune(choose: Draw) -> tuple[Prune, ...]:
+    ratio = choose.suggest_float("prune_ratio", 0.0, 0.5, step=0.125)
+    if ratio == 0:
+        return ()
+    return (Prune(ratio, criterion=choose.suggest_categorical("prune_criterion", ("l1", "l2"))),)
+
+
+def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
+    if choose.suggest_categorical("bits", ("32", "8")) == "32":
+        return ()
+    activations = choose.suggest_categorical("int8_activations", ("asymmetric", "symmetric"))
+    return (Quantize(symmetric_activations=activations == "symmetric"),)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1-2-4` as (1, 2, 4). Choices are strings: a stored study can then be resumed with the same choices."""
+    return tuple(int(part) for part in text.split("-"))
