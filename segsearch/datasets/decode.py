@@ -11,12 +11,13 @@ from PIL import Image, ImageOps
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_PIXELS = 89_478_485
 
 # A PNG of 2 or 4 bits of grey: Pillow spreads its values over 0..255, but in a mask they are indices.
 _SPREAD = {"L;2": 85, "L;4": 17}
+# Cameras write JPEG files with a preview inside, which Pillow calls MPO.
 _LOSSY = ("JPEG", "MPO")
 
 
