@@ -70,7 +70,7 @@ def run(
     make_folder(folder)
     database = folder / "study.db"
     if database.exists():
-        open_store(database).close()  # a database that cannot be used is found out before the images are decoded
+        open_store(database, read_only=True).close()  # one that cannot be used is refused before images are decoded
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
         artifacts = Artifacts(folder.resolve() / "artifacts")
@@ -110,7 +110,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
-    from segsearch.evaluate import estimate
+    from segsearch.prepare import estimate
 
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         found = estimate(study, dataset, space.draw, Artifacts(Path(scratch)), progress=progress)
@@ -119,7 +119,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         classes=len(dataset.classes),
         train_images=len(dataset.train),
         validation_images=len(dataset.validation),
-        seconds=found.seconds_per_trial * study.trials,
+        seconds=found.seconds_per_trial * study.trials + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),
         free_bytes=shutil.disk_usage(_existing(folder)).free,
@@ -209,8 +209,12 @@ def _search(
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Summary:
-    from segsearch.evaluate import make_evaluator
+    from segsearch.measure import this_machine
+    from segsearch.prepare import make_evaluator, settled
+    from segsearch.runtimes import RUNTIMES
     from segsearch.search import run_search
 
-    evaluate = make_evaluator(row.study, dataset, space.draw, row.artifacts, progress=progress)
-    return run_search(store, row.name, draw=space.draw, evaluate=evaluate, minutes=minutes, on_event=on_event)
+    store.keep_machine(this_machine(RUNTIMES["onnxruntime"]))
+    draw = settled(space.draw, has_teacher=row.study.teacher is not None)
+    evaluate = make_evaluator(row.study, dataset, draw, progress=progress)
+    return run_search(store, row.name, draw=draw, evaluate=evaluate, minutes=minutes, on_event=on_event)

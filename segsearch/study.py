@@ -51,7 +51,7 @@ class DataSettings(_Frozen):
 
 
 class TrainSettings(_Frozen):
-    """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them after pruning.
+    """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them last.
 
     `height` and `width` are the size of the training crops in pixels of the network's own grid
     (after its input scale).
@@ -193,7 +193,9 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A misspelt key is missing under its right name too: the misspelling is what to show.
+    problem = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"]) or "the study"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}; known here: {', '.join(_known_keys(problem['loc'][:-1]))}."

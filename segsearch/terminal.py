@@ -18,8 +18,8 @@ from rich.text import Text
 INTERRUPTED = 130
 
 
-class Stopped(KeyboardInterrupt):
-    """Asked to stop, with what to type to carry on."""
+class Stopped(Exception):
+    """The user asked to stop; the message is what to type to carry on."""
 
 
 @contextmanager
@@ -29,11 +29,13 @@ def stoppable(cure: Callable[[], str]) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for caught in (signal.SIGINT, signal.SIGTERM):
             signal.signal(caught, signal.SIG_IGN)
-        raise Stopped(cure())
+        raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except KeyboardInterrupt:
+        raise Stopped(cure()) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

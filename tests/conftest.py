@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -68,22 +68,21 @@ def study_file(tmp_path: Path) -> Path:
     return path
 
 
-def fake_rooms(**settings: Any) -> ModuleType:
-    """Stands in for `segsearch.evaluate`: no torch, milliseconds a trial."""
-    room = ModuleType("segsearch.evaluate")
-    room.make_evaluator = lambda study, dataset, draw, artifacts, *, progress: fakes.make_evaluate(  # type: ignore[attr-defined]
-        study.bounds, **settings
+def fake_room(**settings: Any) -> ModuleType:
+    """Stands in for `segsearch.prepare`: no torch, milliseconds a trial."""
+    room: Any = ModuleType("segsearch.prepare")
+    room.settled = lambda draw, *, has_teacher: draw
+    room.make_evaluator = lambda study, dataset, draw, *, progress: fakes.make_evaluate(study.bounds, **settings)
+    room.estimate = lambda study, dataset, draw, artifacts, *, progress: SimpleNamespace(
+        gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000
     )
-    room.estimate = lambda study, dataset, draw, artifacts, *, progress: SimpleNamespace(  # type: ignore[attr-defined]
-        seconds_per_trial=30.0, gate_seconds=2.0, bytes_per_trial=1e6
-    )
-    return room
+    return cast(ModuleType, room)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations cost nothing."""
-    monkeypatch.setitem(sys.modules, "segsearch.evaluate", fake_rooms())
+    monkeypatch.setitem(sys.modules, "segsearch.prepare", fake_rooms())
 
 
 @pytest.fixture(scope="session")

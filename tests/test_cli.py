@@ -107,7 +107,9 @@ def test_more_trials_carry_on_by_run_and_by_resume(command: Command, study_file:
     assert "2 of 2 trials" in command("run", study_file, "--out", tmp_path / "out", "--trials", 2).out
     study_file.unlink()
     assert "4 of 4 trials" in command("resume", database, "--trials", 4).out
-    assert "Trials   4 of 4" in command("status", database).out
+    status = command("status", database).out
+    assert "Trials   4 of 4" in status
+    assert re.search(r"^Machine  .+ cores, .+ GiB, .+, onnxruntime", status, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("quick")
@@ -142,8 +144,8 @@ def test_resume_refuses_a_space_that_was_changed(command: Command, study_file: P
 
 SLOW_CLI = """
 import sys
-from tests.conftest import fake_rooms
-sys.modules["segsearch.evaluate"] = fake_rooms(seconds=0.5)
+from tests.conftest import fake_room
+sys.modules["segsearch.prepare"] = fake_room(seconds=0.5)
 from segsearch.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -287,7 +289,7 @@ def test_pick_by_preference_limit_and_number(command: Command, filled: Path) -> 
 
 def test_names_are_text_and_not_markup(command: Command, filled: Path) -> None:
     with sqlite3.connect(filled) as raw:
-        raw.execute("update trials set failure_reason = '[red]x[/red] \x1b[2J' where state = 'failed'")
+        raw.execute("update segsearch_trials set failure_reason = '[red]x[/red] \x1b[2J' where state = 'failed'")
     raw.close()
     said = command("status", filled)
     assert "[red]x[/red]" in said.out
@@ -313,7 +315,7 @@ def test_names_are_text_and_not_markup(command: Command, filled: Path) -> None:
         (('kind = "synthetic"', 'kind = "folders"'), ["root"]),
         (('kind = "synthetic"', 'kind = "folders"\nroot = "nowhere"'), ["nowhere"]),
         (
-            ("width = 64\n\n[train]", "width = 64\n\n[teacher]\nepochs = 1\nchoices = {}\n\n[train]"),
+            ("[train]", "[teacher]\nepochs = 1\nchoices = {}\n\n[train]"),
             ["teacher.choices", "missing"],
         ),
     ],
@@ -400,7 +402,7 @@ def foreign(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with sqlite3.connect(path) as raw:
-        raw.execute("update meta set value = '999' where key like '%schema%'")
+        raw.execute("insert into segsearch_migrations values (999, 0)")
     raw.close()
 
 
