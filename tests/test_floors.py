@@ -1,0 +1,63 @@
+"""The shape of the house: imports go down only, parts do not know one another, each big library has one room."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "segsearch"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+FLOORS = (
+    {"errors", "candidate", "evidence", "objectives", "pareto", "study", "workshop", "draws"},
+    {"networks", "datasets", "compression", "runtimes"},
+    {"train", "export", "measure", "score"},
+    {"evaluate", "prepare", "spaces", "store", "search"},
+    {"terminal", "progress", "report", "figures", "status", "survey", "scaffold", "launch", "cli"},
+)
+PARTS = FLOORS[1]
+# Rooms where the library may be imported; `top` counts only what is imported with the module.
+OWNERS = {"optuna": {"search"}, "sqlalchemy": {"store", "search"}, "plotly": {"figures"}, "dash": {"dashboard"}}
+NO_TORCH = FLOORS[0] | FLOORS[4] | {"store", "spaces"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def floor(name: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"segsearch.{alias.name}" for alias in node.names] if node.module == "segsearch" else [node.module]
+            yield from names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_stands_on_its_floor(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    docstring = ast.get_docstring(tree)
+    assert docstring, "every file starts with a docstring"
+    assert docstring.splitlines()[0].endswith((".", ":")), "... of one sentence"
+    if path == PACKAGE / "__init__.py":
+        assert not list(imports(tree))
+        return
+    here = room(path)
+    for name in imports(tree):
+        library = name.split(".")[0]
+        assert here in OWNERS.get(library, {here}), f"{library} belongs in {OWNERS[library]}"
+        if library == "segsearch" and name.split(".")[1] not in ("__version__", here):
+            there = name.split(".")[1]
+            assert floor(there) <= floor(here), f"{here} may not import {there}: imports go down"
+            assert not {here, there} <= PARTS, f"{here} may not import {there}: parts do not know one another"
+    if here in NO_TORCH:
+        top = {name.split(".")[0] for statement in tree.body for name in imports(statement)}
+        assert not top & {"torch", "onnx", "onnxruntime"}, "starts without torch"
