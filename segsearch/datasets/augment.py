@@ -79,11 +79,13 @@ def views_of(
     """`augment` with its random numbers given."""
     source = _size(images)
     y, x = _sources(draws, source, (height, width), input_scale, settings)
-    y, x = y.to(images.device), x.to(images.device)
-    outside = ~_inside(source, y, x)
-    views = _sample(images.permute(0, 3, 1, 2).float(), source, y, x).contiguous(memory_format=torch.channels_last)
-    views = _recolour(views, draws[:, 4:].to(images.device), settings).masked_fill_(outside[:, None], FILL)
-    return views, _labels(masks, y, x).masked_fill_(outside, void)
+    views = _sample(images.permute(0, 3, 1, 2).float(), source, y.to(images.device), x.to(images.device))
+    views = _recolour(views, draws[:, 4:].to(images.device), settings).contiguous(memory_format=torch.channels_last)
+    labels = _labels(masks, y.to(masks.device), x.to(masks.device))
+    rows, columns = _inside(source, y, x)
+    _fill_outside(views, rows, columns, FILL)
+    _fill_outside(labels, rows, columns, void)
+    return views, labels
 
 
 def maps_of(
@@ -102,8 +104,9 @@ def maps_of(
     the image.
     """
     y, x = _sources(draws, source, crop, input_scale, settings, grid=size)
-    y, x = y.to(maps.device), x.to(maps.device)
-    return _sample(maps, source, y, x), _inside(source, y, x)[:, None].to(maps.dtype)
+    rows, columns = _inside(source, y, x)
+    inside = (rows[:, None, :, None] & columns[:, None, None, :]).to(maps.device, maps.dtype)
+    return _sample(maps, source, y.to(maps.device), x.to(maps.device)), inside
 
 
 def to_batch(images: Tensor, *, input_scale: float = 1.0) -> Tensor:
@@ -162,9 +165,18 @@ def _sample(maps: Tensor, source: tuple[int, int], y: Tensor, x: Tensor) -> Tens
     return F.grid_sample(maps, points, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _inside(source: tuple[int, int], y: Tensor, x: Tensor) -> Tensor:
-    """Which points lie in the image: bool (b, h, w)."""
-    return ((y >= 0) & (y < source[0]))[:, :, None] & ((x >= 0) & (x < source[1]))[:, None, :]
+def _inside(source: tuple[int, int], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows (b, h) and which columns (b, w) of the crops lie in the image."""
+    return (y >= 0) & (y < source[0]), (x >= 0) & (x < source[1])
+
+
+def _fill_outside(pixels: Tensor, rows: Tensor, columns: Tensor, value: float) -> None:
+    """Set what lies outside, in place. Most crops lie inside whole: asking each is cheaper than masking them all."""
+    for picture, inside_rows, inside_columns in zip(pixels, rows, columns, strict=True):
+        if not inside_rows.all():
+            picture[..., ~inside_rows.to(pixels.device), :] = value
+        if not inside_columns.all():
+            picture[..., ~inside_columns.to(pixels.device)] = value
 
 
 def _labels(masks: Tensor, y: Tensor, x: Tensor) -> Tensor:
@@ -176,16 +188,13 @@ def _labels(masks: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 def _recolour(views: Tensor, draws: Tensor, settings: Augment) -> Tensor:
-    """Brightness, contrast about mid-grey and saturation, as one matrix an image: same shape, clamped to 0..255."""
+    """Brightness, contrast about mid-grey and saturation of each image: same shape, clamped to 0..255."""
     strengths = views.new_tensor([settings.brightness, settings.contrast, settings.saturation])
     if not strengths.any():
         return views
-    brightness, contrast, saturation = (1 + (2 * draws - 1) * strengths).unbind(1)
-    # Rows are inputs: out = colour @ matrix + offset; saturation 0 would leave the luma in every channel.
-    grey = views.new_tensor(_LUMA)[:, None].expand(3, 3)
-    keep = saturation[:, None, None]
-    matrix = (keep * torch.eye(3, device=views.device) + (1 - keep) * grey) * (brightness * contrast)[:, None, None]
-    offset = ((1 - contrast) * 127.5)[:, None, None]
-    batch, _, height, width = views.shape
-    flat = torch.baddbmm(offset, views.permute(0, 2, 3, 1).reshape(batch, height * width, 3), matrix)
-    return flat.clamp_(0, 255).view(batch, height, width, 3).permute(0, 3, 1, 2)
+    brightness, contrast, saturation = (1 + (2 * draws - 1) * strengths)[:, :, None, None, None].unbind(1)
+    luma = (views * views.new_tensor(_LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+    # One pass: every channel times a number, plus what the three share.
+    gain = brightness * contrast
+    shared = luma * (gain * (1 - saturation)) + (1 - contrast) * 127.5
+    return torch.addcmul(shared, views, gain * saturation).clamp_(0, 255)

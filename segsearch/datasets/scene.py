@@ -84,31 +84,35 @@ def _paint_skyline(canvas: Canvas, street: Street) -> None:
 
 def _paint_ground(canvas: Canvas, street: Street) -> None:
     """Road, sidewalks and what lies behind them, each with its own texture in metres."""
-    below = canvas.rows > street.horizon
-    depth = CAMERA_HEIGHT_M * street.focal / (canvas.rows - street.horizon).clip(0.25)
+    height, width = canvas.mask.shape
+    box = canvas.box(street.horizon, height, 0, width)
+    rows = canvas.rows[box[0]]
+    below = rows > street.horizon
+    depth = CAMERA_HEIGHT_M * street.focal / (rows - street.horizon).clip(0.25)
     lateral = (canvas.columns - street.vanishing) * depth / street.focal
     # Patterns finer than a pixel or two would only flicker.
     sharp = (1 - depth / 28).clip(0, 1)
-    grain, blotches = canvas.grain[..., None], canvas.blotches[..., None]
+    grain, blotches = canvas.grain[box][..., None], canvas.blotches[box][..., None]
     for side in (-1, 1):
         beyond = below & (lateral * side > street.edge(side) * side + street.walk)
         if canvas.chance(0.5):
-            canvas.paint(beyond, foliage(canvas) * (1 + 0.3 * blotches + 0.25 * grain), VEGETATION)
+            canvas.paint(beyond, foliage(canvas) * (1 + 0.3 * blotches + 0.25 * grain), VEGETATION, box=box)
         else:
-            canvas.paint(beyond, stone(canvas) * (1 + 0.06 * grain), SIDEWALK)
+            canvas.paint(beyond, stone(canvas) * (1 + 0.06 * grain), SIDEWALK, box=box)
     slab, joint = canvas.between(0.8, 1.3), canvas.between(0.15, 0.35)
-    gap = (lateral % slab < 0.14) | ((depth + 0 * lateral) % slab < 0.16)
+    gap = (lateral % slab < 0.14) | (depth % slab < 0.16)
     walk = (lateral > street.left - street.walk) & (lateral < street.right + street.walk) & below
-    canvas.paint(walk, stone(canvas) * (1 + 0.04 * grain - (joint * gap * sharp)[..., None]), SIDEWALK)
+    slabs = stone(canvas) * (1 + 0.04 * grain - (joint * gap * sharp)[..., None])
+    canvas.paint(walk, slabs, SIDEWALK, box=box)
     road = (lateral > street.left) & (lateral < street.right) & below
-    canvas.paint(road, stone(canvas) * (1 + canvas.between(0.06, 0.14) * grain + 0.08 * blotches), ROAD)
+    asphalt = stone(canvas) * (1 + canvas.between(0.06, 0.14) * grain + 0.08 * blotches)
+    canvas.paint(road, asphalt, ROAD, box=box)
     middle = (street.left + street.right) / 2
-    for side in (-1, 1):
-        kerb = road & (abs(lateral - street.edge(side)) < 0.2)
-        np.multiply(canvas.image, np.float32(0.6), out=canvas.image, where=kerb[..., None])
-    dash = (abs(lateral - middle) < 0.1) & ((depth % 6 < 3) | (sharp == 0))
-    line = abs(abs(lateral - middle) - (street.right - middle - 0.3)) < 0.07
-    canvas.paint(road & (dash | (line & (joint > 0.25))), rgb(0.85, 0.85, 0.8), ROAD)
+    aside = abs(lateral - middle)
+    canvas.image[box][road & (aside > street.right - middle - 0.2)] *= np.float32(0.6)
+    dash = (aside < 0.1) & ((depth % 6 < 3) | (sharp == 0))
+    line = (abs(aside - (street.right - middle - 0.3)) < 0.07) & (joint > 0.25)
+    canvas.paint(road & (dash | line), rgb(0.85, 0.85, 0.8), ROAD, box=box)
 
 
 def _paint_walls(canvas: Canvas, street: Street, side: int) -> None:
