@@ -126,7 +126,7 @@ class Auxiliary:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything needed to build a network. The decoder starts from the context of `paths[0]`.
+    """Everything needed to build a network. The decoder starts from the context of `paths[trunk]`.
 
     The network reads the image resized by `input_scale` and answers at the image's own size.
     """
@@ -136,10 +136,12 @@ class Architecture:
     head: Head
     auxiliary: tuple[Auxiliary, ...] = ()
     input_scale: float = 1.0
+    trunk: int = 0
 
-    def output_stride(self, path: int = 0) -> int:
-        """Input size over the size of the last map of a path, counted from the resized image."""
-        chain = self.paths[path]
+    @property
+    def output_stride(self) -> int:
+        """Input size over the size of the trunk's last map, counted from what the trunk reads."""
+        chain = self.paths[self.trunk]
         stride = chain.stem.stride if chain.stem else 1
         for stage in chain.stages:
             stride *= stage.stride

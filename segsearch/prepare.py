@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
 from segsearch.candidate import Candidate, Draw, Named
 from segsearch.datasets import Dataset
+from segsearch.draws import Dice
 from segsearch.errors import SegsearchError, StudyError
 from segsearch.evaluate import Bench, Teacher, evaluate, pass_gate
 from segsearch.evidence import Evidence
@@ -24,6 +24,9 @@ from segsearch.train import Schedule, pick_device, train
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
 
 DrawCandidate = Callable[[Draw], Candidate]
+
+# Candidates that an estimate looks at.
+ESTIMATED = 4
 
 
 def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
@@ -83,8 +86,11 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
     )
 
 
-def make_evaluator(bench: Bench, *, progress: Progress = silent) -> Callable[[int, Candidate, Workshop], Evidence]:
+def make_evaluator(
+    study: Study, dataset: Dataset, draw: DrawCandidate, *, progress: Progress = silent
+) -> Callable[[int, Candidate, Workshop], Evidence]:
     """What `run_search` calls for each trial."""
+    bench = make_bench(study, dataset, draw)
 
     def evaluate_trial(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
         return evaluate(candidate, bench, workshop, progress=progress)
@@ -94,17 +100,17 @@ def make_evaluator(bench: Bench, *, progress: Progress = silent) -> Callable[[in
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a trial costs here, from a few candidates of the space with random weights."""
+    """What a trial costs here, from a few candidates of the space with random weights; the teacher comes once on top."""
 
     gate_seconds: float
-    train_seconds: float
+    seconds_per_trial: float
     teacher_seconds: float
     bytes_per_trial: int
 
 
 @dataclass(frozen=True)
-class _Forgetful:
-    """A workshop in a temporary folder that remembers nothing."""
+class Forgetful:
+    """A workshop that remembers nothing."""
 
     artifacts: Artifacts
 
@@ -112,41 +118,40 @@ class _Forgetful:
         return make()
 
 
-def estimate(bench: Bench, candidates: list[Candidate], *, progress: Progress = silent) -> Estimate:
+def estimate(
+    study: Study, dataset: Dataset, draw: DrawCandidate, artifacts: Artifacts, *, progress: Progress = silent
+) -> Estimate:
     """Time the gate and a few training steps of some candidates; nothing of it is kept.
 
-    Candidates that cannot be built are left out; raises `StudyError` where that is all of them.
+    Raises `StudyError` where none of them can be built.
     """
+    bench = make_bench(study, dataset, draw)
+    draw = settled(draw, has_teacher=bench.teacher is not None)
+    per_epoch = max(1, len(dataset.train) // bench.schedule.batch_size)
     gates: list[float] = []
     steps: list[float] = []
     sizes: list[int] = []
     problem: SegsearchError | None = None
-    with TemporaryDirectory() as folder:
-        for index, candidate in enumerate(candidates):
-            try:
-                start = time.perf_counter()
-                evidence = pass_gate(candidate, bench, _Forgetful(Artifacts(Path(folder))))
-                gates.append(time.perf_counter() - start)
-                sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
-                steps.append(_seconds_per_step(candidate, bench))
-            except SegsearchError as error:
-                problem = error
-            progress("estimate", index + 1, len(candidates))
+    for index in range(ESTIMATED):
+        candidate = draw(Dice(random.Random(index)))
+        try:
+            start = time.perf_counter()
+            evidence = pass_gate(candidate, bench, Forgetful(artifacts))
+            gates.append(time.perf_counter() - start)
+            sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
+            steps.append(_seconds_per_step(candidate, bench))
+        except SegsearchError as error:
+            problem = error
+        progress("estimate", index + 1, ESTIMATED)
     if not steps:
-        raise StudyError(
-            f"The space must draw candidates that can be built; none of {len(candidates)} could: {problem}"
-        )
-    per_epoch = max(1, len(bench.dataset.train) // bench.schedule.batch_size)
+        raise StudyError(f"The space must draw candidates that can be built; none of {ESTIMATED} could: {problem}")
     teacher = 0.0
     if bench.teacher is not None:
         teacher = _seconds_per_step(Candidate(bench.teacher.architecture), bench) * per_epoch * bench.teacher.epochs
-    mean_step = sum(steps) / len(steps)
-    return Estimate(
-        gate_seconds=sum(gates) / len(gates),
-        train_seconds=mean_step * per_epoch * bench.schedule.epochs,
-        teacher_seconds=teacher,
-        bytes_per_trial=sum(sizes) // len(sizes),
-    )
+    # The mean of the gates without the first one, which warms up.
+    gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
+    training = sum(steps) / len(steps) * per_epoch * bench.schedule.epochs
+    return Estimate(gate, gate + training, teacher, sum(sizes) // len(sizes))
 
 
 def _seconds_per_step(candidate: Candidate, bench: Bench, *, steps: int = 3) -> float:

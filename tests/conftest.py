@@ -82,7 +82,7 @@ def fake_room(**settings: Any) -> ModuleType:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations cost nothing."""
-    monkeypatch.setitem(sys.modules, "segsearch.prepare", fake_rooms())
+    monkeypatch.setitem(sys.modules, "segsearch.prepare", fake_room())
 
 
 @pytest.fixture(scope="session")

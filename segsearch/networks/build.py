@@ -33,7 +33,8 @@ class Network(nn.Module):
             encoders.append(Encoder(inputs, path))
         self.encoders = nn.ModuleList(encoders)
         self.join_features = tuple(join.feature for join in architecture.joins)
-        channels, joins = encoders[0].channels, []
+        self.trunk = architecture.trunk
+        channels, joins = encoders[architecture.trunk].channels, []
         for join in architecture.joins:
             feature = encoders[join.feature.path].widths[join.feature.stage]
             joins.append(JOINS[join.kind](channels, feature, join))
@@ -71,7 +72,7 @@ class Network(nn.Module):
                 start = resize(start, scaled_size(spatial_size(start), scale))
             found, context = encoder(start)
             maps.update({Feature(index, stage): value for stage, value in enumerate(found)})
-            if index == 0:
+            if index == self.trunk:
                 running = context
         for feature, join in zip(self.join_features, self.joins, strict=True):
             running = join(running, maps[feature])
@@ -83,6 +84,8 @@ def check_architecture(architecture: Architecture) -> None:
     """Raise `ValueError` with the rule, what was found and the cure where the parts do not fit one another."""
     if not architecture.paths:
         raise ValueError("Architecture.paths must hold at least one path, got none")
+    if not 0 <= architecture.trunk < len(architecture.paths):
+        raise ValueError(f"Architecture.trunk must be the index of a path, got {architecture.trunk}")
     if not 0.1 <= architecture.input_scale <= 1.0:
         raise ValueError(f"Architecture.input_scale must lie in [0.1, 1], got {architecture.input_scale}")
     for index, path in enumerate(architecture.paths):

@@ -1,0 +1,238 @@
+"""One candidate from draw to evidence: stages, sharing, the gate, fidelity, failures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segsearch.candidate import (
+    Architecture,
+    Candidate,
+    Context,
+    Distill,
+    Feature,
+    Head,
+    Join,
+    Prune,
+    Quantize,
+    Stage,
+    Stem,
+)
+from segsearch.candidate import Path as EncoderPath
+from segsearch.errors import StorageFull, TrialFailed
+from segsearch.evaluate import Bench, Fidelity, Teacher, evaluate, pass_gate, trained_weights
+from segsearch.measure import this_machine
+from segsearch.objectives import Rejected, read_limit, values_of
+from segsearch.runtimes import RUNTIMES
+from segsearch.score import score
+from segsearch.study import TimingSettings
+from segsearch.train import Schedule
+from segsearch.workshop import Artifacts, Outcome, sha256_of
+from tests.scenes import HEIGHT, WIDTH, tiny_dataset
+
+ARCHITECTURE = Architecture(
+    (EncoderPath(Stem(8), (Stage("residual", 16, 1, 2), Stage("conv", 24, 1, 2)), Context("aspp", 16, rates=(2,))),),
+    (Join("add", Feature(0, 1), 16),),
+    Head(16),
+)
+PLAIN = Candidate(ARCHITECTURE)
+PRUNED = replace(PLAIN, before_export=(Prune(0.5),))
+INT8 = replace(PLAIN, after_export=(Quantize(),))
+
+
+@dataclass
+class Notebook:
+    """A workshop that remembers in memory, and what was made and what was remembered."""
+
+    artifacts: Artifacts
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        (self.known if key in self.outcomes else self.made).append(stage)
+        if key not in self.outcomes:
+            self.outcomes[key] = make()
+        return self.outcomes[key]
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Notebook:
+    return Notebook(Artifacts(tmp_path / "artifacts"))
+
+
+def make_bench(**changes: object) -> Bench:
+    runtime = RUNTIMES["onnxruntime"]
+    bench = Bench(
+        dataset=tiny_dataset(),
+        schedule=Schedule(
+            epochs=3,
+            batch_size=4,
+            learning_rate=3e-3,
+            weight_decay=1e-2,
+            height=32,
+            width=48,
+            class_weights="log",
+            seed=0,
+        ),
+        fine_tune_epochs=1,
+        timing=TimingSettings(threads=1, warmup_runs=1, runs=5),
+        limits=(),
+        runtime=runtime,
+        machine=this_machine(runtime),
+        device=torch.device("cpu"),
+    )
+    return replace(bench, **changes)
+
+
+def test_evidence_is_about_the_file_that_ships(notebook: Notebook) -> None:
+    bench = make_bench()
+    evidence = evaluate(PLAIN, bench, notebook)
+    model = notebook.artifacts.path(evidence.artifact)
+    assert evidence.artifact == f"{sha256_of(model)}.onnx"
+    assert evidence.size_bytes == model.stat().st_size
+    assert notebook.made == ["gate", "train", "export", "measure", "score"]
+    # Scored again from the file alone, the counts are the same: nothing of torch's is in them.
+    session = bench.runtime.open(model, threads=1)
+    assert session.shape == (1, 3, HEIGHT, WIDTH)
+    assert score(session, bench.dataset.validation, classes=3) == evidence.confusion
+    labels = bench.dataset.validation.masks
+    assert sum(map(sum, evidence.confusion.counts)) == int((labels < 3).sum())
+    assert evidence.timing.machine == bench.machine.key
+    assert len(evidence.timing.samples_ms) == 5
+    assert evidence.parity_max_abs < 1e-3
+    assert values_of(evidence).keys() >= {"miou", "latency_ms", "size_bytes", "params", "macs"}
+
+
+def test_int8_and_float_share_the_training(notebook: Notebook) -> None:
+    bench = make_bench()
+    plain = evaluate(PLAIN, bench, notebook)
+    notebook.made.clear()
+    quantized = evaluate(INT8, bench, notebook)
+    assert notebook.made == ["gate", "quantize", "measure", "score"]
+    assert quantized.artifact != plain.artifact
+    graph = onnx.load(notebook.artifacts.path(quantized.artifact)).graph
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.node}
+    assert quantized.confusion.miou > 0.5 * plain.confusion.miou
+
+
+def test_a_second_evaluation_makes_nothing(notebook: Notebook) -> None:
+    bench = make_bench()
+    first = evaluate(PRUNED, bench, notebook)
+    notebook.made.clear()
+    assert evaluate(PRUNED, bench, notebook) == first
+    assert notebook.made == []
+
+
+def test_the_gate_times_the_shape_that_ships(notebook: Notebook) -> None:
+    bench = make_bench()
+    gate = pass_gate(PRUNED, bench, notebook)
+    shipped = evaluate(PRUNED, bench, notebook)
+    assert gate.confusion is None
+    assert (gate.params, gate.macs) == (shipped.params, shipped.macs)
+    assert abs(gate.size_bytes - shipped.size_bytes) < 0.02 * shipped.size_bytes
+    assert shipped.params < evaluate(PLAIN, bench, notebook).params
+
+
+def test_a_broken_limit_rejects_before_any_training(notebook: Notebook) -> None:
+    bench = make_bench(limits=(read_limit("latency_ms<=1000"), read_limit("params<=10")))
+    with pytest.raises(Rejected, match=r"params<=10 broken by \d+") as rejection:
+        evaluate(PLAIN, bench, notebook)
+    assert notebook.made == ["gate"]
+    assert [str(limit) for limit in rejection.value.broken] == ["params<=10"]
+    assert rejection.value.evidence.timing.median_ms > 0
+    kept = [path.name for path in notebook.artifacts.folder.iterdir()]
+    assert kept == []  # an untrained file is not worth keeping, and no temporary one is left
+
+
+def test_pruned_candidates_spend_the_same_epochs(notebook: Notebook) -> None:
+    epochs: dict[str, int] = {}
+
+    def watch(stage: str, done: int, total: int, /) -> None:
+        epochs[stage] = total
+
+    evaluate(PRUNED, make_bench(), notebook, progress=watch)
+    batches = len(tiny_dataset().train) // 4
+    assert epochs["train"] == 2 * batches
+    assert epochs["fine-tune"] == 1 * batches
+
+
+def test_distillation_trains_its_teacher_once_and_weight_changes_the_student(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(replace(ARCHITECTURE, head=Head(24)), epochs=2))
+    alone = evaluate(PLAIN, bench, notebook)
+    assert "teacher" not in notebook.made  # whoever is not taught does not pay for it
+    taught = evaluate(replace(PLAIN, distill=Distill(0.5, 2.0)), bench, notebook)
+    again = evaluate(replace(PLAIN, distill=Distill(0.8, 2.0)), bench, notebook)
+    assert notebook.made.count("teacher") == 1
+    assert notebook.known.count("teacher") == 1
+    assert len({alone.artifact, taught.artifact, again.artifact}) == 3
+
+
+def test_a_higher_fidelity_starts_from_the_lower_ones_weights(notebook: Notebook) -> None:
+    bench = make_bench()
+    low = Fidelity(epochs=1)
+    first = evaluate(PLAIN, bench, notebook, fidelity=low)
+    weights = trained_weights(PLAIN, bench, notebook, fidelity=low)
+    warm = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2, warm_start=weights))
+    cold = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2))
+    assert len({first.artifact, warm.artifact, cold.artifact}) == 3
+    losses = [outcome["losses"] for outcome in notebook.outcomes.values() if "losses" in outcome]
+    assert [len(entry) for entry in losses] == [1, 2, 2]
+    assert losses[1][0] < losses[2][0]  # the warm one starts lower than the cold one
+
+
+def test_pruned_weights_fit_a_network_pruned_again(notebook: Notebook) -> None:
+    bench = make_bench()
+    name = trained_weights(PRUNED, bench, notebook, fidelity=Fidelity(2))
+    state = load_file(notebook.artifacts.path(name))
+    assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
+    assert state["head.scores.weight"].shape[0] == 3
+
+
+def test_a_study_of_one_epoch_prunes_without_fine_tuning(notebook: Notebook) -> None:
+    bench = make_bench()
+    evidence = evaluate(PRUNED, bench, notebook, fidelity=Fidelity(epochs=1))
+    assert 0 <= evidence.confusion.miou <= 1
+
+
+def test_divergence_fails_the_trial_and_keeps_no_weights(notebook: Notebook) -> None:
+    bench = make_bench()
+    bench = replace(bench, schedule=replace(bench.schedule, learning_rate=1e18))
+    with pytest.raises(TrialFailed) as failure:
+        evaluate(PLAIN, bench, notebook)
+    assert failure.value.kind in {"diverged", "parity"}
+    assert not list(notebook.artifacts.folder.glob("*.onnx"))
+
+
+def test_whatever_a_library_raises_fails_the_trial_with_stage_and_reason(notebook: Notebook) -> None:
+    wrong = replace(PLAIN, architecture=replace(ARCHITECTURE, head=Head(16, block="nonsense")))
+    with pytest.raises(
+        TrialFailed, match="ValueError: A head block must be one of conv, separable, got 'nonsense'"
+    ) as f:
+        evaluate(wrong, make_bench(), notebook)
+    assert f.value.kind == "gate"
+
+
+def test_a_full_disk_is_not_the_candidates_fault(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = dataclasses.make_dataclass("Usage", ["total", "used", "free"])(10, 10, 0)
+    monkeypatch.setattr("segsearch.evaluate.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr(
+        "segsearch.evaluate.export", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("write failed"))
+    )
+    with pytest.raises(StorageFull, match=r"no room left in gate. Free some space"):
+        evaluate(PLAIN, make_bench(), notebook)
+
+
+def test_evidence_is_plain_numbers(notebook: Notebook) -> None:
+    values = values_of(evaluate(INT8, make_bench(), notebook))
+    assert all(type(value) is float and math.isfinite(value) for value in values.values())
+    assert not any(isinstance(value, np.floating) for value in values.values())
