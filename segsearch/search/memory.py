@@ -181,7 +181,8 @@ def _open_storage(store: Store) -> RDBStorage:
         except Exception as error:
             # Two workers made the tables at once: the slower one looks again.
             attempts -= 1
-            if "already exists" in str(error) and attempts:
+            lost_race = "already exists" in str(error) or "alembic_version" in str(error)
+            if lost_race and attempts:
                 time.sleep(0.1)
             elif type(error) is RuntimeError:  # tables of another Optuna; its message says which
                 raise DatabaseError(f"{store.where}: {error}") from None

@@ -19,7 +19,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence import Evidence, Machine
 from segsearch.pareto import Pick
 from segsearch.store import schema
-from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told
+from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told, use_wal
 from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TrialRow
 from segsearch.store.stages import StoredWorkshop, put
 from segsearch.study import Study, dump_study, load_study
@@ -40,21 +40,24 @@ def open_store(
     if location.file is not None:
         check_file(location.file, create=create)
     try:
-        return _open(location, read_only=read_only)
+        return _open(location, read_only=read_only, timeout_seconds=timeout_seconds)
     except DatabaseError:
         unfinished = location.file is None or Path(f"{location.file}-wal").exists()
         if not read_only or unfinished:
             raise
     # SQLite writes a file beside the database even to read it. Where the folder forbids that, and no other process
     # left changes there, the file can be read as it stands.
-    return _open(locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True), read_only=True)
+    location = locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True)
+    return _open(location, read_only=True, timeout_seconds=timeout_seconds)
 
 
-def _open(location: Location, *, read_only: bool) -> Store:
+def _open(location: Location, *, read_only: bool, timeout_seconds: float) -> Store:
     engine = open_engine(location)
     try:
         with told(location.shown):
             check_schema(engine, location, read_only=read_only)
+            if location.file is not None and not read_only:
+                use_wal(engine, timeout_seconds=timeout_seconds)  # only now: a foreign file stays as it is
     except BaseException:
         engine.dispose()
         raise

@@ -1,0 +1,170 @@
+"""What the controller costs: milliseconds a trial spends outside its evaluation, with many trials stored.
+
+    python benchmarks/controller.py [--stored 1000] [--trials 20] [--profile]
+
+A 30 s trial may spend 3 % on it, 900 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import pstats
+import random
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import optuna
+from sqlalchemy import insert
+
+from segsearch.candidate import Architecture, Candidate, Draw, Head, Quantize, Stage, Stem, to_json
+from segsearch.candidate import Path as Chain
+from segsearch.evidence import Confusion, Evidence, Timing
+from segsearch.objectives import values_of
+from segsearch.search import Event, run_search
+from segsearch.search.memory import make_sampler, open_memory
+from segsearch.store import Store, open_store, schema
+from segsearch.study import Study, parse_study
+from segsearch.workshop import Workshop
+
+TRIAL_SECONDS = 30
+STAGES = 5
+
+
+def draw(choose: Draw) -> Candidate:
+    """Five stages whose block decides what else is drawn of them: 23 to 28 parameters."""
+    stages = tuple(_stage(choose, f"stage{index}") for index in range(STAGES))
+    head = Head(choose.suggest_int("head", 16, 128, step=8))
+    quantized = choose.suggest_categorical("precision", ["float", "int8"]) == "int8"
+    steps = (Quantize(symmetric_activations=choose.suggest_categorical("symmetric", ["no", "yes"]) == "yes"),)
+    return Candidate(Architecture((Chain(Stem(8), stages),), (), head), after_export=steps if quantized else ())
+
+
+def _stage(choose: Draw, name: str) -> Stage:
+    block = choose.suggest_categorical(f"{name}_block", ["conv", "separable", "inverted", "grouped"])
+    return Stage(
+        block,
+        channels=choose.suggest_int(f"{name}_channels", 8, 256, step=8),
+        depth=choose.suggest_int(f"{name}_depth", 1, 4),
+        kernel=choose.suggest_int(f"{name}_kernel", 3, 7, step=2),
+        expansion=choose.suggest_float(f"{name}_expansion", 1, 6) if block == "inverted" else 1.0,
+        groups=choose.suggest_int(f"{name}_groups", 2, 8) if block == "grouped" else 1,
+    )
+
+
+def measured(candidate: Candidate) -> Evidence:
+    """Evidence as large as a real one: eleven classes, thirty timings."""
+    work = sum(stage.channels * stage.depth for stage in candidate.architecture.paths[0].stages)
+    dice = random.Random(candidate.key)
+    counts = tuple(
+        tuple(dice.randrange(1, 10**6) + (work * 10**3 if i == j else 0) for j in range(11)) for i in range(11)
+    )
+    timing = Timing(tuple(work / 100 + dice.random() for _ in range(30)), warmup_runs=5, threads=1, machine="m")
+    return Evidence("0" * 64 + ".onnx", 10**6, 10**5, 10**7, timing, 0, (("python", "3.11"),), Confusion(counts))
+
+
+def begin(folder: Path, sampler: str, trials: int) -> tuple[Store, Study]:
+    settings = {
+        "name": "bench",
+        "trials": trials,
+        "space": "bench",
+        "limits": ["latency_ms<=20"],
+        "data": {"kind": "synthetic", "height": 64, "width": 64},
+        "train": {"epochs": 4, "height": 64, "width": 64},
+        "search": {"sampler": sampler, "startup_trials": 20, "give_up_after": 10_000},
+    }
+    study = parse_study(settings, where="benchmark")
+    store = open_store(folder / "study.db", create=True)
+    store.begin_study(study, artifacts=folder, space="0" * 64 + ".py", data_key="data")
+    return store, study
+
+
+def fill(store: Store, study: Study, stored: int) -> None:
+    """Trials as the sampler itself would have made them, through a memory without a database to be quick."""
+    settings = study.search.model_copy(update={"sampler": "random"}) if study.search.sampler == "tpe" else study.search
+    quick = optuna.create_study(
+        directions=[goal.direction for goal in study.goals], sampler=make_sampler(settings, seed=0)
+    )
+    rows = []
+    for number in range(stored):
+        trial = quick.ask()
+        candidate = draw(trial)
+        evidence = measured(candidate)
+        values = values_of(evidence)
+        for limit in study.bounds:
+            trial.set_constraint(str(limit), limit.excess(values[limit.objective]))
+        trial.set_constraint("failed", 0.0)
+        quick.tell(trial, [values[name] for name in study.objectives], state=optuna.trial.TrialState.COMPLETE)
+        rows.append((number, candidate, trial.params, evidence, values))
+    with open_memory(store, study) as memory:
+        memory.optuna_study.add_trials(quick.get_trials(deepcopy=False))
+    row = {"study": study.name, "state": "trained", "seed": 0, "attempts": 1, "stages_before": 0, "stalled": 0}
+    row |= {"worker": None, "told": 1, "started": 0.0, "finished": 0.0, "machine": "m"}
+    with store.writing() as connection:
+        connection.execute(
+            insert(schema.trials),
+            [
+                row
+                | {"number": number, "candidate": to_json(candidate), "key": candidate.key}
+                | {"params": json.dumps(params), "values": json.dumps(values), "artifact": evidence.artifact}
+                for number, candidate, params, evidence, values in rows
+            ],
+        )
+        connection.execute(
+            insert(schema.evidence),
+            [{"study": study.name, "trial": number, "json": to_json(found)} for number, _, _, found, _ in rows],
+        )
+
+
+def cost(store: Store, study: Study, trials: int) -> tuple[float, float]:
+    """Seconds to open a study of that size, and the median of a trial after that."""
+    stamps = [time.perf_counter()]
+    inside = [0.0]
+
+    def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        start = time.perf_counter()
+        found = measured(candidate)
+        inside.append(time.perf_counter() - start)
+        return found
+
+    def note(event: Event) -> None:
+        if event.kind == "trained":
+            stamps.append(time.perf_counter())
+
+    run_search(store, study.name, draw=draw, evaluate=evaluate, trials=study.trials + trials, on_event=note)
+    spent = [b - a - within for a, b, within in zip(stamps, stamps[1:], inside[1:], strict=False)]
+    return spent[0], median(spent[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--stored", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--samplers", default="tpe,nsga2,random")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    print(f"{options.stored} trials stored; a {TRIAL_SECONDS} s trial may spend {TRIAL_SECONDS * 30} ms (3 %)")
+    for sampler in options.samplers.split(","):
+        with TemporaryDirectory() as folder:
+            store, study = begin(Path(folder), sampler, options.stored)
+            with store:
+                fill(store, study, options.stored)
+                start = time.perf_counter()
+                rows = len(store.trials(study.name))
+                listing = time.perf_counter() - start
+                with cProfile.Profile() if options.profile else TemporaryDirectory() as profile:
+                    opening, each = cost(store, study, options.trials)
+                print(
+                    f"{sampler:7} {1000 * each:6.0f} ms a trial ({each / TRIAL_SECONDS:.2%}), "
+                    f"first one {opening:.1f} s, listing {rows} trials {1000 * listing:.0f} ms"
+                )
+                if isinstance(profile, cProfile.Profile):
+                    pstats.Stats(profile).sort_stats("cumtime").print_stats(40)
+
+
+if __name__ == "__main__":
+    main()

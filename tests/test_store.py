@@ -1,0 +1,468 @@
+"""The database on its own: what goes in comes out, and what cannot be used is said in a line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+import sqlalchemy
+
+from segsearch.errors import DatabaseError, StorageFull, StudyError
+from segsearch.evidence import Machine
+from segsearch.objectives import values_of
+from segsearch.pareto import Pick
+from segsearch.store import Counts, Store, open_store, schema
+from segsearch.store.worker import Claimed, Worker, at_work
+from tests import fakes
+
+SPACE = "0" * 64 + ".py"
+
+
+def enter(worker: Worker, number: int, depth: int) -> None:
+    assert worker.next(1_000_000) == "ask"
+    worker.enter(number, fakes.candidate(8, depth), params={"depth": depth, "x": 0.1}, seed=number)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    study = fakes.make_study(
+        limits=["latency_ms<=3"], teacher={"epochs": 2, "choices": {"width": 1.5, "block": "conv"}}
+    )
+    store, row = fakes.start(tmp_path, study)
+    machine = Machine("m", "a CPU", 2, 1024, "Linux", "onnxruntime 1")
+    with store:
+        with at_work(store, "fake") as worker:
+            enter(worker, 0, 1)
+            assert store.counts("fake") == Counts(running=1)
+            worker.keep(0, "trained", evidence=fakes.evidence(latency_ms=1 / 3))
+            enter(worker, 3, 2)
+            worker.keep(3, "rejected", evidence=fakes.evidence(miou=None))
+        store.keep_machine(machine)
+        store.keep_machine(machine)
+        store.add_pick("fake", Pick(0, "the knee"))
+    with open_store(tmp_path / "study.db", read_only=True) as store:
+        assert store.studies() == (row,)
+        assert row.study == study
+        assert store.study() == store.study("fake") == row
+        trained, rejected = store.trials("fake")
+        assert (trained.number, trained.candidate, trained.params) == (0, fakes.candidate(8, 1), {"depth": 1, "x": 0.1})
+        assert trained.values == values_of(fakes.evidence(latency_ms=1 / 3))
+        assert store.evidence("fake", 0) == fakes.evidence(latency_ms=1 / 3)
+        assert (trained.artifact, trained.machine, trained.attempts) == (fakes.evidence().artifact, "m", 1)
+        assert "miou" not in rejected.values
+        assert store.trials("fake", ["rejected"]) == (rejected,) == (store.trial("fake", 3),)
+        assert store.counts("fake") == Counts(trained=1, rejected=1)
+        assert store.machines() == (machine,)
+        assert [pick.pick for pick in store.picks("fake")] == [Pick(0, "the knee")]
+        with pytest.raises(StudyError, match="has no trial 1"):
+            store.trial("fake", 1)
+        assert store.evidence("fake", 1) is None
+
+
+def test_a_run_folder_can_be_moved(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path / "here", fakes.make_study())
+    with store:
+        name = row.artifacts.keep_bytes(b"weights", ".bin")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    with open_store(tmp_path / "there" / "study.db") as store:
+        assert store.study().artifacts.path(name).read_bytes() == b"weights"
+
+
+def test_artifacts_elsewhere_are_found_by_their_whole_path(tmp_path: Path) -> None:
+    with open_store(tmp_path / "db" / "study.db", create=True) as store:
+        row = store.begin_study(fakes.make_study(), artifacts=tmp_path / "far", space=SPACE, data_key="data")
+        assert row.artifacts.folder == tmp_path / "far"
+
+
+# ---- the study -----------------------------------------------------------------------------------------------------
+
+
+def begin(store: Store, **changes: Any) -> None:
+    fixed = {"artifacts": store.location.file.parent / "artifacts", "space": SPACE, "data_key": "data"}  # type: ignore[union-attr]
+    words = {key: changes.pop(key) for key in list(changes) if key in ("space", "data_key") and "0" not in changes}
+    store.begin_study(fakes.make_study(**changes), **(fixed | words))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trials": 9},
+        {"search": {"startup_trials": 4, "give_up_after": 7}},
+        {"train": {"device": "cpu"}},
+        {"data": {"root": "/elsewhere"}},
+    ],
+)
+def test_what_leaves_the_trials_as_they_are_may_change(tmp_path: Path, change: dict[str, Any]) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        begin(store, **change)
+        assert store.study().study == fakes.make_study(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 3}, r"seed of fake was 0, now it is 3"),
+        ({"objectives": ["miou", "size_bytes"]}, r"objectives of fake was \('miou', 'latency_ms'\)"),
+        ({"limits": ["latency_ms<=4"]}, r"limits of fake"),
+        ({"train": {"epochs": 5}}, r"train\.epochs of fake was 4, now it is 5"),
+        ({"search": {"sampler": "random"}}, r"search\.sampler of fake was 'tpe', now it is 'random'"),
+        ({"timing": {"threads": 2}}, r"timing\.threads"),
+        ({"teacher": {"epochs": 3, "choices": {"width": 1.0}}}, r"teacher of fake was None|teacher\.epochs"),
+        ({"seed": 3, "train": {"epochs": 5}}, r"; seed of fake"),
+        ({"data_key": "other"}, r"the images or masks of fake changed"),
+        ({"space": "1" * 64 + ".py"}, r"the source of its space mobile changed"),
+    ],
+)
+def test_what_makes_it_another_study_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with pytest.raises(StudyError, match=message) as raised:
+            begin(store, **change)
+        assert "another name or --out" in str(raised.value)
+        assert store.study() == row
+
+
+def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
+    with open_store(tmp_path / "study.db", create=True) as store:
+        with pytest.raises(StudyError, match="no study was ever stored"):
+            store.study()
+        begin(store, name="one")
+        assert store.study().name == "one"
+        begin(store, name="two")
+        with pytest.raises(StudyError, match=r"holds no study 'three'; it holds: one, two\."):
+            store.study("three")
+        with pytest.raises(StudyError, match=r"choose one with --study: one, two\."):
+            store.study()
+
+
+# ---- stages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_stage_is_never_made_again_and_is_shared(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    made: list[str] = []
+
+    def make(word: str) -> dict[str, Any]:
+        made.append(word)
+        return {"word": word, "files": [row.artifacts.keep_bytes(word.encode(), ".bin")], "sizes": (1, 2)}
+
+    with store:
+        first, second = store.workshop("fake", 0), store.workshop("fake", 1)
+        outcome = first.once("train", "k", lambda: make("a"))
+        assert outcome["sizes"] == [1, 2]  # as the database gives it, from the first time on
+        assert second.once("train", "k", lambda: make("b")) == outcome
+        assert second.once("train", "other", lambda: make("c"))["word"] == "c"
+        assert second.once("export", "k", lambda: make("d"))["word"] == "d"
+        assert made == ["a", "c", "d"]
+        assert [(stage.trial, stage.name, stage.key) for stage in store.stages("fake")] == [
+            (0, "train", "k"),
+            (1, "train", "other"),
+            (1, "export", "k"),
+        ]
+        assert [stage.outcome for stage in store.stages("fake", 0)] == [outcome]
+        assert all(stage.seconds >= 0 for stage in store.stages("fake"))
+
+
+def test_a_stage_whose_file_is_gone_is_made_again(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        workshop = store.workshop("fake", 0)
+
+        def make() -> dict[str, Any]:
+            return {"nested": {"list": [row.artifacts.keep_bytes(b"weights", ".bin")]}}
+
+        name = workshop.once("train", "k", make)["nested"]["list"][0]
+        row.artifacts.path(name).unlink()
+        assert workshop.once("train", "k", make)["nested"]["list"] == [name]
+        assert row.artifacts.has(name)
+        assert len(store.stages("fake")) == 1
+
+
+def test_where_two_workers_make_a_stage_the_first_commit_stays(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        slow, quick = store.workshop("fake", 0), store.workshop("fake", 1)
+
+        def overtaken() -> dict[str, Any]:
+            quick.once("train", "k", lambda: {"by": "quick"})
+            return {"by": "slow"}
+
+        assert slow.once("train", "k", overtaken) == {"by": "quick"}
+        assert slow.once("train", "k", overtaken) == {"by": "quick"}
+        assert [stage.trial for stage in store.stages("fake")] == [1]
+
+
+def test_a_stage_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        workshop = store.workshop("fake", 0)
+        for bad in (float("nan"), object()):
+            with pytest.raises((ValueError, TypeError)):
+                workshop.once("train", "k", lambda bad=bad: {"loss": bad})  # type: ignore[misc]
+        assert store.stages("fake") == ()
+
+
+# ---- workers -------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_ended_in_this_process_leaves_its_trial_at_once(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with at_work(store, "fake") as worker:
+            enter(worker, 0, 1)
+        with at_work(store, "fake") as worker:
+            work = worker.next(1)
+            assert isinstance(work, Claimed)
+            assert (work.trial.number, work.trial.attempts) == (0, 2)
+
+
+def test_promised_and_running_trials_count_as_taken(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, at_work(store, "fake") as worker:
+        # A living process of this host other than this one: the one that started the tests.
+        parent = os.getppid()
+        started = psutil.Process(parent).create_time()
+        assert worker.next(2) == "ask"
+        with store.writing() as connection:
+            connection.execute(
+                sqlalchemy.insert(schema.workers).from_select(
+                    ["id", "host", "pid", "pid_started", "lease_until", "asking"],
+                    sqlalchemy.select(
+                        sqlalchemy.literal("other"),
+                        schema.workers.c.host,
+                        sqlalchemy.literal(parent),
+                        sqlalchemy.literal(started),
+                        sqlalchemy.literal(0.0),
+                        sqlalchemy.literal("fake"),
+                    ),
+                )
+            )
+        assert worker.next(1) == "wait"
+        assert worker.strays([5]) == ()  # trial 5 may be the one that the other worker is about to enter
+        assert worker.next(2) == "ask"
+        other = Worker(store, "fake", "other")
+        other.enter(5, fakes.candidate(8, 5), params={}, seed=0)
+        assert worker.strays([5, 6]) == (6,)
+        with store.writing() as connection:  # its pid goes to another process: it has ended
+            connection.exec_driver_sql(
+                "UPDATE segsearch_workers SET pid_started = 1.0, pid = ? WHERE id = 'other'", (parent,)
+            )
+        assert isinstance(worker.next(1), Claimed)
+
+
+# ---- databases that cannot be used ---------------------------------------------------------------------------------
+
+
+def made_by(statement: str) -> Any:
+    def make(path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    return make
+
+
+def newer(path: Path) -> None:
+    fakes.start(path.parent, fakes.make_study())[0].close()
+    made_by("INSERT INTO segsearch_migrations VALUES (999, 0.0)")(path)
+
+
+def damaged(path: Path) -> None:
+    fakes.start(path.parent, fakes.make_study())[0].close()
+    content = bytearray(path.read_bytes())
+    content[100:4096] = bytes(3996)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, r"no such database; `segsearch run STUDY` makes one"),
+        (lambda path: path.mkdir(), r"must be a file; .*study\.db is a folder"),
+        (lambda path: path.write_text("a study\n" * 100), r"not a SQLite database"),
+        (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 2000), r"not a SQLite database|damaged"),
+        (made_by("CREATE TABLE people (name TEXT)"), r"a database must be one that `segsearch run` wrote; not ours"),
+        (
+            lambda path: optuna.storages.RDBStorage(f"sqlite:///{path}").engine.dispose(),
+            r"it is an Optuna database, without segsearch's tables",
+        ),
+        (newer, rf"its schema is 999, this segsearch knows up to {len(schema.MIGRATIONS)}\. Update segsearch"),
+        (damaged, r"damaged|not a SQLite database|cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_is_no_database_of_ours_is_refused_in_a_line(
+    tmp_path: Path, make: Any, message: str, read_only: bool
+) -> None:
+    path = tmp_path / "study.db"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(DatabaseError, match=message) as raised:
+        open_store(path, read_only=read_only)
+    assert "\n" not in str(raised.value)
+    assert before == (path.read_bytes() if path.is_file() else None)
+
+
+def test_creating_never_takes_over_a_foreign_database(tmp_path: Path) -> None:
+    made_by("CREATE TABLE people (name TEXT)")(tmp_path / "study.db")
+    with pytest.raises(DatabaseError, match="not ours"):
+        open_store(tmp_path / "study.db", create=True)
+
+
+def test_an_empty_file_that_a_kill_left_is_made_whole(tmp_path: Path) -> None:
+    (tmp_path / "study.db").touch()
+    with pytest.raises(DatabaseError, match="no study was ever stored"):
+        open_store(tmp_path / "study.db", read_only=True)
+    with open_store(tmp_path / "study.db") as store, pytest.raises(StudyError, match="no study was ever stored"):
+        store.study()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("nothing://x/y", "no driver"),
+        ("://", "a path or a SQLAlchemy URL"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_said(url: str, message: str) -> None:
+    with pytest.raises(DatabaseError, match=message):
+        open_store(url)
+
+
+def test_a_sqlite_url_and_a_strange_path_are_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "a {b} 100% #1? & ü"
+    fakes.start(folder, fakes.make_study())[0].close()
+    assert (folder / "study.db").is_file()
+    with open_store(folder / "study.db", read_only=True) as store:
+        assert store.study().name == "fake"
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+    with open_store(f"sqlite:///{tmp_path / 'study.db'}") as store:
+        assert store.study().name == "fake"
+
+
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """Root may write anywhere, so that as root these tests become nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder whose parents everybody may enter, as pytest's own may not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_finished_database_in_a_read_only_folder_can_be_read(open_folder: Path) -> None:
+    fakes.start(open_folder, fakes.make_study())[0].close()
+    (open_folder / "study.db").chmod(0o444)
+    open_folder.chmod(0o555)
+    with as_somebody_else():
+        with open_store(open_folder / "study.db", read_only=True) as store:
+            assert store.study().name == "fake"
+        with pytest.raises(DatabaseError, match=r"read-only|cannot be opened"):
+            open_store(open_folder / "study.db")
+
+
+def test_a_file_that_may_not_be_read_is_said(open_folder: Path) -> None:
+    fakes.start(open_folder, fakes.make_study())[0].close()
+    (open_folder / "study.db").chmod(0o000)
+    with as_somebody_else(), pytest.raises(DatabaseError, match="cannot be opened: Permission denied"):
+        open_store(open_folder / "study.db", read_only=True)
+
+
+def test_a_folder_that_may_not_be_written_is_said(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    with as_somebody_else(), pytest.raises(DatabaseError, match="cannot be opened"):
+        open_store(open_folder / "study.db", create=True)
+
+
+def test_a_database_opened_to_read_is_not_written(tmp_path: Path) -> None:
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+    with open_store(tmp_path / "study.db", read_only=True) as store:
+        with pytest.raises(DatabaseError, match="read-only"):
+            store.add_pick("fake", Pick(0, "because"))
+        assert store.picks("fake") == ()
+
+
+def test_reading_goes_on_while_another_writes(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, open_store(tmp_path / "study.db", read_only=True, timeout_seconds=0.1) as reader:
+        with store.writing() as connection:
+            connection.exec_driver_sql("UPDATE segsearch_studies SET data_key = 'changed'")
+            assert reader.study().data_key == "data"
+        assert reader.study().data_key == "changed"
+
+
+def test_a_locked_database_is_said(tmp_path: Path) -> None:
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+    locked = pytest.raises(DatabaseError, match="another process keeps the database locked")
+    with open_store(tmp_path / "study.db") as holder, holder.writing(), locked:
+        open_store(tmp_path / "study.db", timeout_seconds=0.1)
+
+
+def test_a_full_database_is_said(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with store.reading() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(StorageFull, match="no room left"):
+            store.add_pick("fake", Pick(0, "x" * 9000))
+        assert store.picks("fake") == ()
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with pytest.raises(sqlalchemy.exc.IntegrityError), store.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO segsearch_studies (name) VALUES ('fake')")
+        with pytest.raises(sqlalchemy.exc.OperationalError), store.writing() as connection:
+            connection.exec_driver_sql("SELECT nothing FROM segsearch_studies")
+
+
+def test_migrations_run_once_each_and_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+
+    def adds(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE segsearch_new (x INTEGER)")
+
+    def breaks(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE segsearch_other (x INTEGER)")
+        raise RuntimeError("killed here")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, adds, breaks))
+    with pytest.raises(RuntimeError, match="killed here"):
+        open_store(tmp_path / "study.db")
+    with pytest.raises(DatabaseError, match="older than"):
+        open_store(tmp_path / "study.db", read_only=True)
+    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:-1])
+    for _ in range(2):
+        with open_store(tmp_path / "study.db") as store, store.reading() as connection:
+            names = sqlalchemy.inspect(connection).get_table_names()
+            assert "segsearch_new" in names
+            assert "segsearch_other" not in names
+            assert schema.schema_version(connection) == len(schema.MIGRATIONS)
