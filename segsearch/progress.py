@@ -51,15 +51,15 @@ def watching(console: Console) -> Iterator[Watch]:
 
 @dataclass
 class Pace:
-    """How long the rest takes, from the trials trained since this process began; rejected ones are in the price."""
+    """How long the rest takes, from the trials trained since the first began here; rejected ones are in the price."""
 
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     first: int | None = None
 
     def left(self, trained: int, asked: int) -> float | None:
         """Seconds left, None while nothing was trained here yet."""
         if self.first is None:
-            self.first = trained
+            self.began, self.first = time.monotonic(), trained
         gained = trained - self.first
         return (time.monotonic() - self.began) / gained * (asked - trained) if gained > 0 else None
 
@@ -71,7 +71,7 @@ class Lines:
     console: Console
     pace: Pace = field(default_factory=Pace)
     stage: str = ""
-    said: float = field(default_factory=time.monotonic)
+    said: float = 0.0
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
         now = time.monotonic()

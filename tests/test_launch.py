@@ -1,0 +1,81 @@
+"""Wiring: what the command line changes, the teacher's choices, the stored space, the cache's place."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from segsearch import launch
+from segsearch.candidate import Candidate, Draw
+from segsearch.draws import Dice
+from segsearch.errors import StudyError
+from segsearch.spaces import load_space
+from tests import fakes
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_command_line_changes_trials_and_data(tmp_path: Path) -> None:
+    study = fakes.make_study(data={"kind": "folders", "root": "/elsewhere"})
+    changed = launch.adjusted(study, data=tmp_path, trials=7)
+    assert (changed.trials, changed.data.root) == (7, str(tmp_path))
+    assert launch.adjusted(study, data=None, trials=None) == study
+    with pytest.raises(StudyError, match="synthetic"):
+        launch.adjusted(fakes.make_study(), data=tmp_path, trials=None)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"width": "narrow", "depth": 2}, None),
+        ({"width": "narrow"}, "'depth' is missing"),
+        ({"width": "wide", "depth": 2}, "width must be one of narrow"),
+        ({"width": "narrow", "depth": 9}, r"depth must be a whole number in \[1, 3\]"),
+        ({"width": "narrow", "depth": 2, "dpeth": 1}, "does not ask for 'dpeth'"),
+    ],
+)
+def test_the_teacher_must_be_one_of_the_space(choices: dict[str, object], words: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "space.py"
+    path.write_text(
+        "from tests.fakes import candidate\n\n\ndef draw(choose):\n"
+        "    choose.suggest_categorical('width', ('narrow', 'none'))\n"
+        "    return candidate(8, choose.suggest_int('depth', 1, 3))\n"
+    )
+    study = fakes.make_study(teacher={"epochs": 2, "choices": choices})
+    if words is None:
+        launch.check_teacher(study, load_space(str(path)))
+    else:
+        with pytest.raises(StudyError, match=words):
+            launch.check_teacher(study, load_space(str(path)))
+
+
+def test_the_cache_lies_beside_the_runs_or_inside_where_it_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert launch.cache_of(tmp_path / "runs" / "x") == tmp_path / "runs" / ".cache" / "segsearch"
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert launch.cache_of(tmp_path / "x") == tmp_path / "x" / ".cache" / "segsearch"
+
+
+def test_dice_stay_in_range_and_on_their_steps() -> None:
+    dice = Dice(random.Random(0))
+    for _ in range(50):
+        assert dice.suggest_int("a", 8, 32, step=8) in (8, 16, 24, 32)
+        assert dice.suggest_float("b", 0.0, 0.5, step=0.125) in (0.0, 0.125, 0.25, 0.375, 0.5)
+        assert 1.0 <= dice.suggest_float("c", 1.0, 6.0) <= 6.0
+        assert dice.suggest_categorical("d", ("x", "y")) in ("x", "y")
+
+
+def test_studies_that_come_along_are_whole() -> None:
+    """Each shipped study reads, and its teacher is one of its space."""
+    from segsearch.study import read_study
+
+    paths = sorted((ROOT / "studies").glob("*.toml"))
+    assert paths
+    for path in paths:
+        study = read_study(path)
+        draw: Draw = Dice(random.Random(0))
+        assert isinstance(load_space(study.space).draw(draw), Candidate)
+        launch.check_teacher(study, load_space(study.space))

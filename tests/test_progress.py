@@ -1,0 +1,94 @@
+"""Progress: lines where nobody looks on, bars on a terminal, and an honest estimate."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from segsearch.progress import BarWatch, Lines, Pace, duration, watching
+from segsearch.search import Event
+from segsearch.status import seconds_worked
+from segsearch.store import Failure
+from segsearch.terminal import plain
+from tests.test_report import numbers, trial
+
+TRAINED = replace(trial(7, numbers(0.512, 4.31)), started=100.0, finished=141.0)
+
+
+def test_a_line_for_each_trial_that_ends() -> None:
+    said = io.StringIO()
+    watch = Lines(Console(file=said, width=160))
+    rejected = trial(8, {}, state="rejected")
+    failed = replace(trial(9, {}, state="failed"), failure=Failure("diverged", "the loss\nbecame NaN"))
+    watch.event(Event("started", trial(7, {}), 2, 8))
+    watch.event(Event("trained", TRAINED, 3, 8))
+    watch.event(Event("rejected", rejected, 3, 8))
+    watch.event(Event("failed", failed, 3, 8))
+    watch.event(Event("duplicate", replace(trial(10, {}), twin=7), 3, 8))
+    watch.event(Event("put_back", trial(11, {}), 3, 8))
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith(
+        "trial 7    trained    miou 0.512, latency_ms 4.31, size_bytes 1 kB   41 s   (3 of 8, about"
+    )
+    assert "latency_ms<=9 broken by 30" in lines[1]
+    assert "diverged: the loss became NaN" in lines[2]
+    assert "the same as trial 7" in lines[3]
+    assert "put back" in lines[4]
+
+
+def test_a_long_stage_gives_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])
+    said = io.StringIO()
+    watch = Lines(Console(file=said, width=160))
+    for step in range(100):
+        now[0] = step
+        watch.progress("train", step, 100)
+    assert said.getvalue().splitlines() == [f"  train: {step} of 100" for step in (30, 60, 90)]
+
+
+def test_bars_on_a_terminal_name_the_trial_and_its_stage() -> None:
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, width=140)
+    with watching(console) as watch:
+        assert isinstance(watch, BarWatch)
+        watch.event(Event("started", trial(7, {}), 2, 8))
+        watch.progress("train [1]", 3, 40)
+        watch.bars.refresh()
+        shown = said.getvalue()
+        watch.event(Event("trained", TRAINED, 3, 8))
+    assert "trial 7: train [1]" in shown
+    assert "3/40" in shown
+    assert "2/8" in shown
+    assert "trained    miou 0.512" in said.getvalue()
+
+
+def test_the_pace_is_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])
+    pace = Pace()
+    assert pace.left(5, 10) is None
+    now[0] = 160.0
+    assert pace.left(7, 10) == pytest.approx(90.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 00 min"), (11_100, "3 h 05 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_pauses_between_runs_are_not_work() -> None:
+    spans = [(0.0, 10.0), (5.0, 12.0), (1000.0, 1008.0)]
+    trials = [replace(trial(i, {}), started=start, finished=end) for i, (start, end) in enumerate(spans)]
+    assert seconds_worked(trials) == pytest.approx(20.0)
+    assert seconds_worked([replace(trials[0], finished=None)]) == 0.0
+
+
+def test_what_steers_a_terminal_is_not_passed_on() -> None:
+    assert plain("a\x1b[2Jb\nc\u202ed") == "a [2Jb c d"

@@ -1,0 +1,238 @@
+"""`segsearch new`: every plain layout becomes a study whose data opens as written."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segsearch.candidate import Named
+from segsearch.datasets import open_dataset
+from segsearch.errors import DataError, StudyError
+from segsearch.launch import check_teacher
+from segsearch.scaffold import write_study
+from segsearch.spaces import load_space
+from segsearch.study import Study, read_study
+from segsearch.survey import look
+from tests.conftest import Command
+
+
+def picture(path: Path, *, height: int = 60, width: int = 90, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([seed, *path.stem.encode()]).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def mask(path: Path, *, height: int = 60, width: int = 90, values: tuple[int, ...] = (0, 1, 2, 255)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.resize(np.array(values, dtype=np.uint8), (height, width))
+    Image.fromarray(pixels).save(path)
+
+
+def fill(
+    images: Path,
+    masks: Path,
+    count: int = 5,
+    *,
+    first: int = 0,
+    ending: str = "",
+    suffix: str = ".jpg",
+    values: tuple[int, ...] = (0, 1, 2, 255),
+) -> None:
+    for number in range(first, first + count):
+        picture(images / f"frame {number:02d}{suffix}")
+        mask(masks / f"frame {number:02d}{ending}.png", values=values)
+
+
+def opened(root: Path, tmp_path: Path) -> tuple[Study, int, int]:
+    """Write a study for `root`, read it back and open its data; the lengths of its splits."""
+    out = tmp_path / "studies" / "mine.toml"
+    write_study(look(root), out)
+    study = read_study(out)
+    dataset = open_dataset(study.data, cache=tmp_path / "cache")
+    assert not set(dataset.train.names) & set(dataset.validation.names)
+    return study, len(dataset.train), len(dataset.validation)
+
+
+def test_splits_by_folder_need_no_lists(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images" / "train", root / "masks" / "train", 4)
+    fill(root / "images" / "val", root / "masks" / "val", 2, first=4)
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (4, 2)
+    assert (study.data.train, study.data.validation, study.data.classes) == ("train", "val", "classes.txt")
+    assert study.data.void == 255
+    assert [path.name for path in (tmp_path / "studies").iterdir()] == ["mine.toml"]
+
+
+def test_the_split_may_come_first(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "training" / "Images", root / "training" / "Labels", 4)
+    fill(root / "validation" / "Images", root / "validation" / "Labels", 2, first=4)
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (4, 2)
+    assert study.data.train == "training"
+
+
+@pytest.mark.parametrize("ending", ["", "_mask", "_L"])
+def test_a_flat_folder_gets_a_holdout(ending: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", 10, ending=ending)
+    before = sorted(root.rglob("*"))
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (8, 2)
+    assert sorted(root.rglob("*")) == before, "the user's folder is not changed"
+    assert Path(study.data.train).name == "mine.train.txt"
+    assert Path(study.data.classes).read_text() == "class_0\nclass_1\nclass_2\n"
+    again = tmp_path / "again" / "mine.toml"
+    write_study(look(root), again)
+    assert again.with_name("mine.val.txt").read_text() == Path(study.data.validation).read_text()
+
+
+@pytest.mark.parametrize(("ending", "suffix"), [("", ".jpg"), ("_mask", ".png")])
+def test_images_and_masks_may_lie_together(ending: str, suffix: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root, root, 6, ending=ending, suffix=suffix)
+    assert opened(root, tmp_path)[1:] == (5, 1)
+
+
+def test_only_a_training_split_gets_a_holdout(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "train" / "images", root / "train" / "masks", 5)
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_the_void_value_is_the_one_beyond_the_classes(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=(0, 1, 2, 3))
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    assert look(root).void == 3
+    assert opened(root, tmp_path)[0].data.void == 3
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(360, 480, (352, 480)), (1024, 2048, (256, 512)), (60, 90, (32, 64)), (20, 24, (32, 32)), (500, 100, (480, 96))],
+)
+def test_the_size_keeps_the_shape_and_never_enlarges(
+    height: int, width: int, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    for number in range(4):
+        picture(root / "images" / f"{number}.png", height=height, width=width)
+        mask(root / "masks" / f"{number}.png", height=height, width=width)
+    assert look(root).size == expected
+
+
+def test_the_study_says_what_can_be_changed_and_its_teacher_fits_the_space(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks")
+    study = opened(root, tmp_path)[0]
+    text = (tmp_path / "studies" / "mine.toml").read_text()
+    assert "limits" in tomllib.loads(text)
+    assert study.teacher is not None
+    space = load_space(study.space)
+    check_teacher(study, space)
+    teacher = space.draw(Named(study.teacher.choices))
+    assert teacher.distill is None
+    assert teacher.bits == 32
+
+
+def test_paths_with_quotes_and_spaces_survive(tmp_path: Path) -> None:
+    root = tmp_path / 'my "best" data \\ ü'
+    fill(root / "images", root / "masks")
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "mine.toml"
+    fill(root / "images", root / "masks")
+    found = look(root)
+    (tmp_path / "mine.val.txt").write_text("mine")
+    with pytest.raises(StudyError, match="not overwritten"):
+        write_study(found, out)
+    assert not out.exists()
+    assert out in write_study(found, out, force=True)
+
+
+def test_layouts_that_are_not_understood(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with pytest.raises(DataError, match="must be a folder"):
+        look(root)
+    root.mkdir()
+    with pytest.raises(DataError, match="an empty folder"):
+        look(root)
+    (root / "notes").mkdir()
+    with pytest.raises(DataError, match="got notes"):
+        look(root)
+    (root / "images").mkdir()
+    (root / "masks").mkdir()
+    with pytest.raises(DataError, match="there must be images"):
+        look(root)
+    fill(root / "images", root / "masks", 2)
+    with pytest.raises(DataError, match="at least 4"):
+        look(root)
+    fill(root / "images", root / "masks", 5)
+    (root / "masks" / "frame 03.png").unlink()
+    with pytest.raises(DataError, match=r"frame 03\.jpg: every image must have a mask"):
+        look(root)
+
+
+def test_a_split_without_masks_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images" / "train", root / "masks" / "train")
+    picture(root / "images" / "val" / "a.jpg")
+    with pytest.raises(DataError, match="masks/val"):
+        look(root)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "words"),
+    [
+        ((0, 255), None, "at least two classes"),
+        ((0, 1, 7, 9), "a\nb\n", "7, 9"),
+    ],
+)
+def test_mask_values_that_cannot_be_classes(
+    values: tuple[int, ...], classes: str | None, words: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=values)
+    if classes:
+        (root / "classes.txt").write_text(classes)
+    with pytest.raises(DataError, match=words):
+        look(root)
+
+
+@pytest.mark.usefixtures("quick")
+def test_new_then_check_then_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", 6)
+    said = command("new", "data", "--out", "studies/mine.toml")
+    assert said.code == 0, said.err
+    assert "5 training and 1 validation images" in said.out
+    assert "segsearch run studies/mine.toml" in said.out
+    assert command("check", "studies/mine.toml").code == 0
+    assert command("run", "studies/mine.toml", "--trials", "1").code == 0
+    assert command("new", "data", "--out", "studies/mine.toml").code == 2
+    assert command("new", "data", "--out", "studies/mine.txt").code == 2
+    assert command("new", "nowhere", "--out", "studies/x.toml").code == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_data_may_move(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", 6)
+    command("new", "data", "--out", "mine.toml")
+    assert command("run", "mine.toml", "--trials", "1").code == 0
+    (tmp_path / "data").rename(tmp_path / "moved")
+    gone = command("run", "mine.toml", "--trials", "2")
+    assert gone.code == 2
+    assert "data" in gone.err
+    said = command("run", "mine.toml", "--trials", "2", "--data", "moved")
+    assert said.code == 0, said.err
+    assert command("resume", "runs/mine/study.db", "--trials", "3").code == 0
