@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # A stage that takes long says how far it is this often where there are no bars.
 SIGN_OF_LIFE_SECONDS = 30.0
 
+# A stage is timed this long before its rest is estimated.
+SETTLING_SECONDS = 5.0
+
 
 class Watch(Protocol):
     """Somebody who looks on: `progress` hears of a stage's steps, `event` of trials."""
@@ -96,6 +99,7 @@ class BarWatch:
     pace: Pace = field(default_factory=Pace)
     trials: TaskID | None = None
     stage: TaskID | None = None
+    stage_began: float = 0.0
     name: str = ""
     running: int | None = None
 
@@ -104,9 +108,12 @@ class BarWatch:
         if label != self.name:
             if self.stage is not None:
                 self.bars.remove_task(self.stage)
-            self.stage, self.name = self.bars.add_task(plain(label), total=total, note=""), label
+            self.stage, self.name, self.stage_began = self.bars.add_task(plain(label), note=""), label, time.monotonic()
         if self.stage is not None:
-            self.bars.update(self.stage, completed=done, total=total)
+            elapsed = time.monotonic() - self.stage_began
+            known = 0 < done < total and elapsed > SETTLING_SECONDS
+            note = f"about {duration(elapsed / done * (total - done))} left" if known else ""
+            self.bars.update(self.stage, completed=done, total=total, note=note)
 
     def event(self, event: Event, /) -> None:
         left = self.pace.left(event.trained, event.asked)
@@ -130,7 +137,7 @@ def _sentence(event: Event, left: float | None) -> str:
         "failed": lambda: f"{trial.failure.kind}: {trial.failure.reason}" if trial.failure else "failed",
         "duplicate": lambda: f"the same as trial {trial.twin}",
         "resumed": lambda: "left unfinished earlier; goes on from its last finished stage",
-        "put_back": lambda: "put back, to go on with next time",
+        "put_back": lambda: "to go on with next time",
     }
     seconds = (trial.finished or 0.0) - trial.started
     took = f"   {duration(seconds)}" if trial.finished and event.kind in ("trained", "failed") else ""
