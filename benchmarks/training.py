@@ -8,6 +8,7 @@ Without --data, street scenes are generated and written as JPEG and PNG first.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import statistics
 import tempfile
@@ -103,17 +104,9 @@ def ours(architecture: Architecture, dataset: object, *, steps: int) -> float:
 
     schedule = Schedule(100, BATCH, 1e-3, 1e-2, *CROP, "log", seed=0)
     classes = len(dataset.classes)
-    try:
-        train(
-            build(architecture, classes),
-            dataset.train,
-            schedule,
-            classes=classes,
-            device=torch.device("cpu"),
-            progress=mark,
-        )
-    except Enough:
-        pass
+    network, device = build(architecture, classes), torch.device("cpu")
+    with contextlib.suppress(Enough):
+        train(network, dataset.train, schedule, classes=classes, device=device, progress=mark)
     return steps * BATCH / (marks[-1] - marks[1])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -383,7 +382,7 @@ def _stage(name: str, key: str, make: Callable[[], Outcome], workshop: Workshop,
         except MemoryError as error:
             raise TrialFailed("memory", f"Memory ran out in {name}.") from error
         except Exception as error:  # whatever a library raises here belongs to this one candidate
-            if shutil.disk_usage(workshop.artifacts.folder).free < FULL_BYTES:
+            if workshop.artifacts.free_bytes() < FULL_BYTES:
                 raise StorageFull(
                     f"{workshop.artifacts.folder}: no room left in {name}. Free some space, then run the same command "
                     "again: nothing finished is lost."

@@ -42,7 +42,8 @@ def nearest(prediction: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np
         ((np.arange(wanted) + 0.5) * have / wanted).astype(np.int64)
         for wanted, have in zip(shape, prediction.shape, strict=True)
     )
-    return prediction[rows[:, None], columns[None, :]]
+    found: NDArray[np.int64] = prediction[rows[:, None], columns[None, :]]
+    return found
 
 
 def count(label: NDArray[np.uint8], prediction: NDArray[np.int64], *, classes: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ class Artifacts:
 
     def has(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None and (self.folder / name).is_file()
+
+    def free_bytes(self) -> int:
+        """Room left on the folder's file system, or where it would be made."""
+        there = next(path for path in (self.folder.absolute(), *self.folder.absolute().parents) if path.is_dir())
+        return shutil.disk_usage(there).free
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left. Call it only while no worker runs here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -223,8 +222,7 @@ def test_whatever_a_library_raises_fails_the_trial_with_stage_and_reason(noteboo
 
 
 def test_a_full_disk_is_not_the_candidates_fault(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = dataclasses.make_dataclass("Usage", ["total", "used", "free"])(10, 10, 0)
-    monkeypatch.setattr("segsearch.evaluate.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr(Artifacts, "free_bytes", lambda self: 0)
     monkeypatch.setattr(
         "segsearch.evaluate.export", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("write failed"))
     )
