@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from segsearch.candidate import Architecture, Auxiliary, Context, Feature, Head, Join, Path, Prune, Stage, Stem
+from segsearch.compression.prune import prune
+from segsearch.export import check_parity, count_macs, count_params, export
+from segsearch.networks import Network, build
+from segsearch.networks.blocks import BLOCKS
+from segsearch.networks.contexts import CONTEXTS
+from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
+from segsearch.runtimes import RUNTIMES
+
+Shake = Callable[[nn.Module, int], nn.Module]
+Widths = dict[str, int]
+
+CONTEXT_SETTINGS = {
+    "none": Context(),
+    "pyramid_pooling": Context("pyramid_pooling", 48, bins=(1, 2, 3, 6)),
+    "aspp": Context("aspp", 48, rates=(2, 4), image_pool=True),
+}
+
+
+def chain(*stages: Stage, context: Context = Context(), head: Head = Head(32)) -> Architecture:
+    return Architecture((Path(Stem(16), stages, context),), (), head)
+
+
+def stages_of(block: str, groups: int = 4) -> tuple[Stage, ...]:
+    groups = groups if block == "grouped" else 1
+    widths = (32, 24, 40, 64)
+    return tuple(
+        Stage(block, width, 2, 1 + index % 2, expansion=3.0, groups=groups) for index, width in enumerate(widths)
+    )
+
+
+def skips(kind: str, reduce: int) -> Architecture:
+    joins = (Join(kind, Feature(0, 2), 48, reduce), Join(kind, Feature(0, 1), 32, reduce))
+    return replace(chain(*stages_of("conv")), joins=joins)
+
+
+CASES: dict[str, Architecture] = {
+    **{f"block {name}": chain(*stages_of(name)) for name in BLOCKS if name != "grouped"},
+    **{f"grouped {groups}": chain(*stages_of("grouped", groups)) for groups in (2, 4, 8)},
+    **{f"context {name}": chain(*stages_of("conv"), context=CONTEXT_SETTINGS[name]) for name in CONTEXTS},
+    **{f"join {name}, reduce {reduce}": skips(name, reduce) for name in JOINS for reduce in (0, 16)},
+    **{f"head {name}": chain(*stages_of("conv"), head=Head(40, 2, name)) for name in HEAD_BLOCKS},
+    "all blocks": chain(*(stages_of(name)[1] for name in BLOCKS)),
+    "residuals behind a skip": replace(skips("concat", 24), paths=(Path(Stem(16), stages_of("residual")),)),
+    "grouped behind a skip": replace(skips("concat", 24), paths=(Path(Stem(16), stages_of("grouped")),)),
+    "auxiliary": replace(chain(*stages_of("residual")), auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),)),
+    "two paths": Architecture(
+        (Path(Stem(16), stages_of("residual")), Path(Stem(16), (Stage("conv", 48, 2, 2),))),
+        (Join("add", Feature(0, 2), 40), Join("concat", Feature(1, 1), 48)),
+        Head(32),
+    ),
+    "a path of a path": Architecture(
+        (
+            Path(Stem(16), stages_of("conv")[:2]),
+            Path(None, (Stage("residual", 48, 1, 2),), source=Feature(0, 2), scale=0.5),
+        ),
+        (Join("add", Feature(0, 1), 40),),
+        Head(32),
+        auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),),
+        trunk=1,
+    ),
+}
+cases = pytest.mark.parametrize("architecture", CASES.values(), ids=CASES)
+
+
+def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+
+
+def widths(network: nn.Module) -> Widths:
+    return {name: layer.out_channels for name, layer in convolutions(network).items()}
+
+
+def kept_whole(network: Network) -> set[str]:
+    """Names of the layers whose outputs must stay."""
+    held = {id(layer) for part in network.protected for layer in part.modules()}
+    return {name for name, layer in convolutions(network).items() if id(layer) in held}
+
+
+@cases
+def test_widths_depend_on_the_architecture_and_the_ratio_alone(architecture: Architecture, shake: Shake) -> None:
+    found = []
+    for criterion, seed in zip(("l1", "l2", "l1"), (None, 0, 1), strict=True):
+        network = build(architecture, 5, seed=seed or 0)
+        if seed is not None:
+            shake(network, seed)
+        found.append(widths(prune(network, Prune(0.5, criterion), protected=network.protected)))  # type: ignore[arg-type]
+    assert all(other == found[0] for other in found)
+
+
+@cases
+def test_channels_go_by_the_ratio_in_eights(architecture: Architecture, shake: Shake) -> None:
+    ratio = 0.375
+    network = build(architecture, 5)
+    shake(network, 0)
+    before, stay = widths(network), kept_whole(network)
+    prune(network, Prune(ratio), protected=network.protected)
+    for name, layer in convolutions(network).items():
+        old, new = before[name], layer.out_channels
+        assert new >= 1, name
+        if name in stay:
+            assert new == old, name
+        elif old > 8:
+            assert new % 8 == 0, (name, old, new)
+            if layer.groups == 1:  # the others follow what they read
+                assert abs(new - old * (1 - ratio)) < 8, (name, old, new)
+        assert new % layer.groups == 0, name
+
+
+@pytest.mark.parametrize("groups", [2, 4, 8])
+@pytest.mark.parametrize("width", [24, 40, 64])
+@pytest.mark.parametrize("ratio", [0.125, 0.5])
+def test_grouped_convolutions_lose_the_same_share_as_plain_ones(groups: int, width: int, ratio: float) -> None:
+    network = build(chain(Stage("grouped", width, 1, 2, groups=groups), Stage("conv", 16, 1)), 5)
+    prune(network, Prune(ratio), protected=network.protected)
+    grouped = next(layer for layer in convolutions(network).values() if layer.groups > 1)
+    assert grouped.groups == groups
+    assert grouped.out_channels % 8 == 0
+    assert abs(grouped.out_channels - width * (1 - ratio)) < 8
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "block inverted_residual",
+        "grouped 4",
+        "join concat, reduce 16",
+        "all blocks",
+        "auxiliary",
+        "two paths",
+        "a path of a path",
+        "context aspp",
+    ],
+)
+def test_a_pruned_network_still_runs_trains_and_exports(case: str, shake: Shake, tmp_path: FilePath) -> None:
+    size = (64, 96)
+    network = build(CASES[case], 5).train()
+    shake(network, 0)
+    params, macs = count_params(network), count_macs(network, size)
+    network.train()
+    assert prune(network, Prune(0.5), protected=network.protected) is network
+    assert network.training
+    assert count_params(network) < params
+    assert count_macs(network, size) < macs
+    network.train()
+    scores, extra = network.scores_and_auxiliary(torch.rand(2, 3, *size) * 255)
+    sum((found.square().mean() for found in extra), scores.square().mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.requires_grad, name
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    export(network, size, tmp_path / "m.onnx")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, *size)).astype(np.float32)
+    assert check_parity(network, tmp_path / "m.onnx", RUNTIMES["onnxruntime"], image) < 1e-3
+
+
+@pytest.mark.parametrize("architecture", [CASES["join concat, reduce 16"], CASES["all blocks"], CASES["two paths"]])
+def test_stored_weights_fit_a_network_that_is_pruned_again(architecture: Architecture, shake: Shake) -> None:
+    trained, fresh = build(architecture, 5), build(architecture, 5)
+    shake(trained, 3)
+    for network in (trained, fresh):
+        prune(network, Prune(0.375), protected=network.protected)
+    fresh.load_state_dict(trained.state_dict(), strict=True)
+    image = torch.rand(1, 3, 64, 96) * 255
+    with torch.no_grad():
+        assert torch.equal(fresh.eval()(image), trained.eval()(image))
+
+
+def test_no_ratio_no_change() -> None:
+    architecture = CASES["all blocks"]
+    network = build(architecture, 5)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert prune(network, Prune(0.0), protected=network.protected) is network
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_mode_is_left_as_it_was(mode: bool) -> None:
+    network = build(CASES["block conv"], 5).train(mode)
+    prune(network, Prune(0.5), protected=network.protected)
+    assert network.training is mode
+
+
+def test_the_channels_of_least_magnitude_go() -> None:
+    network = build(chain(Stage("conv", 32, 1), head=Head(8, 0)), 5)
+    conv = network.encoders[0].stages[0][0][0]  # type: ignore[index]
+    with torch.no_grad():
+        conv.weight.copy_(torch.ones(32).view(-1, 1, 1, 1).expand_as(conv.weight))
+        weak = [1, 4, 6, 9, 12, 15, 18, 21, 22, 23, 24, 25, 26, 29, 30, 31]
+        conv.weight[weak] = 1e-3
+        network.head.scores.weight.fill_(1.0)
+    prune(network, Prune(0.5), protected=network.protected)
+    assert conv.weight.shape[0] == 16
+    assert torch.equal(conv.weight, torch.ones_like(conv.weight))
+
+
+@pytest.mark.parametrize(("criterion", "spiky_stays"), [("l1", False), ("l2", True)])
+def test_the_criterion_decides_between_one_large_weight_and_many_small(
+    criterion: Literal["l1", "l2"], spiky_stays: bool
+) -> None:
+    network = build(chain(Stage("conv", 16, 1), head=Head(8, 0)), 5)
+    conv = network.encoders[0].stages[0][0][0]  # type: ignore[index]
+    with torch.no_grad():
+        conv.weight.fill_(0.1)
+        conv.weight[:8] = 0.0
+        conv.weight[:8, 0, 0, 0] = 4.0  # L1 4 against 14.4, L2 4 against 1.2
+        network.head.scores.weight.fill_(1.0)
+    prune(network, Prune(0.5, criterion), protected=network.protected)
+    assert bool((conv.weight == 4.0).any()) is spiky_stays
+
+
+def test_pruning_is_the_same_each_time(shake: Shake) -> None:
+    states = []
+    for _ in range(2):
+        network = build(CASES["all blocks"], 5)
+        shake(network, 0)
+        states.append(prune(network, Prune(0.375, "l2"), protected=network.protected).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_two_prunings_follow_one_another() -> None:
+    network = build(CASES["block residual"], 5)
+    first = widths(prune(network, Prune(0.25), protected=network.protected))
+    second = widths(prune(network, Prune(0.25), protected=network.protected))
+    assert all(second[name] <= first[name] for name in first)
+    assert second != first
+    assert network(torch.rand(1, 3, 64, 96)).shape == (1, 5, 64, 96)
+
+
+def test_another_rounding_is_kept_to() -> None:
+    network = build(chain(Stage("conv", 40, 1), Stage("residual", 24, 1, 2)), 5)
+    stay = kept_whole(network)
+    prune(network, Prune(0.3, round_to=4), protected=network.protected)
+    assert all(width % 4 == 0 for name, width in widths(network).items() if name not in stay)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from segsearch.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.candidate import Path as NetworkPath
+from segsearch.compression.quantize import quantize
+from segsearch.errors import TrialFailed
+from segsearch.export import export
+from segsearch.networks import build
+from segsearch.runtimes import RUNTIMES
+
+SIZE = (48, 64)
+ARCHITECTURE = Architecture(
+    (
+        NetworkPath(
+            Stem(8), (Stage("residual", 16, 1, 2), Stage("separable", 24, 1, 2)), Context("pyramid_pooling", 16, (1, 3))
+        ),
+    ),
+    (Join("concat", Feature(0, 1), 16),),
+    Head(16),
+    input_scale=0.75,
+)
+IMAGES: list[NDArray[np.float32]] = [
+    np.random.default_rng(seed).uniform(0, 255, (1, 3, *SIZE)).astype(np.float32) for seed in range(4)
+]
+steps = pytest.mark.parametrize(
+    "step", [Quantize(), Quantize(symmetric_activations=True)], ids=["asymmetric", "symmetric"]
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("models") / "float.onnx"
+    network = build(ARCHITECTURE, 5).train()
+    with torch.no_grad():  # batch norm that fits the pictures, as after training
+        for _ in range(20):
+            network(torch.from_numpy(np.concatenate(IMAGES)))
+    export(network, SIZE, target)
+    return target
+
+
+@steps
+def test_the_quantized_file_agrees_roughly_and_keeps_its_shape(model: Path, tmp_path: Path, step: Quantize) -> None:
+    before = model.read_bytes()
+    quantize(model, tmp_path / "int8.onnx", step, images=IMAGES)
+    assert model.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["int8.onnx"], "no calibration files left"
+    exact = RUNTIMES["onnxruntime"].open(model, threads=1)
+    found = RUNTIMES["onnxruntime"].open(tmp_path / "int8.onnx", threads=1)
+    assert found.shape == exact.shape
+    one, other = exact.run(IMAGES[0]), found.run(IMAGES[0])
+    assert one.shape == other.shape
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+    assert not np.array_equal(one, other)
+
+
+@steps
+def test_weights_are_symmetric_int8_for_each_channel(model: Path, tmp_path: Path, step: Quantize) -> None:
+    quantize(model, tmp_path / "int8.onnx", step, images=IMAGES)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node}
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convs) == sum(isinstance(layer, torch.nn.Conv2d) for layer in build(ARCHITECTURE, 5).modules())
+    for conv in convs:
+        dequantize = makers[conv.input[1]]
+        assert dequantize.op_type == "DequantizeLinear"
+        weight, scale, zero = (stored[name] for name in dequantize.input)
+        assert weight.dtype == np.int8
+        assert scale.shape == (weight.shape[0],)
+        assert not zero.any()
+
+
+@steps
+def test_activations_are_what_the_step_says(model: Path, tmp_path: Path, step: Quantize) -> None:
+    quantize(model, tmp_path / "int8.onnx", step, images=IMAGES)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zeros = [stored[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert zeros
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.int8 if step.symmetric_activations else np.uint8)}
+    if step.symmetric_activations:
+        assert not any(zero.any() for zero in zeros)
+
+
+def test_the_same_file_and_images_give_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        quantize(model, tmp_path / name, Quantize(), images=IMAGES)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_without_images_there_is_nothing_to_calibrate_on(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one calibration image, got none"):
+        quantize(model, tmp_path / "int8.onnx", Quantize(), images=[])
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_a_graph_that_cannot_be_read_fails_the_trial(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(TrialFailed) as caught:
+        quantize(tmp_path / "bad.onnx", tmp_path / "int8.onnx", Quantize(), images=IMAGES)
+    assert caught.value.kind == "quantize"
+
+
+def test_a_calibration_image_of_another_size_fails_the_trial(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrialFailed) as caught:
+        quantize(model, tmp_path / "int8.onnx", Quantize(), images=[np.zeros((1, 3, 8, 8), np.float32)])
+    assert caught.value.kind == "quantize"
+
+
+def test_logging_is_left_as_it_was(model: Path, tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.INFO)
+    try:
+        quantize(model, tmp_path / "int8.onnx", Quantize(), images=IMAGES)
+        assert root.level == logging.INFO
+    finally:
+        root.setLevel(before)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from segsearch.candidate import Context, Path, Stage, Stem
+from segsearch.networks.blocks import BLOCKS
+from segsearch.networks.encoders import Encoder, build_stage, build_stem
+from segsearch.networks.layers import resize, scaled_size, spatial_size
+
+
+@pytest.mark.parametrize(
+    ("stem", "strides"),
+    [
+        (Stem(8, stride=1), [1]),
+        (Stem(8, stride=2), [2]),
+        (Stem(8, stride=4, depth=2), [2, 2]),
+        (Stem(8, stride=4, depth=3), [2, 2, 1]),
+        (Stem(8, stride=2, depth=3), [2, 1, 1]),
+        (Stem(8, stride=8, depth=3, kernel=5), [2, 2, 2]),
+    ],
+)
+def test_a_stem_halves_first_until_its_stride(stem: Stem, strides: list[int]) -> None:
+    module = build_stem(3, stem).eval()
+    convs = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    assert [conv.stride[0] for conv in convs] == strides
+    assert {conv.out_channels for conv in convs} == {8}
+    assert {conv.kernel_size[0] for conv in convs} == {stem.kernel}
+    assert module(torch.zeros(1, 3, 64, 48)).shape == (1, 8, 64 // stem.stride, 48 // stem.stride)
+
+
+def test_rates_are_cycled_over_the_blocks() -> None:
+    stage = build_stage(8, Stage("conv", 8, 5, atrous=(1, 2, 4)))
+    assert [layer.dilation[0] for layer in stage.modules() if isinstance(layer, nn.Conv2d)] == [1, 2, 4, 1, 2]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("downsample", ["stride", "max_pool", "mean_pool"])
+def test_the_first_block_carries_the_stride_however_it_is_made(block: str, downsample: str) -> None:
+    stage = Stage(block, 16, 2, stride=2, groups=4, downsample=downsample)  # type: ignore[arg-type]
+    module = build_stage(8, stage).eval()
+    assert module(torch.randn(1, 8, 12, 20)).shape == (1, 16, 6, 10)
+    strided = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and layer.stride[0] > 1]
+    pools = [layer for layer in module.modules() if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d))]
+    assert bool(strided) == (downsample == "stride")
+    assert len(pools) == (downsample != "stride")
+
+
+@pytest.mark.parametrize("downsample", ["max_pool", "mean_pool"])
+def test_pooling_without_a_stride_pools_nothing(downsample: str) -> None:
+    module = build_stage(8, Stage("conv", 8, 1, downsample=downsample))  # type: ignore[arg-type]
+    assert not [layer for layer in module.modules() if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d))]
+
+
+def test_an_encoder_keeps_every_map_with_its_width() -> None:
+    path = Path(Stem(8), (Stage("conv", 16, 1, 2), Stage("residual", 24, 2, 2)), Context("aspp", 40, rates=(2,)))
+    encoder = Encoder(3, path).eval()
+    maps, context = encoder(torch.randn(1, 3, 33, 47))
+    assert encoder.widths == (8, 16, 24) == tuple(found.shape[1] for found in maps)
+    assert [tuple(found.shape[-2:]) for found in maps] == [(17, 24), (9, 12), (5, 6)]
+    assert encoder.channels == context.shape[1] == 40
+
+
+def test_a_path_without_a_stem_passes_its_source_on() -> None:
+    encoder = Encoder(5, Path(None, (Stage("conv", 16, 1, 2),))).eval()
+    x = torch.randn(1, 5, 8, 8)
+    maps, _ = encoder(x)
+    assert encoder.widths == (5, 16)
+    assert torch.equal(maps[0], x)
+
+
+def test_no_stage_changes_a_map_that_was_kept() -> None:
+    for name in BLOCKS:
+        encoder = Encoder(8, Path(None, (Stage(name, 8, 2, groups=2),) * 2)).train()
+        x = torch.randn(2, 8, 8, 8)
+        first, second = x.clone(), None
+        maps, _ = encoder(x)
+        assert torch.equal(maps[0], first), name
+        second = encoder.stages[0](first)
+        torch.testing.assert_close(maps[1], second, msg=name)
+
+
+def test_sizes_are_rounded_and_never_vanish() -> None:
+    assert scaled_size((97, 50), 0.5) == (48, 25)
+    assert scaled_size((3, 1), 0.1) == (1, 1)
+    assert spatial_size(torch.zeros(1, 2, 5, 7)) == (5, 7)
+
+
+def test_resize_to_its_own_size_is_nothing_and_half_is_the_mean_of_four() -> None:
+    x = torch.randn(1, 2, 6, 8)
+    assert resize(x, (6, 8)) is x
+    torch.testing.assert_close(resize(x, (3, 4)), nn.functional.avg_pool2d(x, 2))

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from segsearch.errors import StudyError
+from segsearch.objectives import Limit
+from segsearch.study import Study, dump_study, load_study, parse_study, read_study
+
+WHOLE = """
+name = "streets"
+seed = 7
+trials = 24
+space = "mobile"
+objectives = ["miou", "latency_ms"]
+limits = ["latency_ms <= 12.0"]
+
+[data]
+kind = "folders"
+root = "data/streets"
+height = 180
+width = 240
+void = 11
+
+[train]
+epochs = 8
+height = 96
+width = 128
+learning_rate = 1
+device = "cpu"
+
+[teacher]
+epochs = 20
+choices = { width_multiplier = 2.0, stage1_depth = 3, decoder = "concat" }
+
+[timing]
+threads = 2
+
+[search]
+sampler = "nsga2"
+"""
+
+SMALLEST: dict[str, Any] = {
+    "name": "a",
+    "trials": 3,
+    "space": "mobile",
+    "data": {"kind": "synthetic", "height": 64, "width": 96},
+    "train": {"epochs": 4, "height": 64, "width": 96},
+}
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The smallest study with one value set; `...` takes the key away."""
+    raw = copy.deepcopy(SMALLEST)
+    *sections, last = key.split(".")
+    place = raw
+    for section in sections:
+        place = place.setdefault(section, {})
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return raw
+
+
+def refused(raw: dict[str, Any]) -> str:
+    with pytest.raises(StudyError) as caught:
+        parse_study(raw, where="x.toml")
+    message = str(caught.value)
+    assert message.startswith("x.toml: ")
+    assert message.count("\n") <= 1
+    assert len(message) < 400
+    return message.removeprefix("x.toml: ")
+
+
+def test_a_whole_study_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "streets.toml"
+    file.write_text(WHOLE)
+    study = read_study(file)
+    assert study.seed == 7
+    assert study.limits == ("latency_ms<=12",)
+    assert study.bounds == (Limit("latency_ms", "<=", 12.0),)
+    assert [goal.name for goal in study.goals] == ["miou", "latency_ms"]
+    assert study.data.root == str(tmp_path / "data/streets")
+    assert study.space == "mobile"
+    assert study.teacher is not None
+    assert study.teacher.choices["width_multiplier"] == 2.0
+    assert study.teacher.choices["stage1_depth"] == 3
+    assert study.timing.threads == 2
+    assert study.train.learning_rate == 1.0
+
+
+def test_defaults_are_those_of_the_words() -> None:
+    study = parse_study(SMALLEST, where="x")
+    assert study.objectives == ("miou", "latency_ms")
+    assert study.limits == ()
+    assert study.teacher is None
+    assert study.search.sampler == "tpe"
+    assert study.seed == 0
+
+
+@pytest.mark.parametrize("raw", [SMALLEST, changed("limits", ["size_bytes<=1234567", "miou>=0.333333333"])])
+def test_a_stored_study_is_the_same_study(raw: dict[str, Any]) -> None:
+    study = parse_study(raw, where="x")
+    assert load_study(dump_study(study)) == study
+    assert dump_study(load_study(dump_study(study))) == dump_study(study)
+
+
+def test_a_whole_study_survives_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "streets.toml"
+    file.write_text(WHOLE)
+    study = read_study(file)
+    back = load_study(dump_study(study))
+    assert back == study
+    assert back.teacher is not None
+    assert type(back.teacher.choices["stage1_depth"]) is int
+    assert type(back.teacher.choices["width_multiplier"]) is float
+    assert type(back.teacher.choices["decoder"]) is str
+
+
+def test_a_limit_is_stored_exactly() -> None:
+    assert parse_study(changed("limits", ["size_bytes<=1234567"]), where="x").bounds[0].bound == 1234567
+
+
+def test_a_study_is_frozen() -> None:
+    study = parse_study(SMALLEST, where="x")
+    with pytest.raises(ValidationError, match="frozen"):
+        study.trials = 5  # type: ignore[misc]
+
+
+def test_relative_paths_are_made_absolute_from_the_study(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    file = folder / "a.toml"
+    text = WHOLE.replace('"mobile"', '"../spaces/own.py"').replace('"data/streets"', '"../data"')
+    file.write_text(text)
+    study = read_study(file)
+    assert study.space == str(tmp_path / "spaces/own.py")
+    assert study.data.root == str(tmp_path / "data")
+    file.write_text(WHOLE.replace('"data/streets"', '"/abs/data"').replace('"mobile"', '"/abs/own.py"'))
+    assert (read_study(file).space, read_study(file).data.root) == ("/abs/own.py", "/abs/data")
+
+
+def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    file = tmp_path / "a.toml"
+    file.write_text(WHOLE.replace('"mobile"', '"~/own.py"').replace('"data/streets"', '"~/data"'))
+    study = read_study(file)
+    assert study.data.root == "/home/someone/data"
+    assert study.space == "/home/someone/own.py"
+
+
+# Every way a study file can be wrong: one line that names the file, the key and what was found.
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        # a wrong key
+        ("trails", 3, ["unknown key 'trails'", "known here: name, seed, trials"]),
+        ("data.hieght", 64, ["unknown key 'data.hieght'", "known here: kind, height"]),
+        ("search.samplr", "tpe", ["unknown key 'search.samplr'", "known here: sampler"]),
+        ("timing.thread", 1, ["unknown key 'timing.thread'", "known here: threads"]),
+        # a wrong type
+        ("trials", "3", ["trials:", "valid integer", "got '3'"]),
+        ("trials", 3.0, ["trials:", "valid integer", "got 3.0"]),
+        ("trials", True, ["trials:", "valid integer", "got True"]),
+        ("seed", False, ["seed:", "valid integer", "got False"]),
+        ("train.epochs", True, ["train.epochs:", "valid integer", "got True"]),
+        ("train.learning_rate", True, ["train.learning_rate:", "valid number", "got True"]),
+        ("train.learning_rate", "fast", ["train.learning_rate:", "valid number", "got 'fast'"]),
+        ("name", 3, ["name:", "valid string", "got 3"]),
+        ("data", 3, ["data:", "got 3"]),
+        ("search", [1], ["search:", "got [1]"]),
+        ("objectives", "miou", ["objectives:", "got 'miou'"]),
+        ("objectives", [1], ["objectives.0:", "valid string", "got 1"]),
+        ("limits", "miou>=1", ["limits:", "got 'miou>=1'"]),
+        ("limits", [3], ["limits.0:", "valid string", "got 3"]),
+        ("teacher", {"epochs": 2, "choices": 3}, ["teacher.choices:", "got 3"]),
+        ("data.root", 3, ["data.root:", "valid string", "got 3"]),
+        # a wrong range
+        ("trials", 0, ["trials:", "greater than or equal to 1", "got 0"]),
+        ("trials", -1, ["trials:", "greater than or equal to 1", "got -1"]),
+        ("seed", -1, ["seed:", "got -1"]),
+        ("seed", 2**31, ["seed:", "less than 2147483648", "got 2147483648"]),
+        ("name", "", ["name:", "got ''"]),
+        ("name", "../up", ["name:", "got '../up'"]),
+        ("name", "a b", ["name:", "got 'a b'"]),
+        ("name", "a\n", ["name:", r"got 'a\n'"]),
+        ("name", "x" * 65, ["name:"]),
+        ("space", "", ["space:", "got ''"]),
+        ("data.height", 31, ["data.height:", "greater than or equal to 32", "got 31"]),
+        ("data.width", 10**9, ["data.width:", "less than or equal to 8192"]),
+        ("data.void", 256, ["data.void:", "less than or equal to 255", "got 256"]),
+        ("train.batch_size", 1, ["train.batch_size:", "greater than or equal to 2", "got 1"]),
+        ("train.learning_rate", 0.0, ["train.learning_rate:", "greater than 0", "got 0.0"]),
+        ("train.learning_rate", 2.0, ["train.learning_rate:", "less than or equal to 1", "got 2.0"]),
+        ("timing.runs", 2, ["timing.runs:", "greater than or equal to 3", "got 2"]),
+        ("timing.warmup_runs", 0, ["timing.warmup_runs:", "got 0"]),
+        ("search.give_up_after", 0, ["search.give_up_after:", "got 0"]),
+        ("train.learning_rate", float("nan"), ["train.learning_rate:", "finite number", "got nan"]),
+        ("train.learning_rate", float("inf"), ["train.learning_rate:", "got inf"]),
+        ("train.weight_decay", float("nan"), ["train.weight_decay:", "finite number", "got nan"]),
+        # a wrong choice
+        ("search.sampler", "gp", ["search.sampler:", "'tpe', 'nsga2' or 'random'", "got 'gp'"]),
+        ("data.kind", "coco", ["data.kind:", "got 'coco'"]),
+        ("train.device", "tpu", ["train.device:", "'auto', 'cpu' or 'cuda'", "got 'tpu'"]),
+        # something missing
+        ("trials", ..., ["'trials' is missing"]),
+        ("data", ..., ["'data' is missing"]),
+        ("train.epochs", ..., ["'train.epochs' is missing"]),
+        ("teacher.epochs", 3, ["'teacher.choices' is missing"]),
+        # parts that do not fit
+        ("train.fine_tune_epochs", 4, ["fine_tune_epochs must be smaller than epochs (4), got 4"]),
+        ("objectives", [], ["one or more different names, got []"]),
+        ("objectives", ["miou", "miou"], ["one or more different names", "got ['miou', 'miou']"]),
+        ("objectives", ["latency"], ["An objective must be one of miou, latency_ms", "got 'latency'"]),
+        ("limits", ["latency<=3"], ["An objective must be one of", "got 'latency'"]),
+        ("limits", ["latency_ms<3"], ["must look like latency_ms<=12", "got 'latency_ms<3'"]),
+        ("limits", ["latency_ms<=nan"], ["must look like latency_ms<=12", "got 'latency_ms<=nan'"]),
+        ("limits", ["latency_ms<=1e999"], ["finite number", "got 'latency_ms<=1e999'"]),
+    ],
+    ids=lambda value: str(value)[:40] if not isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_named_with_what_was_found(key: str, value: Any, expected: list[str]) -> None:
+    message = refused(changed(key, value))
+    for part in expected:
+        assert part in message
+
+
+def test_folders_need_a_root_and_the_message_does_not_spill_the_section() -> None:
+    message = refused(changed("data.kind", "folders"))
+    assert "root must name the folder" in message
+    assert "{" not in message
+
+
+@pytest.mark.parametrize("value", [[1], True, float("nan"), {"b": 1}])
+def test_a_teachers_choice_is_a_plain_value_and_the_key_is_the_users_own(value: Any) -> None:
+    message = refused(changed("teacher", {"epochs": 2, "choices": {"width": value}}))
+    assert message.startswith("teacher.choices.width:")
+
+
+def test_a_misspelt_key_is_shown_before_the_one_it_leaves_missing() -> None:
+    raw = changed("trials", ...) | {"trails": 3}
+    assert "unknown key 'trails'" in refused(raw)
+
+
+def test_a_study_of_one_epoch_need_not_fit_the_fine_tuning() -> None:
+    assert parse_study(changed("train.epochs", 1), where="x").train.epochs == 1
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        StudyError, match=r"a.toml: no such study file; `segsearch new DATA --out .*a.toml` writes one\."
+    ):
+        read_study(tmp_path / "a.toml")
+
+
+def test_a_folder_is_not_a_study(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="cannot be read as a study file"):
+        read_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "cannot be read as a study file"),
+        (b"\x00\x01\x02", "not valid TOML"),
+        (b"name = ", "not valid TOML"),
+        (b"name: streets\ntrials: 3\n", "not valid TOML.*line 1"),
+        (b"<html>", "not valid TOML"),
+        (b"trials = 3\ntrials = 4\n", "not valid TOML.*line 2"),
+        (b"", "'name' is missing"),
+        (b"[train]\nlearning_rate = nan\n", "is missing|finite"),
+    ],
+    ids=["png", "zeros", "cut", "yaml", "html", "twice", "empty", "nan"],
+)
+def test_what_is_not_a_study_file_is_one_line(tmp_path: Path, content: bytes, expected: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(content)
+    with pytest.raises(StudyError, match=expected) as caught:
+        read_study(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "+nan"])
+def test_a_nan_written_in_toml_is_refused(tmp_path: Path, number: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(WHOLE.replace("learning_rate = 1", f"learning_rate = {number}"))
+    with pytest.raises(StudyError, match=r"train.learning_rate: .*, got [-+]?(nan|inf)\."):
+        read_study(file)
+
+
+def test_a_byte_order_mark_of_a_windows_editor_does_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + WHOLE.encode())
+    assert read_study(file).name == "streets"
+
+
+def test_dates_are_not_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(WHOLE.replace("trials = 24", "trials = 2024-01-01"))
+    with pytest.raises(StudyError, match=r"trials: .*valid integer"):
+        read_study(file)
+
+
+def test_a_stored_study_with_a_foreign_key_is_refused() -> None:
+    text = dump_study(parse_study(SMALLEST, where="x")).replace('"seed"', '"sead"')
+    with pytest.raises(ValidationError):
+        load_study(text)
+    assert isinstance(parse_study(SMALLEST, where="x"), Study)
