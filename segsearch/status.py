@@ -31,7 +31,7 @@ def status_lines(study: StudyRow, trials: Sequence[TrialRow], machines: Sequence
         rest = f"about {duration(each * left)} left" if left else "finished"
         lines.append(f"Pace     {duration(each)} for a trained trial, rejected ones included; {rest}")
     for trial in [trial for trial in trials if trial.state == "running"]:
-        held = f"since {duration(max(0.0, now - trial.started))}" if trial.worker else "waiting to be carried on"
+        held = f"for {duration(max(0.0, now - trial.started))}" if trial.worker else "waiting to be carried on"
         lines.append(f"Running  trial {trial.number}, {held}")
     failures = [(trial.number, trial.failure) for trial in trials if trial.state == "failed" and trial.failure]
     lines += [f"Failed   trial {number}: {why.kind}: {why.reason}" for number, why in failures[-SHOWN_FAILURES:]]
