@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from typing import Any
+
 import torch
 import torch_pruning as tp
-from torch import nn
+from torch import Tensor, nn
 
 from segsearch.candidate import Prune
 
 
 def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...]) -> nn.Module:
-    """Remove `step.ratio` of the channels of every group, least magnitude first, in place; return the network.
+    """Remove about `step.ratio` of the channels of every layer, least magnitude first, in place; return the network.
 
     The number of channels left depends on the architecture and the step alone, never on the weights: an untrained
-    network and a trained one end up with the same shapes, and stored weights fit a network pruned again.
+    network and a trained one end up with the same shapes, and stored weights fit a network pruned again. That is why
+    torch-pruning finds what depends on what and weighs it, but the choice is made here: its own pruner ranks the
+    channels of all layers that meet in a concatenation against one another.
     `protected` layers keep their output channels.
     """
     if step.ratio == 0:
         return network
-    device = next(network.parameters()).device
+    kept = {module for layer in protected for module in layer.modules()}
     training = network.training
-    # Any image will do to trace the dependencies; a small one is quick.
-    example = torch.zeros(1, 3, 64, 64, device=device)
-    pruner = tp.pruner.BasePruner(
-        network.eval(),
-        example,
-        importance=tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2),
-        pruning_ratio=step.ratio,
-        round_to=step.round_to,
-        global_pruning=False,
-        ignored_layers=list(protected),
-    )
-    pruner.step()
+    example = torch.zeros(
+        1, 3, 64, 64, device=next(network.parameters()).device
+    )  # any image shows what depends on what
+    graph = tp.DependencyGraph().build_dependency(network.eval(), example)
+    weigh = tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2)
+    chosen = []
+    for group in graph.get_all_groups(ignored_layers=list(kept), root_module_types=[nn.Conv2d]):
+        if not any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group):
+            chosen.append(
+                (group[0].dep.target.module, group[0].dep.handler, _weakest(graph, group, weigh(group), step))
+            )
+    for module, handler, channels in chosen:
+        group = graph.get_pruning_group(module, handler, channels)
+        if channels and graph.check_pruning_group(group):
+            group.prune()
     network.train(training)
     return network
+
+
+def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
+    """Channels left of a layer: the multiple nearest to its share, at least one multiple; all where it is smaller."""
+    share = channels * (1 - step.ratio) / multiple
+    return min(channels, max(1, math.floor(share + 0.5)) * multiple)
+
+
+def _weakest(graph: Any, group: Any, weights: Tensor, step: Prune) -> list[int]:
+    """The channels of a group that go. Each run of channels made by the same layers gives its own share."""
+    makers: dict[int, set[int]] = defaultdict(set)
+    splits = 1
+    for item in group:
+        layer = item.dep.target.module
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        depthwise = layer.groups == layer.in_channels and layer.groups > 1
+        if not depthwise:
+            splits = math.lcm(splits, layer.groups)
+            if graph.is_out_channel_pruning_fn(item.dep.handler):
+                for channel in item.root_idxs:
+                    makers[channel].add(id(layer))
+    runs: dict[frozenset[int], list[int]] = defaultdict(list)
+    for channel in range(len(weights)):
+        runs[frozenset(makers[channel])].append(channel)
+    if splits > 1 and len(runs) > 1:
+        return []  # a grouped convolution over a concatenation: no choice suits both
+    gone: list[int] = []
+    for run in runs.values():
+        left = channels_left(len(run), step, multiple=math.lcm(step.round_to, splits))
+        # The parts of a grouped convolution lose the same channels each, weighed together.
+        parts = weights[run].reshape(splits, -1)
+        order = parts.mean(dim=0).argsort(stable=True)[: (len(run) - left) // splits].tolist()
+        gone += [run[part * parts.shape[1] + index] for part in range(splits) for index in order]
+    return sorted(gone)
