@@ -16,7 +16,7 @@ FLOORS = (
     {"networks", "datasets", "compression", "runtimes"},
     {"train", "export", "measure", "score"},
     {"evaluate", "prepare", "spaces", "store", "search"},
-    {"terminal", "progress", "report", "figures", "status", "survey", "scaffold", "launch", "cli"},
+    {"terminal", "progress", "report", "figures", "status", "survey", "scaffold", "launch", "cli", "__main__"},
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.
