@@ -14,6 +14,11 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 
+def _demand_step(name: str, value: float, low: float, step: float | None) -> None:
+    if step is not None and abs((value - low) / step - round((value - low) / step)) > 1e-8:
+        raise ValueError(f"{name} must be {low} plus a multiple of {step}, got {value!r}")
+
+
 def _demand(holds: bool, rule: str, got: object, cure: str) -> None:
     if not holds:
         raise ValueError(f"{rule}, got {got!r}; {cure}.")
@@ -29,9 +34,13 @@ class Draw(Protocol):
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any: ...
 
 
+# The path of a `Feature` that is the output of a join; its stage is the join's index.
+DECODER = -1
+
+
 @dataclass(frozen=True)
 class Feature:
-    """A map inside the network: the output of `stage` (0 is the stem) of `path`."""
+    """A map inside the network: the output of `stage` (0 is the stem) of `path`, or of a join of the decoder."""
 
     path: int
     stage: int
@@ -221,12 +230,14 @@ class Named:
         value = self.values[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"{name} must be a whole number in [{low}, {high}], got {value!r}")
+        _demand_step(name, value, low, step)
         return value
 
     def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
         value = self.values[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
+        _demand_step(name, value, low, step)
         return float(value)
 
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
@@ -251,7 +262,7 @@ def to_json(value: Any) -> str:
 
 def from_json(kind: type[T], text: str) -> T:
     """The inverse of `to_json`. Raises pydantic's `ValidationError` on anything else."""
-    return cast(T, _adapter(cast(Any, kind)).validate_json(text))
+    return cast(T, _adapter(cast(Any, kind)).validate_json(text, extra="forbid"))
 
 
 def content_key(*values: Any) -> str:

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -45,6 +44,8 @@ GATE_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 GATE_CALIBRATION_IMAGES = 2
 CALIBRATION_IMAGES = 16
+# Enough to tell what went wrong; some libraries print whole tensors.
+REASON_CHARACTERS = 400
 # With less than this left, a failed write is a full disk and not the candidate's fault.
 FULL_BYTES = 4 * 2**20
 
@@ -387,7 +388,7 @@ def _stage(name: str, key: str, make: Callable[[], Outcome], workshop: Workshop,
                     f"{workshop.artifacts.folder}: no room left in {name}. Free some space, then run the same command "
                     "again: nothing finished is lost."
                 ) from error
-            lines: list[Any] = str(error).splitlines()
-            raise TrialFailed(name, f"{type(error).__name__}: {lines[0] if lines else 'no message'}") from error
+            reason = " ".join(str(error).split()) or "no message"
+            raise TrialFailed(name, f"{type(error).__name__}: {reason[:REASON_CHARACTERS]}") from error
 
     return workshop.once(name, key, guarded)

@@ -60,7 +60,7 @@ class Limit:
     bound: float
 
     def __str__(self) -> str:
-        return f"{self.objective}{self.operator}{self.bound:g}"
+        return f"{self.objective}{self.operator}{repr(self.bound).removesuffix('.0')}"
 
     def excess(self, value: float) -> float:
         """How far a value is beyond the bound, relative to it: at most 0 where the limit is met."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import time
@@ -100,7 +101,7 @@ def make_evaluator(
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a trial costs here, from a few candidates of the space with random weights; the teacher comes once on top."""
+    """What a trial costs here, from a few candidates with random weights; the teacher comes once on top."""
 
     gate_seconds: float
     seconds_per_trial: float
@@ -164,13 +165,8 @@ def _seconds_per_step(candidate: Candidate, bench: Bench, *, steps: int = 3) -> 
         if done > steps:
             raise _Enough
 
-    with torch.random.fork_rng(devices=[]):
-        try:
-            train(
-                network, bench.dataset.train, bench.schedule, classes=bench.classes, device=bench.device, progress=mark
-            )
-        except _Enough:
-            pass
+    with torch.random.fork_rng(devices=[]), contextlib.suppress(_Enough):
+        train(network, bench.dataset.train, bench.schedule, classes=bench.classes, device=bench.device, progress=mark)
     return min((after - before for before, after in itertools.pairwise(marks)), default=0.0)
 
 

@@ -152,7 +152,7 @@ def read_study(path: Path) -> Study:
     Raises `StudyError` with one line for the first thing that is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise StudyError(f"{path}: no such study file; `segsearch new DATA --out {path}` writes one.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -185,7 +185,7 @@ def dump_study(study: Study) -> str:
 def _with_absolute_paths(study: Study, folder: Path) -> Study:
     changes: dict[str, Any] = {}
     if study.space.endswith(".py"):
-        changes["space"] = str((folder / study.space).resolve())
+        changes["space"] = str((folder / Path(study.space).expanduser()).resolve())
     if study.data.root is not None:
         root = str((folder / Path(study.data.root).expanduser()).resolve())
         changes["data"] = study.data.model_copy(update={"root": root})
@@ -196,13 +196,16 @@ def _first_problem(error: ValidationError) -> str:
     problems = error.errors()
     # A misspelt key is missing under its right name too: the misspelling is what to show.
     problem = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
-    key = ".".join(str(part) for part in problem["loc"]) or "the study"
+    location = problem["loc"]
+    key = ".".join(map(str, location)) or "the study"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; known here: {', '.join(_known_keys(problem['loc'][:-1]))}."
+        return f"unknown key {key!r}; known here: {', '.join(_known_keys(location[:-1]))}."
     if problem["type"] == "missing":
         return f"{key!r} is missing; add it."
+    if location[:2] == ("teacher", "choices") and len(location) > 3:  # pydantic names each type that it tried
+        return f"{'.'.join(map(str, location[:3]))}: must be a string or a number, got {problem['input']!r}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    got = "" if "got " in message else f", got {problem['input']!r}"
+    got = "" if "got " in message or isinstance(problem["input"], Mapping) else f", got {problem['input']!r}"
     return f"{key}: {message}{got}."
 
 

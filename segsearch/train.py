@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -126,8 +126,8 @@ def _batches(
             chosen = np.sort(order[start : start + schedule.batch_size])
             draws = draw_views(len(chosen), generator)
             images, masks = views_of(
-                torch.from_numpy(np.ascontiguousarray(split.images[chosen])).to(device),
-                torch.from_numpy(np.ascontiguousarray(split.masks[chosen])).to(device),
+                _taken(split.images, chosen).to(device),
+                _taken(split.masks, chosen).to(device),
                 draws,
                 height=schedule.height,
                 width=schedule.width,
@@ -137,10 +137,15 @@ def _batches(
             yield _Batch(images, torch.where(masks < classes, masks, IGNORED), draws, chosen)
 
 
+def _taken(array: NDArray[Any], chosen: NDArray[np.int64]) -> Tensor:
+    """The chosen rows as a tensor of its own: the array may be a file that can only be read."""
+    return torch.from_numpy(np.take(array, chosen, axis=0))
+
+
 def _soft_loss(scores: Tensor, batch: _Batch, lesson: Lesson, *, source: tuple[int, int], input_scale: float) -> Tensor:
     """What the teacher said of the same views, compared on the student's own grid: a full-size one says no more."""
     said, inside = maps_of(
-        torch.from_numpy(np.ascontiguousarray(lesson.logits[batch.chosen])).to(scores.device).float(),
+        _taken(lesson.logits, batch.chosen).to(scores.device).float(),
         batch.draws,
         source=source,
         crop=spatial_size(batch.masks),
@@ -190,7 +195,7 @@ def estimate_batch_norm(network: Network, split: Split, *, device: torch.device,
     network.train()
     with torch.no_grad():
         for start in range(0, len(chosen), batch_size):
-            images = torch.from_numpy(np.ascontiguousarray(split.images[chosen[start : start + batch_size]]))
+            images = _taken(split.images, chosen[start : start + batch_size])
             network.scores(to_batch(images.to(device), input_scale=network.input_scale))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -204,7 +209,7 @@ def teach(network: Network, split: Split, *, device: torch.device, progress: Pro
     with torch.no_grad(), out_of_memory_fails():
         for index in range(len(split)):
             image = to_batch(
-                torch.from_numpy(np.ascontiguousarray(split.images[index : index + 1])).to(device),
+                _taken(split.images, np.array([index])).to(device),
                 input_scale=network.input_scale,
             )
             said.append(network.scores(image).to(torch.float16).cpu().numpy())

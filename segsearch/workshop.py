@@ -60,6 +60,7 @@ class Artifacts:
         try:
             with source.open("rb") as stream:
                 os.fsync(stream.fileno())
+            source.chmod(0o644)  # as any file would be: a temporary one is its maker's alone
             os.replace(source, target)
         except OSError as error:
             raise_if_full(error, self.folder)
@@ -83,6 +84,8 @@ class Artifacts:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=self.folder)
+        except (FileExistsError, NotADirectoryError):
+            raise DatabaseError(f"{self.folder}: artifacts need a folder, and a file is there. Move it away.") from None
         except OSError as error:
             raise_if_full(error, self.folder)
             raise

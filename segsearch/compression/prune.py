@@ -29,20 +29,25 @@ def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...
     example = torch.zeros(
         1, 3, 64, 64, device=next(network.parameters()).device
     )  # any image shows what depends on what
-    graph = tp.DependencyGraph().build_dependency(network.eval(), example)
+    graph = tp.DependencyGraph().build_dependency(network.eval(), example, forward_fn=_everything)
     weigh = tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2)
-    chosen = []
-    for group in graph.get_all_groups(ignored_layers=list(kept), root_module_types=[nn.Conv2d]):
-        if not any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group):
-            chosen.append(
-                (group[0].dep.target.module, group[0].dep.handler, _weakest(graph, group, weigh(group), step))
-            )
+    # All choices come before the first cut: a cut renumbers the channels that later groups name.
+    chosen = [
+        (group[0].dep.target.module, group[0].dep.handler, _weakest(graph, group, weigh(group), step))
+        for group in graph.get_all_groups(ignored_layers=list(kept), root_module_types=[nn.Conv2d])
+        if not any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group)
+    ]
     for module, handler, channels in chosen:
         group = graph.get_pruning_group(module, handler, channels)
         if channels and graph.check_pruning_group(group):
             group.prune()
     network.train(training)
     return network
+
+
+def _everything(network: nn.Module, image: Tensor) -> Any:
+    """Run a network with its auxiliary heads, which an inference leaves out."""
+    return getattr(network, "scores_and_auxiliary", network)(image)
 
 
 def channels_left(channels: int, step: Prune, *, multiple: int) -> int:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from segsearch.candidate import Head, Join
 from segsearch.networks.layers import conv_bn, conv_bn_relu, resize, spatial_size
 
-# (running channels, feature channels, settings) -> module of (running, feature) with `join.channels` at the feature's size
+# (running channels, feature channels, settings) -> module of (running, feature), `join.channels` at the feature's size
 JoinBuilder = Callable[[int, int, Join], nn.Module]
 
 

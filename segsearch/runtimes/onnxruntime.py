@@ -63,6 +63,6 @@ class OnnxRuntime:
         except Exception as error:  # ONNX Runtime's errors share no base class but Exception
             raise TrialFailed("runtime", f"ONNX Runtime {ort.__version__} cannot open {model.name}: {error}") from error
         shape = inner.get_inputs()[0].shape
-        if len(shape) != 4 or not all(isinstance(side, int) for side in shape):
+        if len(shape) != 4 or not all(isinstance(side, int) for side in shape) or shape[:2] != [1, 3]:
             raise TrialFailed("runtime", f"The input must have a fixed shape (1, 3, height, width), got {shape}.")
         return OnnxSession(inner, (shape[0], shape[1], shape[2], shape[3]))

@@ -1,0 +1,8 @@
+"""`python -m segsearch` is the command `segsearch`."""
+
+import sys
+
+from segsearch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
