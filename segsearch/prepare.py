@@ -84,6 +84,8 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
         width=settings.width,
         class_weights=settings.class_weights,
         seed=seed,
+        smallest_zoom=settings.smallest_zoom,
+        largest_zoom=settings.largest_zoom,
     )
 
 

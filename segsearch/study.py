@@ -54,7 +54,7 @@ class TrainSettings(_Frozen):
     """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them last.
 
     `height` and `width` are the size of the training crops in pixels of the network's own grid
-    (after its input scale).
+    (after its input scale); things in them have their own size times a zoom between the two given.
     """
 
     epochs: Positive
@@ -65,6 +65,8 @@ class TrainSettings(_Frozen):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     class_weights: Literal["none", "log"] = "log"
+    smallest_zoom: Annotated[float, Field(gt=0, le=8)] = 0.5
+    largest_zoom: Annotated[float, Field(gt=0, le=8)] = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @model_validator(mode="after")
@@ -72,6 +74,10 @@ class TrainSettings(_Frozen):
         if self.epochs > 1 and self.fine_tune_epochs >= self.epochs:
             raise ValueError(
                 f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}"
+            )
+        if self.smallest_zoom > self.largest_zoom:
+            raise ValueError(
+                f"smallest_zoom must be at most largest_zoom ({self.largest_zoom:g}), got {self.smallest_zoom:g}"
             )
         return self
 

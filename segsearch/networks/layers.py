@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class GroupedConv2d(nn.Conv2d):
+    """A grouped or depthwise convolution that stays in float32 on the CPU: its bfloat16 kernels are slower there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
 
 
 def conv_bn(
@@ -11,7 +22,8 @@ def conv_bn(
 ) -> list[nn.Module]:
     """A convolution that keeps the size (but for its stride), and its batch norm."""
     padding = atrous * (kernel // 2)
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=False)
+    kind = nn.Conv2d if groups == 1 else GroupedConv2d
+    conv = kind(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(outputs)]
 
 
