@@ -214,6 +214,7 @@ def _search(
     from segsearch.runtimes import RUNTIMES
     from segsearch.search import run_search
 
+    row.artifacts.sweep()
     store.keep_machine(this_machine(RUNTIMES["onnxruntime"]))
     draw = settled(space.draw, has_teacher=row.study.teacher is not None)
     evaluate = make_evaluator(row.study, dataset, draw, progress=progress)

@@ -84,6 +84,7 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
         width=settings.width,
         class_weights=settings.class_weights,
         seed=seed,
+        jaccard_weight=settings.jaccard_weight,
         smallest_zoom=settings.smallest_zoom,
         largest_zoom=settings.largest_zoom,
     )

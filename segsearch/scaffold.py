@@ -153,7 +153,7 @@ head_width = 64
 head_block = "conv"
 input_scale = "1"
 distill_weight = 0.0
-prune_ratio = 0.0
+pruning = "none"
 bits = "32"
 
 [timing]

@@ -65,6 +65,7 @@ class TrainSettings(_Frozen):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     class_weights: Literal["none", "log"] = "log"
+    jaccard_weight: Annotated[float, Field(ge=0, le=10)] = 1.0
     smallest_zoom: Annotated[float, Field(gt=0, le=8)] = 0.5
     largest_zoom: Annotated[float, Field(gt=0, le=8)] = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"

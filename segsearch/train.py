@@ -40,6 +40,7 @@ class Schedule:
     width: int
     class_weights: Literal["none", "log"]
     seed: int
+    jaccard_weight: float = 1.0
     smallest_zoom: float = 0.5
     largest_zoom: float = 2.0
 
@@ -95,7 +96,7 @@ def _train(
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             scores, auxiliary = network.scores_and_auxiliary(batch.images)
         scores = scores.float()
-        loss = _loss(network, scores, auxiliary, batch.masks, weights)
+        loss = _loss(network, scores, auxiliary, batch.masks, weights, jaccard_weight=schedule.jaccard_weight)
         if lesson is not None:
             soft = _soft_loss(
                 scores, batch, lesson, source=source, input_scale=network.input_scale, settings=schedule.augment
@@ -168,26 +169,52 @@ def _soft_loss(
     return distillation_loss(scores.contiguous(), said, inside, temperature=lesson.temperature)
 
 
-def _loss(network: Network, scores: Tensor, auxiliary: list[Tensor], masks: Tensor, weights: Tensor) -> Tensor:
+def _loss(
+    network: Network,
+    scores: Tensor,
+    auxiliary: list[Tensor],
+    masks: Tensor,
+    weights: Tensor,
+    *,
+    jaccard_weight: float,
+) -> Tensor:
     # Every other pixel: a decoder's grid is coarser still, and the loss at full size costs as much as a small encoder.
     masks = masks[:, 1::2, 1::2]
+    # Contiguous: the softmax over channels_last scores of few classes is several times slower.
+    scores = resize(scores.contiguous(), spatial_size(masks))
     loss = pixel_loss(scores, masks, weights)
+    if jaccard_weight:
+        loss = loss + jaccard_weight * jaccard_loss(scores, masks)
     for extra, weight in zip(auxiliary, network.auxiliary_weights, strict=True):
-        loss = loss + weight * pixel_loss(extra.float(), masks, weights)
+        extra_scores = resize(extra.float().contiguous(), spatial_size(masks))
+        loss = loss + weight * pixel_loss(extra_scores, masks, weights)
     return loss
 
 
 def pixel_loss(scores: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy at the masks' size: scores (n, classes, h, w), masks (n, H, W) with -100 for void.
-
+    """Weighted cross-entropy: scores (n, classes, h, w), masks (n, h, w) with -100 for void.
 
     A batch that is all void gives 0, not NaN.
     """
-    # Contiguous: the softmax over channels_last scores of few classes is several times slower.
-    scores = resize(scores.contiguous(), spatial_size(masks))
     total = F.cross_entropy(scores, masks, weight=weights, ignore_index=IGNORED, reduction="sum")
     counted = weights[masks.clamp(min=0)] * (masks != IGNORED)
     return total / counted.sum().clamp(min=1.0)
+
+
+def jaccard_loss(scores: Tensor, masks: Tensor) -> Tensor:
+    """1 - soft intersection over union, averaged over the classes in the batch (Rahman and Wang, ISVC 2016).
+
+    scores (n, classes, h, w), masks (n, h, w) with -100 for void. What is scored is mIoU: rare classes count in it as
+    much as frequent ones, and short schedules gain two points by being told so. A batch that is all void gives 0.
+    """
+    known = (masks != IGNORED)[:, None]
+    truth = F.one_hot(masks.clamp(min=0), scores.shape[1]).permute(0, 3, 1, 2) * known
+    predicted = scores.softmax(dim=1) * known
+    both = (predicted * truth).sum(dim=(0, 2, 3))
+    pixels = truth.sum(dim=(0, 2, 3))
+    union = predicted.sum(dim=(0, 2, 3)) + pixels - both
+    there = (pixels > 0).float()
+    return ((1 - both / union.clamp(min=1.0)) * there).sum() / there.sum().clamp(min=1.0)
 
 
 def class_weights(masks: NDArray[np.uint8], classes: int, *, kind: Literal["none", "log"]) -> Tensor:

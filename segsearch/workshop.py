@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,10 +112,12 @@ class Artifacts:
         there = next(path for path in (self.folder.absolute(), *self.folder.absolute().parents) if path.is_dir())
         return shutil.disk_usage(there).free
 
-    def sweep(self) -> None:
-        """Remove temporary files that a killed process left. Call it only while no worker runs here."""
+    def sweep(self, *, min_age_seconds: float = 3600.0) -> None:
+        """Remove temporary files that killed processes left; younger ones may be in use by another worker."""
         for left in self.folder.glob(".tmp-*"):
-            left.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime >= min_age_seconds:
+                    left.unlink()
 
     @staticmethod
     def _check(name: str) -> None:

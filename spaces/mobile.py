@@ -97,10 +97,11 @@ def draw_distill(choose: Draw) -> Distill | None:
 
 
 def draw_prune(choose: Draw) -> tuple[Prune, ...]:
-    ratio = choose.suggest_float("prune_ratio", 0.0, 0.5, step=0.125)
-    if ratio == 0:
+    # Whether to prune at all is a choice of its own: as one ratio of five, `none` would hardly ever be drawn.
+    criterion = choose.suggest_categorical("pruning", ("none", "l1", "l2"))
+    if criterion == "none":
         return ()
-    return (Prune(ratio, criterion=choose.suggest_categorical("prune_criterion", ("l1", "l2"))),)
+    return (Prune(choose.suggest_float("prune_ratio", 0.125, 0.5, step=0.125), criterion),)
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:

@@ -13,15 +13,18 @@ from segsearch.candidate import Architecture, Context, Head, Path, Stage, Stem
 from segsearch.compression.distill import Lesson, distillation_loss
 from segsearch.errors import TrialFailed, UserError
 from segsearch.networks import Network, build
+from segsearch.networks.layers import GroupedConv2d
 from segsearch.train import (
     Schedule,
     class_weights,
     estimate_batch_norm,
+    jaccard_loss,
     out_of_memory_fails,
     pick_device,
     pixel_loss,
     teach,
     train,
+    trains_in_bfloat16,
 )
 from tests.scenes import tiny_dataset
 
@@ -141,12 +144,31 @@ def test_pixel_loss_leaves_void_out_and_survives_a_batch_of_void() -> None:
     assert torch.isfinite(scores.grad).all()
 
 
-def test_pixel_loss_resizes_scores_to_the_masks() -> None:
-    scores = torch.randn(2, 3, 4, 5)
-    masks = torch.randint(0, 3, (2, 16, 20))
-    resized = nn.functional.interpolate(scores, (16, 20), mode="bilinear", align_corners=False)
-    expected = nn.functional.cross_entropy(resized, masks)
-    assert pixel_loss(scores, masks, torch.ones(3)).item() == pytest.approx(expected.item(), rel=1e-5)
+def test_pixel_loss_is_torchs_weighted_cross_entropy() -> None:
+    scores, masks, weights = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5)), torch.tensor([1.0, 2.0, 0.5])
+    expected = nn.functional.cross_entropy(scores, masks, weight=weights)
+    assert pixel_loss(scores, masks, weights).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_jaccard_loss_by_hand() -> None:
+    """Two pixels, sure of class 0 in both; truth is 0 and 1: IoU of class 0 is 1/2, of class 1 it is 0."""
+    scores = torch.tensor([[[[50.0, 50.0]], [[-50.0, -50.0]]]])
+    loss = jaccard_loss(scores, torch.tensor([[[0, 1]]]))
+    assert loss.item() == pytest.approx(1 - (0.5 + 0.0) / 2, abs=1e-5)
+
+
+def test_jaccard_loss_leaves_void_and_absent_classes_out() -> None:
+    scores = torch.tensor([[[[50.0, -50.0]], [[-50.0, 50.0]], [[-50.0, -50.0]]]], requires_grad=True)
+    assert jaccard_loss(scores, torch.tensor([[[0, -100]]])).item() == pytest.approx(0, abs=1e-5)
+    void = jaccard_loss(scores, torch.tensor([[[-100, -100]]]))
+    void.backward()
+    assert void.item() == 0
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_the_jaccard_weight_matters_and_0_is_without_it() -> None:
+    losses = [trained(replace(SCHEDULE, epochs=1, jaccard_weight=weight))[1][0] for weight in (0.0, 1.0)]
+    assert 0 < losses[1] - losses[0] < 1.5
 
 
 def test_class_weights_by_hand() -> None:
@@ -202,6 +224,27 @@ def test_batch_norm_is_estimated_on_plain_images() -> None:
     assert norm.running_mean.abs().max() < 100
     assert norm.momentum == momentum
     assert not network.training
+
+
+def test_zoom_is_the_schedules() -> None:
+    settings = replace(SCHEDULE, smallest_zoom=0.75, largest_zoom=1.5).augment
+    assert (settings.smallest, settings.largest) == (0.75, 1.5)
+    assert trained(replace(SCHEDULE, smallest_zoom=1.0, largest_zoom=1.0))[1] != trained(SCHEDULE)[1]
+
+
+def test_grouped_convolutions_stay_in_float32_on_the_cpu() -> None:
+    """And nothing else changes: the same weights give the same answer without autocast."""
+    grouped, plain = GroupedConv2d(8, 8, 3, groups=8), nn.Conv2d(8, 8, 1)
+    image = torch.randn(1, 8, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert plain(image).dtype == torch.bfloat16
+        assert grouped(plain(image)).dtype == torch.float32
+    assert torch.equal(grouped(image), nn.Conv2d.forward(grouped, image))
+
+
+def test_bfloat16_only_where_it_is_quicker() -> None:
+    assert trains_in_bfloat16(torch.device("cuda"))
+    assert trains_in_bfloat16(CPU) == bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def test_device() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segsearch.candidate import Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
+from segsearch.candidate import DECODER, Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
 from segsearch.networks import build, check_architecture
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
@@ -48,6 +48,11 @@ SEAMS: dict[str, Architecture] = {
         (),
         Head(16, dropout=0.1),
         auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),),
+    ),
+    "a loss on a joined map": replace(
+        PLAIN,
+        joins=(Join("add", Feature(0, 1), 16), Join("add", Feature(0, 0), 8)),
+        auxiliary=(Auxiliary(Feature(DECODER, 0), 0.4, 8),),
     ),
     "DeepLab v3+": Architecture(
         (Path(Stem(8), STAGES, Context("aspp", 32, rates=(2, 4, 6), image_pool=True)),),
@@ -200,6 +205,10 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
     "source of itself": (_with_path(source=Feature(0, 0)), "a map that exists by then"),
     "source ahead": (
         replace(PLAIN, paths=(Path(None, STAGES, source=Feature(1, 1)), PLAIN.paths[0])),
+        "a map that exists by then",
+    ),
+    "a join ahead": (
+        replace(PLAIN, joins=(Join("add", Feature(DECODER, 0), 8), Join("add", Feature(0, 1), 8))),
         "a map that exists by then",
     ),
     # What the table of blocks would meet as a division by zero, a tensor without elements, or not at all.
