@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := $(VENV)/.pinned
 INSTALLED := $(VENV)/.installed
 DEMO := runs/quickstart
-
+# One test a core, each on one thread: two that spin for the same cores take four times as long.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 export PYTHONUTF8 := 1
 
@@ -23,11 +24,11 @@ demo: $(INSTALLED)  ## install, search on the embedded scenes, print the front
 
 test: $(INSTALLED)  ## every check: lint, format, types, tests, the slow ones too
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(INSTALLED)  ## lint and the quick tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy alone
 	$(BIN)/ruff check .

@@ -163,7 +163,7 @@ def test_what_scores_and_what_starts_is_protected() -> None:
     network = build(SEAMS["BiSeNet's spatial path"], 5)
     assert network.head.scores in network.protected
     assert all(any(stem is kept for kept in network.protected) for stem in (e.stem for e in network.encoders))
-    assert all(any(head is kept for kept in network.protected) for head in network.auxiliary)
+    assert all(any(head is kept for kept in network.protected) for head in (extra[-1] for extra in network.auxiliary))
 
 
 # check_architecture: a rule each, refused before a network is built.
