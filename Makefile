@@ -21,6 +21,7 @@ help:            ## list the commands
 
 demo: $(INSTALLED)  ## install, search on the embedded scenes, print the front
 	$(BIN)/segsearch run studies/quickstart.toml --out $(DEMO)
+	@echo "First    . $(BIN)/activate"
 
 test: $(INSTALLED)  ## every check: lint, format, types, tests, the slow ones too
 	$(MAKE) --no-print-directory lint

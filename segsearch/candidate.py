@@ -182,6 +182,15 @@ class Prune:
         _demand(0 <= self.ratio < 1, "Prune.ratio must lie in [0, 1)", self.ratio, "use 0 for no pruning")
         _demand(self.round_to >= 1, "Prune.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")
 
+    @property
+    def idle(self) -> bool:
+        """Whether the step changes nothing."""
+        return self.ratio == 0
+
+    @property
+    def words(self) -> str:
+        return f"pruned {self.ratio:.0%} by {self.criterion}"
+
 
 @dataclass(frozen=True)
 class Quantize:
@@ -190,6 +199,10 @@ class Quantize:
     bits: Literal[8] = 8
     symmetric_activations: bool = False
     kind: Literal["quantize"] = "quantize"
+
+    @property
+    def words(self) -> str:
+        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}"
 
 
 # A compression step stands before the export or after it by its type: the wrong order does not type-check.

@@ -44,6 +44,9 @@ Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Trained trials to end with, instead of the study's own number.")
 ]
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Start no new trial after this long.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="The folder of the data, instead of data.root.")
+]
 Limits = Annotated[
     list[str] | None, typer.Option("--limit", metavar="LIMIT", help='As in "latency_ms<=12"; may be given again.')
 ]
@@ -143,9 +146,7 @@ def run(
     study: StudyFile,
     trials: Trials = None,
     minutes: Minutes = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="The folder of the data, instead of data.root.")
-    ] = None,
+    data: Data = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept. [default: runs/<study's name>]")
     ] = None,
@@ -166,19 +167,22 @@ def run(
             progress=watch.progress,
             on_event=watch.event,
         )
-    _finish(ended, None)
+    _finish(ended)
 
 
 @app.command()
-def resume(db: Database, study: StudyName = None, trials: Trials = None, minutes: Minutes = None) -> None:
+def resume(
+    db: Database, study: StudyName = None, trials: Trials = None, minutes: Minutes = None, data: Data = None
+) -> None:
     """Carry on from a database and its artifacts alone."""
     from segsearch import launch
 
-    with stoppable(lambda: f"segsearch resume {quoted(db)}"), _watch() as watch:
+    again = f"segsearch resume {quoted(db)}" + (f" --study {quoted(study)}" if study else "")
+    with stoppable(lambda: again), _watch() as watch:
         ended = launch.resume(
-            db, name=study, trials=trials, minutes=minutes, progress=watch.progress, on_event=watch.event
+            db, name=study, data=data, trials=trials, minutes=minutes, progress=watch.progress, on_event=watch.event
         )
-    _finish(ended, study)
+    _finish(ended)
 
 
 @app.command()
@@ -248,7 +252,7 @@ def pick(
         if reason:
             chosen = Pick(chosen.trial, f"{reason} ({chosen.reason})")
         row = next(row for row in found.rows if row.trial == chosen.trial)
-        store.study(found.study).artifacts.path(row.artifact.name)
+        store.study(found.study).artifacts.verified(row.artifact.name)
         store.add_pick(found.study, chosen)
     say(
         f"Picked trial {chosen.trial}: {chosen.reason}",
@@ -261,13 +265,14 @@ def pick(
 # ---- helpers
 
 
-def _finish(ended: Ended, study: str | None) -> None:
+def _finish(ended: Ended) -> None:
     from segsearch.progress import duration
     from segsearch.store import open_store
 
     counts, summary = ended.summary.counts, ended.summary
     with open_store(ended.database, read_only=True) as store:
-        found = _report(store, study, None)
+        found = _report(store, ended.study, None)
+        which = f" --study {quoted(ended.study)}" if len(store.studies()) > 1 else ""
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
     say(
         f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
@@ -275,7 +280,7 @@ def _finish(ended: Ended, study: str | None) -> None:
         "",
     )
     _show_front(found)
-    database = quoted(ended.database)
+    database = quoted(ended.database) + which
     more = (f"segsearch resume {database}", "carry on") if summary.reason == "minutes" else ()
     suggest(
         f"segsearch front {database} --html front.html",

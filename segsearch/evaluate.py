@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from segsearch import __version__
 from segsearch.candidate import (
     AfterExport,
     Architecture,
@@ -27,7 +28,7 @@ from segsearch.candidate import (
 from segsearch.compression import GRAPH_STEPS, MODEL_STEPS, CalibrationImages
 from segsearch.compression.distill import Lesson
 from segsearch.datasets import Dataset
-from segsearch.errors import SegsearchError, StorageFull, TrialFailed
+from segsearch.errors import StorageFull, StudyError, TrialFailed, UserError
 from segsearch.evidence import Confusion, Evidence, Machine, Timing
 from segsearch.export import check_parity, count_macs, count_params, export
 from segsearch.measure import measure
@@ -36,7 +37,7 @@ from segsearch.objectives import Limit, Rejected, broken_limits
 from segsearch.runtimes import Runtime
 from segsearch.score import score, to_input
 from segsearch.study import TimingSettings
-from segsearch.train import Schedule, teach, train
+from segsearch.train import Schedule, estimate_batch_norm, teach, train, trains_in_bfloat16
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, sha256_of, silent
 
 # More samples than these tell nothing new, and a slow candidate must not hold the gate up.
@@ -85,10 +86,10 @@ class Bench:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How much training an answer is worth: epochs in all, and the weights to start from (an artifact's name)."""
+    """How much training an answer is worth: epochs in all, on top of the weights of an earlier answer where given."""
 
     epochs: int
-    warm_start: str | None = None
+    warm_start: Fidelity | None = None
 
 
 def evaluate(
@@ -163,40 +164,80 @@ def trained_weights(
     progress: Progress = silent,
 ) -> str:
     """Name of the trained, pruned and fine-tuned weights. Candidates that differ only after export share them."""
+    full = full_weights(candidate, bench, workshop, fidelity=fidelity, progress=progress)
     steps = candidate.before_export
-    fine_tune_epochs = min(bench.fine_tune_epochs, fidelity.epochs - 1) if steps else 0
-    schedule = replace(bench.schedule, epochs=fidelity.epochs - fine_tune_epochs)
-    taught = candidate.distill if bench.teacher else None
-    recipe = [
-        to_json(candidate.architecture),
+    if not steps:
+        return full
+    schedule = replace(
+        bench.schedule,
+        epochs=_fine_tune_epochs(candidate, bench, fidelity),
+        learning_rate=bench.schedule.learning_rate / 3,
+    )
+    taught = _taught(candidate, bench)
+
+    def make() -> Outcome:
+        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        load_weights(network, workshop.artifacts.path(full))
+        network = apply_model_steps(network, steps)
+        if schedule.epochs == 0:  # a study of a single epoch has none to spare
+            estimate_batch_norm(network, bench.dataset.train, device=bench.device, batch_size=schedule.batch_size)
+            return {"weights": save_weights(network, workshop.artifacts), "losses": []}
+        return _train(network, schedule, taught, bench, workshop, "fine-tune", progress)
+
+    key = content_key(
+        ["fine-tune", full, *map(to_json, steps)], _recipe(candidate.architecture, schedule, taught, bench)
+    )
+    return str(_stage("fine-tune", key, make, workshop, progress)["weights"])
+
+
+def full_weights(
+    candidate: Candidate,
+    bench: Bench,
+    workshop: Workshop,
+    *,
+    fidelity: Fidelity,
+    progress: Progress = silent,
+) -> str:
+    """Name of the weights before any step of compression: where a higher fidelity goes on from."""
+    start = None
+    if fidelity.warm_start is not None:
+        start = full_weights(candidate, bench, workshop, fidelity=fidelity.warm_start, progress=progress)
+    epochs = fidelity.epochs - _fine_tune_epochs(candidate, bench, fidelity)
+    schedule = replace(bench.schedule, epochs=epochs)
+    taught = _taught(candidate, bench)
+
+    def make() -> Outcome:
+        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        if start is not None:
+            load_weights(network, workshop.artifacts.path(start))
+        return _train(network, schedule, taught, bench, workshop, "train", progress)
+
+    key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
+    return str(_stage("train", key, make, workshop, progress)["weights"])
+
+
+def _fine_tune_epochs(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> int:
+    return min(bench.fine_tune_epochs, fidelity.epochs - 1) if candidate.before_export else 0
+
+
+def _taught(candidate: Candidate, bench: Bench) -> Distill | None:
+    """The distillation that takes place: weight 0, or no teacher, is none and costs nothing."""
+    distill = candidate.distill
+    return distill if bench.teacher is not None and distill is not None and distill.weight > 0 else None
+
+
+def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | None, bench: Bench) -> list[str]:
+    """Everything that settles trained weights, for the key of their stage."""
+    return [
+        to_json(architecture),
         to_json(schedule),
         to_json(taught) if taught else "alone",
         to_json(bench.teacher) if taught else "no teacher",
         bench.dataset.key,
-        fidelity.warm_start or "from scratch",
+        bench.device.type,
+        f"bfloat16 {trains_in_bfloat16(bench.device)}",
+        f"torch {torch.__version__}",
     ]
-
-    def make_full() -> Outcome:
-        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        if fidelity.warm_start:
-            load_weights(network, workshop.artifacts.path(fidelity.warm_start))
-        return _train(network, schedule, taught, bench, workshop, "train", progress)
-
-    full = str(_stage("train", content_key(["train", *recipe]), make_full, workshop, progress)["weights"])
-    if not steps:
-        return full
-    tuning = replace(schedule, epochs=fine_tune_epochs, learning_rate=schedule.learning_rate / 3)
-
-    def make_pruned() -> Outcome:
-        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        load_weights(network, workshop.artifacts.path(full))
-        network = apply_model_steps(network, steps)
-        if tuning.epochs == 0:  # a study of a single epoch has none to spare
-            return {"weights": save_weights(network, workshop.artifacts), "losses": []}
-        return _train(network, tuning, taught, bench, workshop, "fine-tune", progress)
-
-    key = content_key(["fine-tune", full, *map(to_json, steps), to_json(tuning), *recipe])
-    return str(_stage("fine-tune", key, make_pruned, workshop, progress)["weights"])
 
 
 def exported(
@@ -227,7 +268,8 @@ def exported(
         with _after_export(source, candidate.after_export, images, workshop.artifacts) as target:
             return {**plain, "model": workshop.artifacts.keep(target)}
 
-    key = content_key(["quantize", str(plain["model"]), *map(to_json, candidate.after_export), bench.dataset.key])
+    steps = [*map(to_json, candidate.after_export)]
+    key = content_key(["quantize", str(plain["model"]), *steps, bench.dataset.key], [*map(list, versions())])
     return _stage("quantize", key, make_final, workshop, progress)
 
 
@@ -246,7 +288,7 @@ def _scored(model: str, bench: Bench, workshop: Workshop, progress: Progress) ->
         found = score(session, bench.dataset.validation, classes=bench.classes, progress=progress)
         return {"confusion": to_json(found)}
 
-    key = content_key(["score", model, bench.dataset.key, bench.runtime.version])
+    key = content_key(["score", model, bench.dataset.key, bench.runtime.name, bench.runtime.version])
     return from_json(Confusion, str(_stage("score", key, make, workshop, progress)["confusion"]))
 
 
@@ -300,13 +342,18 @@ def teacher_logits(
         def told(stage: str, done: int, total: int, /) -> None:
             progress("teacher", done, total)
 
-        train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
-        logits = teach(network, bench.dataset.train, device=bench.device)
+        try:
+            train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
+        except TrialFailed as failed:
+            raise StudyError(
+                f"The teacher could not be trained: {failed} "
+                "Change [teacher] under another study name, or leave it out."
+            ) from failed
         with _scratch(workshop.artifacts, ".npy") as target:
-            np.save(target, logits, allow_pickle=False)
+            teach(network, bench.dataset.train, target, device=bench.device)
             return {"logits": workshop.artifacts.keep(target), "weights": save_weights(network, workshop.artifacts)}
 
-    key = content_key(["teacher", to_json(teacher), to_json(schedule), bench.dataset.key])
+    key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
     name = str(_stage("teacher", key, make, workshop, progress)["logits"])
     logits: NDArray[np.float16] = np.load(workshop.artifacts.path(name), mmap_mode="r", allow_pickle=False)
     return logits
@@ -343,6 +390,7 @@ def load_weights(network: Network, path: Path) -> None:
 def versions() -> tuple[tuple[str, str], ...]:
     """The versions that can change a number."""
     return (
+        ("segsearch", __version__),
         ("python", platform.python_version()),
         ("torch", str(torch.__version__)),
         ("onnxruntime", str(onnxruntime.__version__)),
@@ -378,7 +426,7 @@ def _stage(name: str, key: str, make: Callable[[], Outcome], workshop: Workshop,
         progress(name, 0, 1)
         try:
             return make()
-        except SegsearchError:
+        except (UserError, Rejected):
             raise
         except MemoryError as error:
             raise TrialFailed("memory", f"Memory ran out in {name}.") from error
@@ -388,6 +436,8 @@ def _stage(name: str, key: str, make: Callable[[], Outcome], workshop: Workshop,
                     f"{workshop.artifacts.folder}: no room left in {name}. Free some space, then run the same command "
                     "again: nothing finished is lost."
                 ) from error
+            if isinstance(error, TrialFailed):
+                raise
             reason = " ".join(str(error).split()) or "no message"
             raise TrialFailed(name, f"{type(error).__name__}: {reason[:REASON_CHARACTERS]}") from error
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.candidate import Named
 from segsearch.draws import Dice, Recorder
-from segsearch.errors import DatabaseError, StorageFull, StudyError
+from segsearch.errors import StorageFull, StudyError
 from segsearch.spaces import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, read_study
-from segsearch.workshop import Artifacts, Progress, raise_if_full, sha256_of, silent
+from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
@@ -28,9 +28,10 @@ CHECKED_DRAWS = 200
 
 @dataclass(frozen=True)
 class Ended:
-    """How a search ended, and the database that holds it."""
+    """How a search ended, and the database and study that hold it."""
 
     database: str
+    study: str
     summary: Summary
 
 
@@ -70,20 +71,21 @@ def run(
     make_folder(folder)
     database = folder / "study.db"
     if database.exists():
-        open_store(database, read_only=True).close()  # one that cannot be used is refused before images are decoded
+        open_store(database, create=True).close()  # one that cannot be used is refused before images are decoded
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
         artifacts = Artifacts(folder.resolve() / "artifacts")
         source = artifacts.keep_bytes(space.source.encode(), ".py")
         row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
         summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
-    return Ended(str(database), summary)
+    return Ended(str(database), row.name, summary)
 
 
 def resume(
     where: str,
     *,
     name: str | None,
+    data: Path | None,
     trials: int | None,
     minutes: float | None,
     progress: Progress,
@@ -92,12 +94,12 @@ def resume(
     """Carry on from a database and its artifacts alone."""
     with open_store(where) as store:
         row = store.study(name)
-        study = adjusted(row.study, data=None, trials=trials)
+        study = adjusted(row.study, data=data, trials=trials)
         space = stored_space(row)
         dataset = open_data(study, row.artifacts.folder.parent, progress)
         row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
         summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
-    return Ended(where, summary)
+    return Ended(where, row.name, summary)
 
 
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
@@ -127,7 +129,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
             f"{folder}: the study needs about {forecast.needed_bytes / 1e6:.0f} MB, "
-            f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or choose another --out."
+            f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or `run` it with another --out."
         )
     return forecast
 
@@ -164,9 +166,7 @@ def check_teacher(study: Study, space: Space) -> None:
 
 def stored_space(row: StudyRow) -> Space:
     """The space as it was when the study began: the copy among the artifacts, whole or refused."""
-    path = row.artifacts.path(row.space)
-    if sha256_of(path) != path.stem:
-        raise DatabaseError(f"{path}: the space that the study began with was changed; put the original back.")
+    path = row.artifacts.verified(row.space)
     return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
 
 

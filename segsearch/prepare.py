@@ -14,7 +14,7 @@ import torch
 from segsearch.candidate import Candidate, Draw, Named
 from segsearch.datasets import Dataset
 from segsearch.draws import Dice
-from segsearch.errors import SegsearchError, StudyError
+from segsearch.errors import StudyError, TrialFailed
 from segsearch.evaluate import Bench, Teacher, evaluate, pass_gate
 from segsearch.evidence import Evidence
 from segsearch.measure import this_machine
@@ -36,7 +36,7 @@ def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
     def draw_settled(choose: Draw) -> Candidate:
         candidate = draw(choose)
         taught = has_teacher and candidate.distill is not None and candidate.distill.weight > 0
-        steps = tuple(step for step in candidate.before_export if step.ratio > 0)
+        steps = tuple(step for step in candidate.before_export if not step.idle)
         return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
 
     return draw_settled
@@ -47,14 +47,7 @@ def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate) -> Bench:
     runtime = RUNTIMES["onnxruntime"]
     teacher = None
     if study.teacher is not None:
-        try:
-            architecture = draw(Named(study.teacher.choices)).architecture
-        except KeyError as missing:
-            raise StudyError(
-                f"teacher.choices must give a value to every parameter that the space asks for; {missing} has none."
-            ) from None
-        except ValueError as error:
-            raise StudyError(f"teacher.choices: {error}.") from None
+        architecture = draw(Named(study.teacher.choices)).architecture
         teacher = Teacher(architecture, study.teacher.epochs)
     if len(dataset.train) < study.train.batch_size:
         raise StudyError(
@@ -135,7 +128,7 @@ def estimate(
     gates: list[float] = []
     steps: list[float] = []
     sizes: list[int] = []
-    problem: SegsearchError | None = None
+    problem: TrialFailed | None = None
     for index in range(ESTIMATED):
         candidate = draw(Dice(random.Random(index)))
         try:
@@ -144,7 +137,7 @@ def estimate(
             gates.append(time.perf_counter() - start)
             sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
             steps.append(_seconds_per_step(candidate, bench))
-        except SegsearchError as error:
+        except TrialFailed as error:
             problem = error
         progress("estimate", index + 1, ESTIMATED)
     if not steps:

@@ -169,9 +169,8 @@ def describe(candidate: Candidate) -> str:
     words = _architecture(candidate.architecture)
     if candidate.distill is not None and candidate.distill.weight > 0:
         words.append(f"taught {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}")
-    words += [f"pruned {step.ratio:.0%} by {step.criterion}" for step in candidate.before_export if step.ratio > 0]
-    activations = [step.symmetric_activations for step in candidate.after_export]
-    words.append(precision(candidate) + "".join(" symmetric" for symmetric in activations if symmetric))
+    words += [step.words for step in candidate.before_export if not step.idle]
+    words += [step.words for step in candidate.after_export] or [precision(candidate)]
     return "; ".join(words)
 
 
@@ -256,7 +255,7 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["trial", "on_front", *OBJECTIVES, "bits", "breaks", "design", "artifact", "sha256", "machine"])
     for row in report.rows:
-        numbers = [row.values[name] for name in OBJECTIVES]
+        numbers = [row.values.get(name, "") for name in OBJECTIVES]  # an older database lacks newer objectives
         words = (row.candidate.bits, " ".join(map(str, row.broken)), describe(row.candidate))
         writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, row.artifact, row.sha256, row.machine])
     return stream.getvalue()

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -64,7 +65,9 @@ def train(
 
     Raises `TrialFailed` of kind `diverged` where the loss is NaN or infinite, `memory` where memory runs out.
     """
-    with out_of_memory_fails():
+    # Dropout draws from torch's own generator: seeded here, and put back as it was.
+    with out_of_memory_fails(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(schedule.seed)
         return _train(network, split, schedule, classes, device, lesson, stage, progress)
 
 
@@ -86,7 +89,7 @@ def _train(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, foreach=True
     )
     annealing = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, schedule.learning_rate, total_steps=max(total, 2), pct_start=0.2
+        optimizer, schedule.learning_rate, total_steps=max(total, 2), pct_start=_rising_share(total)
     )
     source = (int(split.images.shape[1]), int(split.images.shape[2]))
     bfloat16 = trains_in_bfloat16(device)
@@ -112,6 +115,11 @@ def _train(
         progress(stage, step + 1, total)
     estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size)
     return tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
+
+
+def _rising_share(steps: int) -> float:
+    """The share of a schedule in which the learning rate rises; torch divides by zero where that is one whole step."""
+    return 0.25 if steps == 5 else 0.2
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,10 @@ def class_weights(masks: NDArray[np.uint8], classes: int, *, kind: Literal["none
     """Weights of the classes, mean 1: all equal, or 1 / log(1.02 + frequency) (ENet, arXiv:1606.02147)."""
     if kind == "none":
         return torch.ones(classes)
-    counts = np.bincount(masks.reshape(-1), minlength=256)[:classes].astype(np.float64)
+    # Mask by mask: a count over the whole split at once would make eight bytes of every pixel.
+    counts = sum((np.bincount(mask.reshape(-1), minlength=256) for mask in masks), np.zeros(256, dtype=np.int64))[
+        :classes
+    ]
     weights = 1.0 / np.log(1.02 + counts / max(counts.sum(), 1.0))
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
@@ -236,27 +247,30 @@ def estimate_batch_norm(network: Network, split: Split, *, device: torch.device,
     chosen = np.unique(np.linspace(0, len(split) - 1, BATCH_NORM_IMAGES).astype(int))
     network.train()
     with torch.no_grad():
-        for start in range(0, len(chosen), batch_size):
-            images = _taken(split.images, chosen[start : start + batch_size])
+        # Parts of nearly one size: a last part of a single image could not be normalised, and would weigh too much.
+        for part in np.array_split(chosen, max(1, len(chosen) // batch_size)):
+            images = _taken(split.images, part)
             network.scores(to_batch(images.to(device), input_scale=network.input_scale))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
 
 
-def teach(network: Network, split: Split, *, device: torch.device, progress: Progress = silent) -> NDArray[np.float16]:
-    """A trained teacher's logits of every training image, whole and plain: (images, classes, h, w) on its own grid."""
+def teach(network: Network, split: Split, target: Path, *, device: torch.device, progress: Progress = silent) -> None:
+    """Write a trained teacher's logits of every training image, whole and plain, to a .npy file.
+
+    float16 (images, classes, h, w) on the teacher's own grid, an image at a time.
+    """
     network.to(device).eval()
-    said: list[NDArray[np.float16]] = []
     with torch.no_grad(), out_of_memory_fails():
         for index in range(len(split)):
-            image = to_batch(
-                _taken(split.images, np.array([index])).to(device),
-                input_scale=network.input_scale,
-            )
-            said.append(network.scores(image).to(torch.float16).cpu().numpy())
+            image = _taken(split.images, np.array([index])).to(device)
+            said = network.scores(to_batch(image, input_scale=network.input_scale))[0].to(torch.float16).cpu().numpy()
+            if index == 0:
+                kept = np.lib.format.open_memmap(target, "w+", dtype=np.float16, shape=(len(split), *said.shape))
+            kept[index] = said
             progress("teach", index + 1, len(split))
-    return np.concatenate(said)
+    kept.flush()
 
 
 @contextlib.contextmanager

@@ -104,6 +104,15 @@ class Artifacts:
             )
         return path
 
+    def verified(self, name: str) -> Path:
+        """The file of that name, read whole. Raises `DatabaseError` also where its bytes are no longer its name's."""
+        path = self.path(name)
+        if sha256_of(path) != path.stem:
+            raise DatabaseError(
+                f"{path}: an artifact must hold the bytes it is named after; it was changed. Copy it back."
+            )
+        return path
+
     def has(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None and (self.folder / name).is_file()
 

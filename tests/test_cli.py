@@ -448,3 +448,33 @@ def test_out_that_is_a_file_is_refused(command: Command, study_file: Path, tmp_p
     (tmp_path / "file").write_text("")
     assert_refused(command("run", study_file, "--out", tmp_path / "file"), "--out")
     assert_refused(command("run", study_file, "--out", tmp_path / "file" / "under"), "--out")
+
+
+# ---- what a kill or a second study leaves behind
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_database_that_a_kill_left_empty_is_made_whole(command: Command, study_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "study.db").touch()
+    assert command("run", study_file, "--out", out).code == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_two_studies_in_one_folder_are_told_apart(command: Command, study_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert command("run", study_file, "--out", out).code == 0
+    study_file.write_text(STUDY.replace('name = "tiny"', 'name = "other"').replace("trials = 3", "trials = 2"))
+    said = command("run", study_file, "--out", out)
+    assert said.code == 0, said.err
+    assert "--study other" in said.out
+    assert_refused(command("front", out / "study.db"), "tiny", "other")
+    assert command("front", out / "study.db", "--study", "other").code == 0
+
+
+def test_a_pick_refuses_a_model_whose_bytes_changed(command: Command, filled: Path) -> None:
+    front = json.loads(command("front", filled, "--json").out)
+    entry = next(entry for entry in front if entry["on_front"])
+    Path(entry["artifact"]["path"]).write_bytes(b"something else")
+    assert_refused(command("pick", filled, "--trial", entry["trial"]), "the bytes it is named after")

@@ -27,7 +27,7 @@ from segsearch.candidate import (
     Stem,
 )
 from segsearch.candidate import Path as EncoderPath
-from segsearch.errors import StorageFull, TrialFailed
+from segsearch.errors import StorageFull, StudyError, TrialFailed
 from segsearch.evaluate import Bench, Fidelity, Teacher, evaluate, pass_gate, trained_weights
 from segsearch.measure import this_machine
 from segsearch.objectives import Rejected, read_limit, values_of
@@ -180,13 +180,52 @@ def test_a_higher_fidelity_starts_from_the_lower_ones_weights(notebook: Notebook
     bench = make_bench()
     low = Fidelity(epochs=1)
     first = evaluate(PLAIN, bench, notebook, fidelity=low)
-    weights = trained_weights(PLAIN, bench, notebook, fidelity=low)
-    warm = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2, warm_start=weights))
+    warm = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2, warm_start=low))
     cold = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2))
     assert len({first.artifact, warm.artifact, cold.artifact}) == 3
     losses = [outcome["losses"] for outcome in notebook.outcomes.values() if "losses" in outcome]
     assert [len(entry) for entry in losses] == [1, 2, 2]
     assert losses[1][0] < losses[2][0]  # the warm one starts lower than the cold one
+
+
+def test_a_pruned_candidate_is_asked_again_from_its_weights_before_pruning(notebook: Notebook) -> None:
+    bench = make_bench()
+    low = Fidelity(epochs=2)
+    first = evaluate(PRUNED, bench, notebook, fidelity=low)
+    notebook.made.clear()
+    second = evaluate(PRUNED, bench, notebook, fidelity=Fidelity(epochs=3, warm_start=low))
+    assert notebook.made == ["train", "fine-tune", "export", "measure", "score"]
+    assert second.params == first.params
+    assert second.artifact != first.artifact
+
+
+def test_weight_0_needs_no_teacher(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    alone = evaluate(PLAIN, bench, notebook)
+    idle = evaluate(replace(PLAIN, distill=Distill(0.0)), bench, notebook)
+    assert "teacher" not in notebook.made
+    assert idle == alone
+
+
+def test_a_teacher_that_cannot_be_trained_is_the_studys_mistake(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    bench = replace(bench, schedule=replace(bench.schedule, learning_rate=1e18, epochs=4))
+    bench = replace(bench, teacher=Teacher(ARCHITECTURE, epochs=4))
+    with pytest.raises(StudyError, match=r"The teacher could not be trained: The loss became .* Change \[teacher\]"):
+        evaluate(replace(PLAIN, distill=Distill(0.5)), bench, notebook)
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("write failed"), TrialFailed("quantize", "write failed")])
+def test_a_full_disk_while_quantizing_is_not_the_candidates_fault(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    def fails(*arguments: object, **more: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(Artifacts, "free_bytes", lambda self: 0)
+    monkeypatch.setattr("segsearch.evaluate.GRAPH_STEPS", {Quantize: fails})
+    with pytest.raises(StorageFull, match="no room left in gate"):
+        evaluate(INT8, make_bench(), notebook)
 
 
 def test_pruned_weights_fit_a_network_pruned_again(notebook: Notebook) -> None:

@@ -65,18 +65,6 @@ def test_an_evaluator_evaluates(tmp_path: Path) -> None:
     assert "teacher" in notebook.made
 
 
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"width": 16}, "'distill_weight' has none"),
-        ({**TEACHER["choices"], "width": 99}, r"width must be a whole number in \[8, 16\], got 99"),
-    ],
-)
-def test_a_teacher_outside_the_space_is_told(choices: dict[str, object], message: str) -> None:
-    with pytest.raises(StudyError, match=message):
-        make_bench(make_study(teacher={"epochs": 1, "choices": choices}), tiny_dataset(), draw)
-
-
 def test_a_batch_larger_than_the_split_is_told() -> None:
     train = {"epochs": 1, "height": 32, "width": 48, "batch_size": 64}
     with pytest.raises(StudyError, match=r"at most the number of training images \(12\), got 64"):

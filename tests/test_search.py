@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -176,13 +177,21 @@ def test_a_bound_that_allows_nothing_is_refused(tmp_path: Path, wrong: dict[str,
         run_search(store, "fake", draw=fakes.draw, evaluate=_never, **wrong)
 
 
-def test_time_that_is_up_ends_between_two_trials(tmp_path: Path) -> None:
+def test_time_that_is_up_ends_between_two_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which each evaluation takes 40 seconds: the third one starts within two minutes, no fourth does."""
     store, _ = fakes.start(tmp_path, fakes.make_study(trials=10_000))
+    clock = [0.0]
+    fake = fakes.make_evaluate()
+
+    def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        clock[0] += 40.0
+        return fake(number, candidate, workshop)
+
+    monkeypatch.setattr("segsearch.search.loop.time", SimpleNamespace(monotonic=lambda: clock[0]))
     with store:
-        ended = run_search(store, "fake", draw=fakes.draw, evaluate=fakes.make_evaluate(), minutes=0.5 / 60)
-        assert ended.reason == "minutes"
-        assert ended.counts.running == 0
-        assert 0 < ended.counts.trained < 10_000
+        ended = run_search(store, "fake", draw=fakes.draw, evaluate=evaluate, minutes=2)
+    assert ended.reason == "minutes"
+    assert (ended.counts.running, ended.counts.trained) == (0, 3)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), StorageFull("full"), UserError("else")])

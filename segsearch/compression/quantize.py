@@ -51,6 +51,8 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
             calibrate_method=CalibrationMethod.MinMax,
             extra_options=options,
         )
+    except OSError:
+        raise  # the disk's trouble, not the graph's
     except Exception as error:  # onnx's and ONNX Runtime's errors share no base class but Exception
         raise TrialFailed("quantize", f"ONNX Runtime could not quantize the graph: {error}") from error
     finally:

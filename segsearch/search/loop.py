@@ -163,7 +163,8 @@ class _Search:
             evidence = self.evaluate(trial.number, trial.candidate, workshop)
             demand_values(self.study, evidence)
         except Rejected as rejected:
-            return self.worker.keep(trial.number, "rejected", evidence=rejected.evidence)
+            why = Failure("limit", str(rejected))
+            return self.worker.keep(trial.number, "rejected", evidence=rejected.evidence, failure=why)
         except TrialFailed as failed:
             return self.worker.keep(trial.number, "failed", failure=Failure(failed.kind, str(failed)))
         return self.worker.keep(trial.number, "trained", evidence=evidence)
@@ -196,7 +197,7 @@ def why_stuck(limits: Sequence[Limit], missed: Sequence[TrialRow], rejected: Seq
             "Ask for fewer trials, or widen the space under another study name."
         )
     if commonest == "failed":
-        last = [trial for trial in missed if trial.failure is not None][-1]
+        last = [trial for trial in missed if trial.state == "failed"][-1]
         reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""
         return f"None of the last {count} candidates could be finished; trial {last.number} failed with {reason}."
     broken = Counter(

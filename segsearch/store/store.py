@@ -250,10 +250,11 @@ class Store:
 
     def _portable(self, folder: Path) -> str:
         """A folder beside the database is stored relative to it, so that both can be moved together."""
-        folder = folder.absolute()
-        if self.location.file is None or not folder.is_relative_to(self.location.file.parent):
+        folder = folder.resolve()
+        beside = self.location.file.resolve().parent if self.location.file is not None else None
+        if beside is None or not folder.is_relative_to(beside):
             return str(folder)
-        return os.path.relpath(folder, self.location.file.parent)
+        return os.path.relpath(folder, beside)
 
     def _demand_same(self, stored: StudyRow, study: Study, *, space: str, data_key: str) -> None:
         cure = f"Give the changed study another name or --out, or undo the change; {self.where} keeps what it has."

@@ -59,6 +59,7 @@ def at_work(store: Store, study: str) -> Iterator[Worker]:
     """A worker with a lease that a thread renews; given back at the end, however that comes."""
     worker = Worker(store, study, uuid.uuid4().hex)
     worker.renew()
+    worker.bury()
     stop = threading.Event()
 
     def beat() -> None:
@@ -91,6 +92,12 @@ class Worker:
         lease = {"host": host, "pid": pid, "pid_started": pid_started, "lease_until": time.time() + LEASE_SECONDS}
         with self.store.writing() as connection:
             put(connection, workers, {"id": self.id}, lease)
+
+    def bury(self) -> None:
+        """Forget workers whose processes are gone, so that nobody looks for them again."""
+        with self._alone() as connection:
+            alive = {self.id, *self._others_alive(connection)}
+            connection.execute(delete(workers).where(workers.c.id.not_in(alive)))
 
     def leave(self) -> None:
         with self.store.writing() as connection:
@@ -230,7 +237,7 @@ class Worker:
                 "finished": time.time(),
             }
         else:
-            change = {"attempts": row.attempts + 1}
+            change = {"attempts": row.attempts + 1, "started": time.time()}
         connection.execute(
             update(trials)
             .where(self._is(row.number))
