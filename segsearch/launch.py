@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,7 +66,7 @@ def run(
     """Search as a study file says, from the start or from where its database stands."""
     study = adjusted(read_study(study_file), data=data, trials=trials)
     space = load_space(study.space)
-    check_teacher(study, space)
+    check_designs(study, space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
     database = folder / "study.db"
@@ -108,7 +108,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     space = load_space(study.space)
     for seed in range(CHECKED_DRAWS):
         space.draw(Dice(random.Random(seed)))
-    check_teacher(study, space)
+    check_designs(study, space)
     folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
@@ -146,22 +146,25 @@ def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
     return study.model_copy(update=changes)
 
 
-def check_teacher(study: Study, space: Space) -> None:
-    """The teacher's choices must name a candidate of the space. Raises `StudyError` before anything is trained."""
-    if study.teacher is None:
-        return
-    recorder = Recorder(Named(study.teacher.choices))
+def check_designs(study: Study, space: Space) -> None:
+    """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
+    if study.teacher is not None:
+        _check_choices("teacher.choices", study.teacher.choices, space)
+    for index, choices in enumerate(study.search.first):
+        _check_choices(f"search.first.{index}", choices, space)
+
+
+def _check_choices(where: str, choices: Mapping[str, Any], space: Space) -> None:
+    recorder = Recorder(Named(choices))
     try:
         space.draw(recorder)
     except Exception as error:
         if recorder.fault is None:
             raise
-        raise StudyError(f"teacher.choices: {recorder.fault}; correct it in the study file.") from error
-    unknown = sorted(study.teacher.choices.keys() - recorder.asked)
+        raise StudyError(f"{where}: {recorder.fault}; correct it in the study file.") from error
+    unknown = sorted(choices.keys() - recorder.asked)
     if unknown:
-        raise StudyError(
-            f"teacher.choices: the space does not ask for {', '.join(map(repr, unknown))} here; remove it."
-        )
+        raise StudyError(f"{where}: the space does not ask for {', '.join(map(repr, unknown))} here; remove it.")
 
 
 def stored_space(row: StudyRow) -> Space:

@@ -99,11 +99,17 @@ class TimingSettings(_Frozen):
 
 
 class SearchSettings(_Frozen):
-    """`[search]`: the sampler, and after how many candidates in a row that cannot be kept the search gives up."""
+    """`[search]`: the sampler, and after how many candidates in a row that cannot be kept the search gives up.
+
+    `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them.
+    """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     startup_trials: Positive = 10
     give_up_after: Positive = 60
+    first: tuple[Mapping[str, Scalar], ...] = ()
+
+    _lists = field_validator("first", mode="before")(_tuple)
 
 
 class Study(_Frozen):

@@ -45,10 +45,10 @@ def test_the_teacher_must_be_one_of_the_space(choices: dict[str, object], words:
     )
     study = fakes.make_study(teacher={"epochs": 2, "choices": choices})
     if words is None:
-        launch.check_teacher(study, load_space(str(path)))
+        launch.check_designs(study, load_space(str(path)))
     else:
         with pytest.raises(StudyError, match=words):
-            launch.check_teacher(study, load_space(str(path)))
+            launch.check_designs(study, load_space(str(path)))
 
 
 def test_the_cache_lies_beside_the_runs_or_inside_where_it_must(
@@ -78,4 +78,4 @@ def test_studies_that_come_along_are_whole() -> None:
         study = read_study(path)
         draw: Draw = Dice(random.Random(0))
         assert isinstance(load_space(study.space).draw(draw), Candidate)
-        launch.check_teacher(study, load_space(study.space))
+        launch.check_designs(study, load_space(study.space))

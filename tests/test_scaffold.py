@@ -12,7 +12,7 @@ from PIL import Image
 from segsearch.candidate import Named
 from segsearch.datasets import open_dataset
 from segsearch.errors import DataError, StudyError
-from segsearch.launch import check_teacher
+from segsearch.launch import check_designs
 from segsearch.scaffold import write_study
 from segsearch.spaces import load_space
 from segsearch.study import Study, read_study
@@ -136,7 +136,7 @@ def test_the_study_says_what_can_be_changed_and_its_teacher_fits_the_space(tmp_p
     assert "limits" in tomllib.loads(text)
     assert study.teacher is not None
     space = load_space(study.space)
-    check_teacher(study, space)
+    check_designs(study, space)
     teacher = space.draw(Named(study.teacher.choices))
     assert teacher.distill is None
     assert teacher.bits == 32

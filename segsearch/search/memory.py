@@ -119,6 +119,8 @@ def open_memory(store: Store, study: Study) -> Iterator[Memory]:
             directions=[goal.direction for goal in study.goals],
             load_if_exists=True,
         )
+        for choices in study.search.first:
+            opened.enqueue_trial(dict(choices), skip_if_exists=True)  # a worker killed here leaves the rest to the next
     try:
         yield Memory(store, study, opened, storage)
     finally:
