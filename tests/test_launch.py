@@ -36,19 +36,23 @@ def test_the_command_line_changes_trials_and_data(tmp_path: Path) -> None:
         ({"width": "narrow", "depth": 2, "dpeth": 1}, "does not ask for 'dpeth'"),
     ],
 )
-def test_the_teacher_must_be_one_of_the_space(choices: dict[str, object], words: str | None, tmp_path: Path) -> None:
+def test_the_teacher_and_first_designs_must_be_of_the_space(
+    choices: dict[str, object], words: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "space.py"
     path.write_text(
         "from tests.fakes import candidate\n\n\ndef draw(choose):\n"
         "    choose.suggest_categorical('width', ('narrow', 'none'))\n"
         "    return candidate(8, choose.suggest_int('depth', 1, 3))\n"
     )
-    study = fakes.make_study(teacher={"epochs": 2, "choices": choices})
-    if words is None:
-        launch.check_designs(study, load_space(str(path)))
-    else:
-        with pytest.raises(StudyError, match=words):
+    teacher = fakes.make_study(teacher={"epochs": 2, "choices": choices})
+    first = fakes.make_study(search={"first": [{"width": "narrow", "depth": 1}, choices]})
+    for study, where in ((teacher, "teacher.choices"), (first, "search.first.1")):
+        if words is None:
             launch.check_designs(study, load_space(str(path)))
+        else:
+            with pytest.raises(StudyError, match=f"{where}: .*{words}"):
+                launch.check_designs(study, load_space(str(path)))
 
 
 def test_the_cache_lies_beside_the_runs_or_inside_where_it_must(

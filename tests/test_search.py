@@ -255,6 +255,22 @@ def test_a_sampler_is_settled_by_the_seed_and_what_is_stored(tmp_path: Path) -> 
     assert len({tuple(sorted(params.items())) for params in drawn[0]}) == 5
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_first_designs_come_first_and_once(tmp_path: Path, sampler: str) -> None:
+    first = [
+        {"channels": 64, "depth": 2, "block": "conv", "kernel": 5, "expansion": 2.0, "precision": "float"},
+        {"channels": 32, "depth": 3, "block": "separable", "expansion": 1.0, "precision": "int8"},
+    ]
+    study = fakes.make_study(trials=4, search={"sampler": sampler, "first": first})
+    store, _ = fakes.start(tmp_path, study)
+    with store:
+        for trials in (1, 4):  # the second worker finds the designs enqueued already
+            run_search(store, "fake", draw=fakes.draw, evaluate=fakes.make_evaluate(), trials=trials)
+        rows = check_settled(store, store.study("fake").study)
+    assert [dict(row.params) for row in rows[:2]] == first
+    assert sum(dict(row.params) in first for row in rows) == 2
+
+
 def test_samplers_are_quiet(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
