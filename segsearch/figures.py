@@ -83,6 +83,10 @@ def figure(report: Report) -> Any:
             chart.add_vline(x=limit.bound, line_dash="dash", line_color="#888", annotation_text=str(limit))
         elif limit.objective == up.name:
             chart.add_hline(y=limit.bound, line_dash="dash", line_color="#888", annotation_text=str(limit))
+    if across is not None and report.rows:
+        # What was rejected may be many times slower: its ticks must not squeeze the trained models together.
+        bounds = [limit.bound for limit in report.limits if limit.objective == across.name]
+        chart.update_xaxes(range=[0, 1.1 * max(*(row.values[across.name] for row in report.rows), *bounds, 0.0)])
     chart.update_layout(
         template="plotly_white",
         height=560,
