@@ -26,7 +26,7 @@ def export(network: nn.Module, size: tuple[int, int], target: Path) -> None:
     example = torch.zeros(1, 3, *size)
     with warnings.catch_warnings(), torch.no_grad():
         # The shape is fixed on purpose, so tracing its arithmetic as constants is what is wanted; and the
-        # tracing exporter is ten times quicker than its successor for the same graph.
+        # tracing exporter is quicker than its successor for the same graph.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,

@@ -213,7 +213,7 @@ def jaccard_loss(scores: Tensor, masks: Tensor) -> Tensor:
     """1 - soft intersection over union, averaged over the classes in the batch (Rahman and Wang, ISVC 2016).
 
     scores (n, classes, h, w), masks (n, h, w) with -100 for void. What is scored is mIoU: rare classes count in it as
-    much as frequent ones, and short schedules gain two points by being told so. A batch that is all void gives 0.
+    much as frequent ones. A batch that is all void gives 0.
     """
     known = (masks != IGNORED)[:, None]
     truth = F.one_hot(masks.clamp(min=0), scores.shape[1]).permute(0, 3, 1, 2) * known
@@ -289,7 +289,7 @@ def out_of_memory_fails() -> Iterator[None]:
 
 
 def trains_in_bfloat16(device: torch.device) -> bool:
-    """On CUDA, and on processors with matrix tiles for it (AMX), where dense networks train up to twice as fast."""
+    """On CUDA, and on processors with matrix tiles for it (AMX), where dense networks train faster."""
     return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
