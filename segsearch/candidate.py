@@ -194,10 +194,16 @@ class Prune:
 
 @dataclass(frozen=True)
 class Quantize:
-    """Static QDQ quantization to int8, weights per channel and symmetric."""
+    """Static QDQ quantization to int8, weights per channel and symmetric.
+
+    `reduced_range` keeps the weights within 7 of the 8 bits. Processors with AVX2 or AVX-512 but without VNNI add two
+    products in 16 bits, which saturate with full-range weights: the file would be right on one machine and wrong on
+    another.
+    """
 
     bits: Literal[8] = 8
     symmetric_activations: bool = False
+    reduced_range: bool = True
     kind: Literal["quantize"] = "quantize"
 
     @property

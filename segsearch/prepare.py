@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from segsearch.bench import Bench, Teacher
 from segsearch.candidate import Candidate, Draw, Named
 from segsearch.datasets import Dataset
 from segsearch.draws import Dice
 from segsearch.errors import StudyError, TrialFailed
-from segsearch.evaluate import Bench, Teacher, evaluate, pass_gate
+from segsearch.evaluate import evaluate, pass_gate
 from segsearch.evidence import Evidence
 from segsearch.measure import this_machine
 from segsearch.networks import build

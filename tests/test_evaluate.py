@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from segsearch.bench import Bench, Teacher
 from segsearch.candidate import (
     Architecture,
     Candidate,
@@ -28,13 +29,14 @@ from segsearch.candidate import (
 )
 from segsearch.candidate import Path as EncoderPath
 from segsearch.errors import StorageFull, StudyError, TrialFailed
-from segsearch.evaluate import Bench, Fidelity, Teacher, evaluate, pass_gate, trained_weights
+from segsearch.evaluate import evaluate, pass_gate
 from segsearch.measure import this_machine
 from segsearch.objectives import Rejected, read_limit, values_of
 from segsearch.runtimes import RUNTIMES
 from segsearch.score import score
 from segsearch.study import TimingSettings
 from segsearch.train import Schedule
+from segsearch.weights import Fidelity, trained_weights
 from segsearch.workshop import Artifacts, Outcome, sha256_of
 from tests.scenes import HEIGHT, WIDTH, tiny_dataset
 

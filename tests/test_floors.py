@@ -15,7 +15,7 @@ FLOORS = (
     {"errors", "candidate", "evidence", "objectives", "pareto", "study", "workshop", "draws"},
     {"networks", "datasets", "compression", "runtimes"},
     {"train", "export", "measure", "score"},
-    {"evaluate", "prepare", "spaces", "store", "search"},
+    {"bench", "weights", "evaluate", "prepare", "spaces", "store", "search"},
     {"terminal", "progress", "report", "figures", "status", "survey", "scaffold", "launch", "cli", "__main__"},
 )
 PARTS = FLOORS[1]

@@ -48,6 +48,7 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
             per_channel=True,
             activation_type=activations,
             weight_type=QuantType.QInt8,
+            reduce_range=step.reduced_range,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options=options,
         )

@@ -82,6 +82,26 @@ class Network(nn.Module):
         return self.head(running), extra
 
 
+def wear_in(network: Network, *, seed: int = 0) -> Network:
+    """Give batch norm random weights and statistics, as if the network had been trained.
+
+    Fresh ones are all alike. Folded into the convolutions they leave equal biases, which the exporter shares, and
+    ONNX Runtime then runs the int8 form of such a convolution in float: its latency would be another model's.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for value, low, high in (
+                (norm.weight.data, 0.5, 1.5),
+                (norm.bias.data, -0.5, 0.5),
+                (norm.running_mean, -0.5, 0.5),
+                (norm.running_var, 0.5, 1.5),
+            ):
+                if value is not None:
+                    value.uniform_(low, high, generator=generator)
+    return network
+
+
 def build(architecture: Architecture, classes: int, *, seed: int = 0) -> Network:
     """The network with weights drawn from `seed`. Raises `ValueError` where the architecture does not fit."""
     check_architecture(architecture)
