@@ -15,10 +15,11 @@ from segsearch import __version__
 from segsearch.candidate import Architecture
 from segsearch.datasets import Dataset
 from segsearch.errors import StorageFull, TrialFailed, UserError
-from segsearch.evidence import Machine
+from segsearch.measure import Effort
 from segsearch.objectives import Limit, Rejected
+from segsearch.room import Room
 from segsearch.runtimes import Runtime
-from segsearch.study import TimingSettings
+from segsearch.timing import Machine
 from segsearch.train import Schedule
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop
 
@@ -43,10 +44,11 @@ class Bench:
     dataset: Dataset
     schedule: Schedule
     fine_tune_epochs: int
-    timing: TimingSettings
+    effort: Effort
     limits: tuple[Limit, ...]
     runtime: Runtime
     machine: Machine
+    room: Room
     device: torch.device
     teacher: Teacher | None = None
 
@@ -59,6 +61,18 @@ class Bench:
     @property
     def classes(self) -> int:
         return len(self.dataset.classes)
+
+
+@contextlib.contextmanager
+def at_work(bench: Bench, progress: Progress) -> Iterator[Progress]:
+    """Be in the machine's room while steps are done; each word of progress lets a waiting measurement in."""
+    with bench.room.working() as give_way:
+
+        def told(stage: str, done: int, total: int, /) -> None:
+            progress(stage, done, total)
+            give_way()
+
+        yield told
 
 
 def versions() -> tuple[tuple[str, str], ...]:

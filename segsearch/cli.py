@@ -47,6 +47,9 @@ Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Star
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The folder of the data, instead of data.root.")
 ]
+OnMachine = Annotated[
+    str | None, typer.Option("--machine", metavar="KEY", help="The machine whose latencies are meant, by its key.")
+]
 Limits = Annotated[
     list[str] | None, typer.Option("--limit", metavar="LIMIT", help='As in "latency_ms<=12"; may be given again.')
 ]
@@ -150,6 +153,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept. [default: runs/<study's name>]")
     ] = None,
+    machine: OnMachine = None,
 ) -> None:
     """Search, or carry on where an earlier run stopped."""
     from segsearch import launch
@@ -164,6 +168,7 @@ def run(
             out=out,
             trials=trials,
             minutes=minutes,
+            machine=machine,
             progress=watch.progress,
             on_event=watch.event,
         )
@@ -172,7 +177,12 @@ def run(
 
 @app.command()
 def resume(
-    db: Database, study: StudyName = None, trials: Trials = None, minutes: Minutes = None, data: Data = None
+    db: Database,
+    study: StudyName = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    data: Data = None,
+    machine: OnMachine = None,
 ) -> None:
     """Carry on from a database and its artifacts alone."""
     from segsearch import launch
@@ -180,7 +190,14 @@ def resume(
     again = f"segsearch resume {quoted(db)}" + (f" --study {quoted(study)}" if study else "")
     with stoppable(lambda: again), _watch() as watch:
         ended = launch.resume(
-            db, name=study, data=data, trials=trials, minutes=minutes, progress=watch.progress, on_event=watch.event
+            db,
+            name=study,
+            data=data,
+            trials=trials,
+            minutes=minutes,
+            machine=machine,
+            progress=watch.progress,
+            on_event=watch.event,
         )
     _finish(ended)
 
@@ -206,6 +223,7 @@ def front(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="A chart in one file that needs no network.")
     ] = None,
+    machine: OnMachine = None,
     study: StudyName = None,
 ) -> None:
     """The models that no other model beats in everything."""
@@ -215,7 +233,7 @@ def front(
     if json + csv + (html is not None) > 1:
         raise StudyError("Only one of --json, --csv and --html may be given.")
     with open_store(db, read_only=True) as store:
-        found = _report(store, study, limit)
+        found = _report(store, study, limit, machine)
     if json:
         write(report.as_json(found))
     elif csv:
@@ -236,6 +254,7 @@ def pick(
     limit: Limits = None,
     prefer: Annotated[str | None, typer.Option("--prefer", metavar="knee|miou|latency_ms|size_bytes")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, in your own words.")] = None,
+    machine: OnMachine = None,
     study: StudyName = None,
 ) -> None:
     """Choose a model, by its number or by what matters, and record the choice with its reason."""
@@ -247,7 +266,7 @@ def pick(
         raise StudyError("--trial names the model itself: give either --trial, or --limit and --prefer.")
     preference = _preference(prefer)
     with open_store(db) as store:
-        found = _report(store, study, limit)
+        found = _report(store, study, limit, machine)
         chosen = pick_trial(found, trial) if trial is not None else pick_from(found, prefer=preference)
         if reason:
             chosen = Pick(chosen.trial, f"{reason} ({chosen.reason})")
@@ -262,6 +281,76 @@ def pick(
     say("Next     deploy that file with ONNX Runtime; it is the very file that was timed and scored.")
 
 
+@app.command()
+def measure(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)],
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="REF", help="Another ONNX file to compare with.")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="The runtime's threads.")] = 1,
+    shape: Annotated[
+        str | None, typer.Option("--shape", metavar="SHAPE", help="Of an input without a fixed one: 1x3x360x480.")
+    ] = None,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.0001, max=1.0, help="Go on until the 95 % interval is this narrow.")
+    ] = 0.02,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, max=300.0, help="... or for this long.")] = 4.5,
+    profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="With --profile: a chart in one file.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time any ONNX file, with a confidence interval that holds on a busy machine."""
+    from segsearch import ownmodel
+
+    if html is not None and not profile:
+        raise StudyError("--html is a chart of where the time goes: give --profile with it.")
+    with _watch() as watch:
+        found = ownmodel.measure_own(
+            model,
+            against=against,
+            threads=threads,
+            shape=shape,
+            interval=interval,
+            max_seconds=seconds,
+            profile=profile,
+            progress=watch.progress,
+        )
+    if html is not None:
+        from segsearch.figures import profile_page
+
+        _save(html, profile_page(str(model), found.operations))
+    if json:
+        write(ownmodel.as_json(found))
+        return
+    say(*ownmodel.lines_of(found))
+    if profile:
+        say("")
+        console().print(ownmodel.type_table(found.operations))
+        say("")
+        console().print(ownmodel.layer_table(found.operations))
+    if html is not None:
+        say(f"Wrote {html}")
+
+
+@app.command()
+def remeasure(
+    db: Database,
+    on_front: Annotated[bool, typer.Option("--on-front", help="Only the models on a front.")] = False,
+    study: StudyName = None,
+) -> None:
+    """Time the stored models again, on this machine."""
+    from segsearch.remeasure import remeasure as time_again
+
+    again = " ".join(["segsearch remeasure", quoted(db), *(["--on-front"] if on_front else [])])
+    with stoppable(lambda: again), _watch() as watch:
+        done = time_again(db, name=study, on_front=on_front, progress=watch.progress)
+    say(f"Timed {done.timed} models on machine {done.machine.short} ({done.machine.cpu}, {done.machine.runtime}).")
+    say(*(f"Failed   trial {trial}: {why}" for trial, why in done.failed))
+    suggest(f"segsearch front {quoted(db)} --machine {done.machine.short}", "the front as it is here")
+
+
 # ---- helpers
 
 
@@ -271,7 +360,7 @@ def _finish(ended: Ended) -> None:
 
     counts, summary = ended.summary.counts, ended.summary
     with open_store(ended.database, read_only=True) as store:
-        found = _report(store, ended.study, None)
+        found = _report(store, ended.study, None, ended.machine)
         which = f" --study {quoted(ended.study)}" if len(store.studies()) > 1 else ""
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
     say(
@@ -291,13 +380,15 @@ def _finish(ended: Ended) -> None:
     )
 
 
-def _report(store: Store, study: str | None, limits: Sequence[str] | None) -> Report:
+def _report(store: Store, study: str | None, limits: Sequence[str] | None, machine: str | None) -> Report:
     from segsearch.objectives import read_limit
-    from segsearch.report import make_report
+    from segsearch.report import make_report, one_machine
 
     bounds = [read_limit(limit) for limit in limits or ()]
     row = store.study(study)
-    return make_report(row, store.trials(row.name), bounds)
+    trials, timings = store.trials(row.name), store.timings(row.name)
+    key = one_machine(trials, timings, store.machines(), machine)
+    return make_report(row, trials, timings, bounds, machine=key)
 
 
 def _preference(text: str | None) -> Prefer:
@@ -323,10 +414,14 @@ def _show_front(found: Report) -> None:
         return
     limits = f" under {', '.join(map(str, found.limits))}" if found.limits else ""
     console().print(as_table(found))
-    say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.")
-    machines = {row.machine for row in found.rows}
-    if len(machines) > 1:
-        say(f"These latencies come from {len(machines)} different machines and do not compare.")
+    tied = (
+        " ~ is beaten by another, but not beyond the confidence intervals." if any(r.tied for r in found.front) else ""
+    )
+    say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.{tied}")
+    if found.untimed:
+        say(
+            f"{found.untimed} more were never timed on machine {found.machine[:8]}; `segsearch remeasure` times them there."
+        )
 
 
 def _save(path: Path, text: str) -> None:

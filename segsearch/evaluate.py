@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from segsearch.bench import Bench, scratch, stage_of, versions
+from segsearch.bench import Bench, at_work, scratch, stage_of, versions
 from segsearch.candidate import AfterExport, Candidate, content_key, from_json, to_json
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
-from segsearch.evidence import Confusion, Evidence, Timing
+from segsearch.evidence import Confusion, Evidence
 from segsearch.export import check_parity, count_macs, count_params, export
-from segsearch.measure import measure
+from segsearch.measure import Effort, measure
 from segsearch.networks import wear_in
 from segsearch.objectives import Rejected, broken_limits
 from segsearch.score import score, to_input
+from segsearch.timing import Timing
 from segsearch.weights import Fidelity, compressed_shape, load_weights, trained_weights
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, sha256_of, silent
 
-# More samples than these tell nothing new, and a slow candidate must not hold the gate up.
-GATE_SECONDS = 1.0
-MEASURE_SECONDS = 5.0
+# The gate asks whether a candidate can be within the limits, not by how much.
+GATE_SECONDS = 1.5
+GATE_INTERVAL = 0.05
 GATE_CALIBRATION_IMAGES = 2
 CALIBRATION_IMAGES = 16
 
@@ -65,8 +67,11 @@ def evaluate(
 def pass_gate(candidate: Candidate, bench: Bench, workshop: Workshop, *, progress: Progress = silent) -> Evidence:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
     key = content_key(
-        ["gate of a worn-in network", *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export))],
-        [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, bench.timing.model_dump_json()],
+        [
+            "gate of a worn-in network",
+            *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export)),
+        ],
+        [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
     )
 
     def make() -> Outcome:
@@ -76,7 +81,7 @@ def pass_gate(candidate: Candidate, bench: Bench, workshop: Workshop, *, progres
             export(network, bench.size, plain)
             images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
             with _after_export(plain, candidate.after_export, images, workshop.artifacts) as model:
-                timing = _measure(model, bench, max_seconds=GATE_SECONDS)
+                timing = _measure(model, bench, gate_effort(bench.effort))
                 evidence = Evidence(
                     artifact=sha256_of(model),
                     size_bytes=model.stat().st_size,
@@ -125,10 +130,10 @@ def exported(
 
 
 def _timed(model: str, bench: Bench, workshop: Workshop, progress: Progress) -> Timing:
-    key = content_key(["measure", model, bench.machine.key, bench.timing.model_dump_json()])
+    key = content_key(["measure", model, bench.machine.key, to_json(bench.effort)])
 
     def make() -> Outcome:
-        return {"timing": to_json(_measure(workshop.artifacts.path(model), bench, max_seconds=MEASURE_SECONDS))}
+        return {"timing": to_json(_measure(workshop.artifacts.path(model), bench, bench.effort))}
 
     return from_json(Timing, str(stage_of("measure", key, make, workshop, progress)["timing"]))
 
@@ -136,23 +141,24 @@ def _timed(model: str, bench: Bench, workshop: Workshop, progress: Progress) -> 
 def _scored(model: str, bench: Bench, workshop: Workshop, progress: Progress) -> Confusion:
     def make() -> Outcome:
         session = bench.runtime.open(workshop.artifacts.path(model), threads=torch.get_num_threads())
-        found = score(session, bench.dataset.validation, classes=bench.classes, progress=progress)
+        with at_work(bench, progress) as told:
+            found = score(session, bench.dataset.validation, classes=bench.classes, progress=told)
         return {"confusion": to_json(found)}
 
     key = content_key(["score", model, bench.dataset.key, bench.runtime.name, bench.runtime.version])
     return from_json(Confusion, str(stage_of("score", key, make, workshop, progress)["confusion"]))
 
 
-def _measure(model: Path, bench: Bench, *, max_seconds: float) -> Timing:
-    settings = bench.timing
-    return measure(
-        bench.runtime.open(model, threads=settings.threads),
-        threads=settings.threads,
-        warmup_runs=settings.warmup_runs,
-        runs=settings.runs,
-        max_seconds=max_seconds,
-        machine=bench.machine.key,
+def gate_effort(effort: Effort) -> Effort:
+    """What the gate spends of a measurement's effort."""
+    return replace(
+        effort, interval=max(effort.interval, GATE_INTERVAL), max_seconds=min(effort.max_seconds, GATE_SECONDS)
     )
+
+
+def _measure(model: Path, bench: Bench, effort: Effort) -> Timing:
+    with bench.room.quiet():
+        return measure(model, bench.machine, bench.runtime, effort=effort)
 
 
 def calibration_images(bench: Bench, count: int) -> CalibrationImages:

@@ -4,47 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import median
 
-
-@dataclass(frozen=True)
-class Machine:
-    """The machine and the runtime a latency belongs to; `key` names it (content key of the rest)."""
-
-    key: str
-    cpu: str
-    cores: int
-    memory_bytes: int
-    system: str
-    runtime: str
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Raw latency samples of one model on one machine, in the order they were taken."""
-
-    samples_ms: tuple[float, ...]
-    warmup_runs: int
-    threads: int
-    machine: str
-
-    def __post_init__(self) -> None:
-        if not self.samples_ms:
-            raise ValueError("Timing.samples_ms must hold at least one sample, got none")
-        if not all(math.isfinite(sample) and sample > 0 for sample in self.samples_ms):
-            raise ValueError("Timing.samples_ms must be finite and positive")
-        if not self.machine:
-            raise ValueError("Timing.machine must name the machine: a latency without one does not exist")
-
-    @property
-    def median_ms(self) -> float:
-        return float(median(self.samples_ms))
-
-    @property
-    def p95_ms(self) -> float:
-        """The smallest sample that at least 95 % of the samples do not exceed."""
-        ordered = sorted(self.samples_ms)
-        return ordered[max(0, math.ceil(0.95 * len(ordered)) - 1)]
+from segsearch.timing import Timing
 
 
 @dataclass(frozen=True)

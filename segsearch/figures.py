@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from segsearch.objectives import Objective
-from segsearch.report import Report, Row, describe, in_words, knee_of, precision
+from segsearch.report import Report, Row, describe, knee_of, precision, with_interval
+
+if TYPE_CHECKING:
+    from segsearch.runtimes import Operation
 
 # Okabe and Ito's palette, told apart with every kind of colour vision; the marker's shape says the same again.
 STYLES: dict[str, tuple[str, str]] = {"fp32": ("#0072B2", "circle"), "int8": ("#D55E00", "diamond")}
 OTHER_STYLE = ("#009E73", "square")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777", "#222222")
 FAINT = 0.3
 
 _PAGE = """<!doctype html>
@@ -35,6 +39,54 @@ td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums; w
 """
 
 
+def profile_page(title: str, operations: Sequence[Operation]) -> str:
+    """Where the time of one model goes, layer by layer; it needs no other file and asks nothing of a network."""
+    chart = profile_figure(operations).to_html(
+        full_html=False, include_plotlyjs=True, div_id="profile", config={"displaylogo": False, "responsive": True}
+    )
+    total = sum(one.mean_ms for one in operations)
+    head = '<th>layer</th><th>type</th><th class="number">ms</th><th class="number">share</th>'
+    body = "\n".join(
+        f"<tr><td>{escape(one.name)}</td><td>{escape(one.kind)}</td>"
+        f'<td class="number">{one.mean_ms:.3f}</td><td class="number">{one.mean_ms / (total or 1):.1%}</td></tr>'
+        for one in sorted(operations, key=lambda one: -one.mean_ms)
+    )
+    summary = f"{len(operations)} operations, {total:.3g} ms a run while the profiler looks on."
+    return _PAGE.format(
+        title=escape(f"Where the time of {title} goes"), summary=escape(summary), chart=chart, head=head, body=body
+    )
+
+
+def profile_figure(operations: Sequence[Operation]) -> Any:
+    """A bar for each operation in the order of the graph, in a colour for each type; the dearest types first."""
+    chart = go.Figure()
+    spent: dict[str, float] = {}
+    for one in operations:
+        spent[one.kind] = spent.get(one.kind, 0.0) + one.mean_ms
+    for index, kind in enumerate(sorted(spent, key=lambda kind: -spent[kind])):
+        found = [(number, one) for number, one in enumerate(operations) if one.kind == kind]
+        chart.add_trace(
+            go.Bar(
+                x=[number for number, _ in found],
+                y=[one.mean_ms for _, one in found],
+                name=f"{kind}, {spent[kind]:.3g} ms",
+                marker={"color": PALETTE[index % len(PALETTE)]},
+                hovertext=[escape(f"{one.name}: {one.mean_ms:.3g} ms") for _, one in found],
+                hoverinfo="text",
+            )
+        )
+    chart.update_layout(
+        template="plotly_white",
+        height=480,
+        margin={"t": 30},
+        bargap=0.1,
+        legend={"orientation": "h", "y": -0.18},
+        xaxis_title="operation, in the order they run",
+        yaxis_title="mean of a run [ms]",
+    )
+    return chart
+
+
 def as_page(report: Report) -> str:
     """The whole page; it needs no other file and asks nothing of a network."""
     chart = figure(report).to_html(
@@ -52,8 +104,14 @@ def as_page(report: Report) -> str:
 
 
 def _table_row(row: Row, goals: Sequence[Objective]) -> str:
-    numbers = [in_words(goal.name, row.values[goal.name]) for goal in goals]
-    cells = [str(row.trial), *numbers, precision(row.candidate), describe(row.candidate), row.sha256[:12]]
+    numbers = [with_interval(row, goal.name) for goal in goals]
+    cells = [
+        f"{row.trial}{'~' if row.tied else ''}",
+        *numbers,
+        precision(row.candidate),
+        describe(row.candidate),
+        row.sha256[:12],
+    ]
     return "<tr>" + "".join(f"<td{_number(i, goals)}>{escape(cell)}</td>" for i, cell in enumerate(cells)) + "</tr>"
 
 
@@ -122,14 +180,29 @@ def _markers(report: Report, rows: Sequence[Row], *, ships: str, on_front: bool)
         name=f"{ships}, {'on the front' if on_front else 'dominated or over a limit'}",
         marker={"color": colour, "symbol": symbol, "size": 12 if on_front else 9},
         opacity=1.0 if on_front else FAINT,
+        **({"error_x": _spread(rows, across.name)} if across is not None and on_front else {}),
         hovertext=[hover(report, row) for row in rows],
         hoverinfo="text",
     )
 
 
+def _spread(rows: Sequence[Row], name: str) -> dict[str, Any]:
+    """Confidence intervals as bars of one line's width."""
+    spans = [(row.values[name], *row.intervals.get(name, (row.values[name],) * 2)) for row in rows]
+    return {
+        "type": "data",
+        "array": [high - value for value, _, high in spans],
+        "arrayminus": [value - low for value, low, _ in spans],
+        "thickness": 1.2,
+        "width": 3,
+    }
+
+
 def hover(report: Report, row: Row) -> str:
     """What a point says: its numbers, then its design a piece a line."""
-    numbers = [f"{goal.name} {in_words(goal.name, row.values[goal.name])}" for goal in report.objectives]
+    numbers = [f"{goal.name} {with_interval(row, goal.name)}" for goal in report.objectives]
+    if row.tied:
+        numbers.append(f"within the intervals of trial {', '.join(map(str, row.tied))}")
     lines = [f"trial {row.trial}", *numbers, *describe(row.candidate).split("; ")]
     return "<br>".join(escape(line) for line in lines)
 

@@ -22,6 +22,7 @@ from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
     from segsearch.search import Event, Summary
+    from segsearch.timing import Machine
 
 CHECKED_DRAWS = 200
 
@@ -32,6 +33,7 @@ class Ended:
 
     database: str
     study: str
+    machine: str
     summary: Summary
 
 
@@ -60,6 +62,7 @@ def run(
     out: Path | None,
     trials: int | None,
     minutes: float | None,
+    machine: str | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
@@ -77,8 +80,9 @@ def run(
         artifacts = Artifacts(folder.resolve() / "artifacts")
         source = artifacts.keep_bytes(space.source.encode(), ".py")
         row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
-        summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
-    return Ended(str(database), row.name, summary)
+        here = demand_machine(store, row, machine, progress)
+        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
+    return Ended(str(database), row.name, here.key, summary)
 
 
 def resume(
@@ -88,6 +92,7 @@ def resume(
     data: Path | None,
     trials: int | None,
     minutes: float | None,
+    machine: str | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
@@ -95,11 +100,44 @@ def resume(
     with open_store(where) as store:
         row = store.study(name)
         study = adjusted(row.study, data=data, trials=trials)
+        here = demand_machine(store, row, machine, progress)
         space = stored_space(row)
         dataset = open_data(study, row.artifacts.folder.parent, progress)
         row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
-        summary = _search(store, row, space, dataset, minutes=minutes, progress=progress, on_event=on_event)
-    return Ended(where, row.name, summary)
+        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
+    return Ended(where, row.name, here.key, summary)
+
+
+def machine_here(store: Store, study: Study, progress: Progress) -> Machine:
+    """This machine as the study times on it, with the reference times that its database knows already."""
+    from segsearch.measure import machine_for
+    from segsearch.runtimes import RUNTIMES
+
+    progress("machine", 0, 1)
+    timing = study.timing
+    runtime = RUNTIMES["onnxruntime"]
+    return machine_for(runtime, threads=timing.threads, cores=timing.cores, known=store.machines())
+
+
+def demand_machine(store: Store, row: StudyRow, wanted: str | None, progress: Progress) -> Machine:
+    """This machine, where the study may go on here: latencies of two machines never meet in one front.
+
+    Raises `StudyError` where trained models were timed on others alone and `wanted` does not name this one.
+    """
+    here = machine_here(store, row.study, progress)
+    if wanted is not None and not (wanted and here.key.startswith(wanted)):
+        raise StudyError(f"--machine must name this machine, {here.short}, to go on here; got {wanted!r}.")
+    trained = {trial.number for trial in store.trials(row.name, ["trained"])}
+    timings = [timing for timing in store.timings(row.name) if timing.trial in trained]
+    elsewhere = trained - {timing.trial for timing in timings if timing.machine == here.key}
+    if elsewhere and wanted is None:
+        names = ", ".join(sorted({timing.machine[:8] for timing in timings if timing.machine != here.key}))
+        raise StudyError(
+            f"{len(elsewhere)} models of {row.name} were timed on another machine ({names}), and latencies of two do "
+            f"not compare; this one is {here.short}. `segsearch remeasure {store.where}` times them here, or go on "
+            f"with --machine {here.short}."
+        )
+    return here
 
 
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
@@ -207,18 +245,17 @@ def _search(
     row: StudyRow,
     space: Space,
     dataset: Dataset,
+    here: Machine,
     *,
     minutes: float | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Summary:
-    from segsearch.measure import this_machine
     from segsearch.prepare import make_evaluator, settled
-    from segsearch.runtimes import RUNTIMES
     from segsearch.search import run_search
 
     row.artifacts.sweep()
-    store.keep_machine(this_machine(RUNTIMES["onnxruntime"]))
+    store.keep_machine(here)
     draw = settled(space.draw, has_teacher=row.study.teacher is not None)
-    evaluate = make_evaluator(row.study, dataset, draw, progress=progress)
+    evaluate = make_evaluator(row.study, dataset, draw, machine=here, progress=progress)
     return run_search(store, row.name, draw=draw, evaluate=evaluate, minutes=minutes, on_event=on_event)

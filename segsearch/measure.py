@@ -1,54 +1,183 @@
-"""Measure latency: one opened model, fixed threads, warm, raw samples kept, on a machine with a name."""
+"""Measure latency: a model and a reference in turn, in a quiet process of its own, until the interval is narrow."""
 
 from __future__ import annotations
 
-import functools
+import json
 import os
-import platform
+import signal
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import quantiles
+from typing import Any
 
-import numpy as np
-import psutil
+from segsearch.errors import TrialFailed
+from segsearch.machine import this_machine
+from segsearch.ratio import ratio_of
+from segsearch.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
+from segsearch.runtimes import Runtime
+from segsearch.stopwatch import Order
+from segsearch.timing import Block, Comparison, Machine, Timing
+from segsearch.workshop import user_folder
 
-from segsearch.candidate import content_key
-from segsearch.evidence import Machine, Timing
-from segsearch.runtimes import Runtime, Session
+# A model slower than any that is worth shipping still ends its measurement.
+PATIENCE_SECONDS = 600.0
+CALIBRATION_SECONDS = 4.0
+# No process starts, no file opens and nothing settles in less than this.
+LEAST_SECONDS = 0.2
 
-MIN_RUNS = 5
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try: until the 95 % interval is narrower than `interval` (relative) and `samples` are there, or for
+    `max_seconds` in all."""
+
+    warmup_runs: int = 5
+    interval: float = 0.02
+    max_seconds: float = 4.5
+    samples: int = 0
 
 
-def measure(session: Session, *, threads: int, warmup_runs: int, runs: int, max_seconds: float, machine: str) -> Timing:
-    """Time `runs` runs after `warmup_runs`; fewer (at least 5) where they would take longer than `max_seconds`.
+def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+    """Time a model on this machine against its reference. `machine` says how many threads, on which cores.
 
-    The input is noise of a fixed seed: the time of a convolution does not depend on the picture, and noise has no
-    denormals.
+    Raises `TrialFailed` of kind `runtime` where the file cannot be run, and `crash` where it ends the process.
     """
-    image = np.random.default_rng(0).uniform(0, 255, session.shape).astype(np.float32)
-    start = time.perf_counter()
-    session.time_ms(image, warmup_runs=0, runs=warmup_runs)
-    one = max((time.perf_counter() - start) / warmup_runs, 1e-6)
-    affordable = int(max_seconds / one)
-    samples = session.time_ms(image, warmup_runs=0, runs=max(min(runs, affordable), min(runs, MIN_RUNS)))
-    return Timing(tuple(samples), warmup_runs=warmup_runs, threads=threads, machine=machine)
+    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
+        name = _reference_for(model)
+        reference = Path(scratch) / "reference.onnx"
+        reference.write_bytes(reference_bytes(name))
+        raw = _ask(model, reference, Path(scratch), machine, runtime, effort)
+    calibrated = dict(machine.references)[reference_name(name)]
+    return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated)
 
 
-def this_machine(runtime: Runtime) -> Machine:
-    """The machine this process runs on, with the runtime that the latency belongs to."""
-    cpu, system = _cpu_model(), f"{platform.system()} {platform.machine()}"
-    cores, memory = os.cpu_count() or 1, int(psutil.virtual_memory().total)
-    runtime_name = f"{runtime.name} {runtime.version}"
-    # Total memory differs by a few pages between boots of one machine: it is told, but does not name the machine.
-    key = content_key([cpu, str(cores), system, runtime_name])
-    return Machine(key, cpu, cores, memory, system, runtime_name)
+def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+    """Time a model against another one: the ratio is theirs, and the milliseconds are on the other's median."""
+    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
+        raw = _ask(model, reference, Path(scratch), machine, runtime, effort)
+    between = sorted(block["reference_ms"] for block in raw["blocks"])
+    return _timing(raw, machine, effort, name=reference.name, reference_ms=between[len(between) // 2])
 
 
-@functools.cache
-def _cpu_model() -> str:
+def calibrated(machine: Machine, runtime: Runtime) -> Machine:
+    """The machine with its reference times: those kept for this user, or taken now (some seconds, once a machine).
+
+    They are the unit of every latency here, so they are taken once and stay: the lower quartile of the sessions, as
+    near to the machine at its best as a few seconds come.
+    """
+    kept = user_folder() / f"reference-{machine.key[:16]}.json"
+    found = {**_read(kept), **dict(machine.references)}
+    missing = [name for name in REFERENCES if reference_name(name) not in found]
+    for name in missing:
+        found[reference_name(name)] = _reference_ms(name, machine, runtime)
+    if missing:
+        _write(kept, found)
+    return replace(machine, references=tuple(sorted(found.items())))
+
+
+def machine_for(
+    runtime: Runtime, *, threads: int, cores: Sequence[int] | None, known: Sequence[Machine] = ()
+) -> Machine:
+    """This machine, with the reference times that a database knows of it already, else with this user's."""
+    here = this_machine(runtime, threads=threads, cores=cores)
+    stored = next((machine for machine in known if machine.key == here.key and machine.references), here)
+    return calibrated(stored, runtime)
+
+
+def reference_name(name: str) -> str:
+    return f"{name}-{VERSION}"
+
+
+def _reference_for(model: Path) -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown CPU"
+        return reference_for(model)
+    except Exception as error:  # protobuf's errors are of its own kind
+        raise TrialFailed("runtime", f"{model.name}: not an ONNX file ({type(error).__name__}).") from None
+
+
+def _reference_ms(name: str, machine: Machine, runtime: Runtime) -> float:
+    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
+        reference = Path(scratch) / "reference.onnx"
+        reference.write_bytes(reference_bytes(name))
+        effort = Effort(interval=0.0, max_seconds=CALIBRATION_SECONDS)
+        raw = _ask(reference, reference, Path(scratch), machine, runtime, effort)
+    return float(quantiles([block["model_ms"] for block in raw["blocks"]], n=4)[0])
+
+
+def _ask(
+    model: Path, reference: Path, scratch: Path, machine: Machine, runtime: Runtime, effort: Effort
+) -> dict[str, Any]:
+    """Start the process that measures and read its answer."""
+    empty = scratch / "empty.onnx"
+    empty.write_bytes(empty_bytes())
+    order = Order(
+        runtime=runtime.name,
+        model=str(model.absolute()),
+        reference=str(reference.absolute()),
+        empty=str(empty),
+        threads=machine.threads,
+        cores=machine.affinity,
+        warmup_runs=effort.warmup_runs,
+        interval=effort.interval,
+        deadline=time.monotonic() + max(effort.max_seconds, LEAST_SECONDS),
+        samples=effort.samples,
+        parent=os.getpid(),
+    )
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "segsearch.stopwatch"],
+            input=json.dumps(asdict(order)),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            start_new_session=True,  # Ctrl-C is for us to handle, not for it
+        )
+    except subprocess.TimeoutExpired:
+        raise TrialFailed("runtime", f"{model.name}: no end after {PATIENCE_SECONDS:.0f} s of timing.") from None
+    if ended.returncode < 0:
+        died = signal.Signals(-ended.returncode).name
+        raise TrialFailed("crash", f"{runtime.name} {runtime.version} died of {died} while it timed {model.name}.")
+    if ended.returncode != 0:
+        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TrialFailed("runtime", f"{model.name} could not be timed: {last[:400]}")
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    if "reason" in answer:
+        raise TrialFailed(answer["kind"], answer["reason"])
+    return answer
+
+
+def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str, reference_ms: float) -> Timing:
+    blocks = tuple(Block(**block) for block in raw["blocks"])
+    ratio = ratio_of(blocks)
+    return Timing(
+        samples_ms=tuple(round(sample, 6) for sample in raw["samples_ms"]),
+        warmup_runs=effort.warmup_runs,
+        threads=machine.threads,
+        machine=machine.key,
+        clock=raw["clock"],
+        comparison=Comparison(name, reference_ms, blocks, ratio.value, ratio.low, ratio.high, raw["ended_by"]),
+        load_ms=tuple(raw["load_ms"]),
+        first_run_ms=tuple(raw["first_run_ms"]),
+        peak_memory_bytes=raw["peak_memory_bytes"],
+        energy_mj=raw["energy_mj"],
+    )
+
+
+def _read(kept: Path) -> dict[str, float]:
+    try:
+        found = json.loads(kept.read_text())
+        return {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _write(kept: Path, found: dict[str, float]) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    scratch = kept.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(found, sort_keys=True))
+    scratch.replace(kept)

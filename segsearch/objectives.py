@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from segsearch.errors import SegsearchError, StudyError
 from segsearch.evidence import Evidence
+from segsearch.timing import samples_needed
 
 Direction = Literal["maximize", "minimize"]
 
@@ -29,13 +30,38 @@ OBJECTIVES: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective("miou", "", "maximize", lambda e: e.confusion.miou if e.confusion else None, "mIoU"),
-        Objective("latency_ms", "ms", "minimize", lambda e: e.timing.median_ms, "latency, median"),
-        Objective("latency_p95_ms", "ms", "minimize", lambda e: e.timing.p95_ms, "latency, 95th percentile"),
+        Objective("latency_ms", "ms", "minimize", lambda e: e.timing.latency_ms, "latency"),
+        Objective(
+            "latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "latency, 95th percentile"
+        ),
+        Objective(
+            "latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "latency, 99th percentile"
+        ),
+        Objective("load_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.load_ms), "time to load"),
+        Objective("first_run_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.first_run_ms), "first run"),
+        Objective(
+            "peak_memory_bytes", "bytes", "minimize", lambda e: _float(e.timing.peak_memory_bytes), "peak memory"
+        ),
+        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.energy_mj, "energy of a run"),
         Objective("size_bytes", "bytes", "minimize", lambda e: float(e.size_bytes), "file size"),
         Objective("params", "", "minimize", lambda e: float(e.params), "parameters"),
         Objective("macs", "", "minimize", lambda e: float(e.macs), "multiply-accumulates"),
     )
 }
+
+
+# What belongs to a machine, and is taken again on another one.
+MACHINE_BOUND = (
+    "latency_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "load_ms",
+    "first_run_ms",
+    "peak_memory_bytes",
+    "energy_mj",
+)
+# The share of a percentile, for those that need many samples to mean anything.
+PERCENTILES: Mapping[str, float] = {"latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 
 
 def objective(name: str) -> Objective:
@@ -49,6 +75,21 @@ def values_of(evidence: Evidence) -> dict[str, float]:
     """Every objective that this evidence holds, by name."""
     found = {name: entry.of(evidence) for name, entry in OBJECTIVES.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def intervals_of(evidence: Evidence) -> dict[str, tuple[float, float]]:
+    """The 95 % confidence intervals of the objectives that have one, by name."""
+    interval = evidence.timing.interval_ms
+    return {} if interval is None else {"latency_ms": interval}
+
+
+def samples_wanted(names: Iterable[str]) -> int:
+    """Runs of a model that the percentiles among these objectives need; 0 where there is none among them."""
+    return max((samples_needed(PERCENTILES[name]) for name in names if name in PERCENTILES), default=0)
+
+
+def _float(value: int | None) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)

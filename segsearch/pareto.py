@@ -30,15 +30,56 @@ def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
     return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
 
 
-def front(points: Sequence[Sequence[float]], directions: Sequence[Direction]) -> tuple[int, ...]:
-    """Indices of the points that no other point dominates, in their order. Equal points all stay."""
-    turned = costs(points, directions)
-    # Sorted by cost, a point can be dominated only by one before it, and then also by a member of the front so far.
+# For each objective the interval that the value surely lies in; None where it is exact.
+Intervals = Sequence[tuple[float, float] | None]
+
+
+def front(
+    points: Sequence[Sequence[float]],
+    directions: Sequence[Direction],
+    *,
+    intervals: Sequence[Intervals] | None = None,
+) -> tuple[int, ...]:
+    """Indices of the points that no other point dominates, in their order. Equal points all stay.
+
+    With `intervals` a point is dominated only by one that is better beyond the intervals of both: at its worst no
+    worse in anything than the other at its best, and better in something.
+    """
+    best, worst = _extremes(points, directions, intervals)
+    # Whoever dominates a point stands before it in the order of the best costs, and whatever dominates that one
+    # dominates the point too: it is enough to look at the members so far.
     members: list[int] = []
-    for index in sorted(range(len(turned)), key=lambda i: turned[i]):
-        if not any(dominates(turned[member], turned[index]) for member in members):
+    for index in sorted(range(len(best)), key=lambda i: best[i]):
+        if not any(dominates(worst[member], best[index]) for member in members):
             members.append(index)
     return tuple(sorted(members))
+
+
+def ties(points: Sequence[Sequence[float]], directions: Sequence[Direction]) -> tuple[tuple[int, ...], ...]:
+    """For each member of a front with intervals, the members that would dominate it by the plain values."""
+    turned = costs(points, directions)
+    return tuple(
+        tuple(other for other in range(len(turned)) if dominates(turned[other], turned[index]))
+        for index in range(len(turned))
+    )
+
+
+def _extremes(
+    points: Sequence[Sequence[float]], directions: Sequence[Direction], intervals: Sequence[Intervals] | None
+) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """The points as costs at their best and at their worst."""
+    turned = costs(points, directions)
+    if intervals is None:
+        return turned, turned
+    best, worst = [], []
+    for point, row in zip(turned, intervals, strict=True):
+        spans = [
+            (cost, cost) if span is None else tuple(sorted(-end if direction == "maximize" else end for end in span))
+            for cost, span, direction in zip(point, row, directions, strict=True)
+        ]
+        best.append(tuple(low for low, _ in spans))
+        worst.append(tuple(high for _, high in spans))
+    return best, worst
 
 
 def knee(points: Sequence[Sequence[float]], directions: Sequence[Direction]) -> int:

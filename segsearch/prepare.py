@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,15 +16,19 @@ from segsearch.bench import Bench, Teacher
 from segsearch.candidate import Candidate, Draw, Named
 from segsearch.datasets import Dataset
 from segsearch.draws import Dice
+from segsearch.energy import find_counter
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.evaluate import evaluate, pass_gate
 from segsearch.evidence import Evidence
-from segsearch.measure import this_machine
+from segsearch.measure import Effort, machine_for
 from segsearch.networks import build
+from segsearch.objectives import samples_wanted
+from segsearch.room import Room
 from segsearch.runtimes import RUNTIMES
 from segsearch.study import Study, TrainSettings
+from segsearch.timing import Machine
 from segsearch.train import Schedule, pick_device, train
-from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
+from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent, user_folder
 
 DrawCandidate = Callable[[Draw], Candidate]
 
@@ -43,7 +48,7 @@ def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
     return draw_settled
 
 
-def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate) -> Bench:
+def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate, *, machine: Machine | None = None) -> Bench:
     """What stays the same for all candidates of a study. Raises `UserError` where the study cannot be carried out."""
     runtime = RUNTIMES["onnxruntime"]
     teacher = None
@@ -55,17 +60,35 @@ def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate) -> Bench:
             f"train.batch_size must be at most the number of training images ({len(dataset.train)}), "
             f"got {study.train.batch_size}."
         )
+    timing = study.timing
     return Bench(
         dataset=dataset,
         schedule=schedule_of(study.train, seed=study.seed),
         fine_tune_epochs=study.train.fine_tune_epochs,
-        timing=study.timing,
+        effort=effort_of(study),
         limits=study.bounds,
         runtime=runtime,
-        machine=this_machine(runtime),
+        machine=machine or machine_for(runtime, threads=timing.threads, cores=timing.cores),
+        room=machine_room(),
         device=pick_device(study.train.device),
         teacher=teacher,
     )
+
+
+def effort_of(study: Study) -> Effort:
+    """How hard a study's measurements try. Raises `StudyError` for energy where there is no counter."""
+    wanted = {*study.objectives, *(limit.objective for limit in study.bounds)}
+    if "energy_mj" in wanted and find_counter() is None:
+        raise StudyError(
+            "energy_mj needs an energy counter that may be read (RAPL); this machine has none. Leave it out."
+        )
+    timing = study.timing
+    return Effort(timing.warmup_runs, timing.interval, timing.max_seconds, samples_wanted(wanted))
+
+
+def machine_room() -> Room:
+    """The room of this machine, shared by all that this user runs on it."""
+    return Room(user_folder() / f"room-{socket.gethostname()}")
 
 
 def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
@@ -85,10 +108,15 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
 
 
 def make_evaluator(
-    study: Study, dataset: Dataset, draw: DrawCandidate, *, progress: Progress = silent
+    study: Study,
+    dataset: Dataset,
+    draw: DrawCandidate,
+    *,
+    machine: Machine | None = None,
+    progress: Progress = silent,
 ) -> Callable[[int, Candidate, Workshop], Evidence]:
     """What `run_search` calls for each trial."""
-    bench = make_bench(study, dataset, draw)
+    bench = make_bench(study, dataset, draw, machine=machine)
 
     def evaluate_trial(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
         return evaluate(candidate, bench, workshop, progress=progress)

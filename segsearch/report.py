@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +19,47 @@ from rich.text import Text
 from segsearch.candidate import Architecture, Candidate, Stage
 from segsearch.candidate import Path as Chain
 from segsearch.errors import StudyError
-from segsearch.objectives import OBJECTIVES, Limit, Objective
-from segsearch.pareto import Pick, Prefer, dominates, front, knee
+from segsearch.objectives import MACHINE_BOUND, OBJECTIVES, Limit, Objective
+from segsearch.pareto import Pick, Prefer, dominates, front, knee, ties
 from segsearch.pareto import costs as as_costs
-from segsearch.store import StudyRow, TrialRow
+from segsearch.store import StudyRow, TimingRow, TrialRow
+from segsearch.timing import Machine
 
 
 @dataclass(frozen=True)
 class Row:
-    """A trained trial. `broken` are the limits it breaks; only trials that break none can be on the front."""
+    """A trained trial. `broken` are the limits it breaks; only trials that break none can be on the front.
+
+    `intervals` are 95 % confidence intervals of those values that have one. `tied` are members of the front that would
+    dominate this one by the plain values, but not beyond the intervals.
+    """
 
     trial: int
     candidate: Candidate
     values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
     artifact: Path
     sha256: str
     machine: str
     on_front: bool
     broken: tuple[Limit, ...]
+    tied: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a front is drawn from: the trained trials, and the latencies that the gate rejected."""
+    """What a front is drawn from: the trained trials that were timed on `machine`, and what the gate rejected.
+
+    `untimed` trained trials were never timed there and are left out.
+    """
 
     study: str
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...]
     rows: tuple[Row, ...]
     rejected: tuple[Mapping[str, float], ...] = ()
+    machine: str = ""
+    untimed: int = 0
 
     @property
     def front(self) -> tuple[Row, ...]:
@@ -56,29 +70,82 @@ class Report:
         return tuple(sorted(members, key=lambda row: (turn * row.values[order.name], row.trial)))
 
 
-def make_report(study: StudyRow, trials: Sequence[TrialRow], limits: Sequence[Limit] = ()) -> Report:
-    """A study under its own limits and further ones; its front is that of the trials that meet them all."""
+def make_report(
+    study: StudyRow,
+    trials: Sequence[TrialRow],
+    timings: Sequence[TimingRow],
+    limits: Sequence[Limit] = (),
+    *,
+    machine: str,
+) -> Report:
+    """A study under its own limits and further ones, as it is on one machine (`one_machine` finds its key).
+
+    Its front is that of the trials that meet all limits. A model is dominated only beyond the confidence intervals.
+    """
     bounds = tuple(dict.fromkeys((*study.study.bounds, *limits)))
     goals = study.study.goals
+    here = {timing.trial: timing for timing in timings if timing.machine == machine}
     trained = [trial for trial in trials if trial.state == "trained"]
-    broken = {trial.number: _broken(bounds, trial.values) for trial in trained}
-    meeting = [trial for trial in trained if not broken[trial.number]]
-    points = [_point(goals, trial.values) for trial in meeting]
-    members = {meeting[index].number for index in front(points, [goal.direction for goal in goals])}
-    rows = tuple(_row(study, trial, broken[trial.number], on_front=trial.number in members) for trial in trained)
-    rejected = tuple(trial.values for trial in trials if trial.state == "rejected")
-    return Report(study.name, goals, bounds, rows, rejected)
+    rows = [_row(study, trial, here[trial.number], bounds) for trial in trained if trial.number in here]
+    meeting = [row for row in rows if not row.broken and all(goal.name in row.values for goal in goals)]
+    directions = [goal.direction for goal in goals]
+    intervals = [tuple(row.intervals.get(goal.name) for goal in goals) for row in meeting]
+    chosen = front([_point(goals, row.values) for row in meeting], directions, intervals=intervals)
+    members = [meeting[index] for index in chosen]
+    beaten = ties([_point(goals, row.values) for row in members], directions)
+    tied = {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
+    shown = tuple(replace(row, on_front=row.trial in tied, tied=tied.get(row.trial, ())) for row in rows)
+    rejected = tuple(trial.values for trial in trials if trial.state == "rejected" and trial.machine == machine)
+    return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows))
 
 
-def _row(study: StudyRow, trial: TrialRow, broken: tuple[Limit, ...], *, on_front: bool) -> Row:
-    name = trial.artifact or ""
-    path = (study.artifacts.folder / name).absolute()
-    machine = trial.machine or ""
-    return Row(trial.number, trial.candidate, trial.values, path, name.split(".")[0], machine, on_front, broken)
+def one_machine(
+    trials: Sequence[TrialRow], timings: Sequence[TimingRow], machines: Sequence[Machine], wanted: str | None = None
+) -> str:
+    """The key of the one machine that trained trials were timed on, or of the one that `wanted` begins.
+
+    Empty where nothing was timed yet. Raises `StudyError` where there are several to choose from or none is meant.
+    """
+    trained = {trial.number for trial in trials if trial.state == "trained"}
+    counts = Counter(timing.machine for timing in timings if timing.trial in trained)
+    found = [key for key in counts if wanted is None or key.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not counts and wanted is None:
+        return ""
+    known = {machine.key: machine for machine in machines}
+    names = "; ".join(f"{key[:8]} ({_in_short(known.get(key))}, {count} models)" for key, count in counts.items())
+    if wanted is None or len(found) > 1:
+        raise StudyError(f"Latencies of different machines do not compare. Choose one with --machine: {names}.")
+    raise StudyError(f"--machine must begin the key of a machine that models were timed on, got {wanted!r}: {names}.")
+
+
+def _in_short(machine: Machine | None) -> str:
+    if machine is None:
+        return "unknown"
+    return f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, {machine.threads} threads"
+
+
+def _row(study: StudyRow, trial: TrialRow, timing: TimingRow, limits: Sequence[Limit]) -> Row:
+    values = {name: value for name, value in trial.values.items() if name not in MACHINE_BOUND} | dict(timing.values)
+    return Row(
+        trial=trial.number,
+        candidate=trial.candidate,
+        values=values,
+        intervals=timing.intervals,
+        artifact=(study.artifacts.folder / (trial.artifact or "")).absolute(),
+        sha256=(trial.artifact or "").split(".")[0],
+        machine=timing.machine,
+        on_front=False,
+        broken=_broken(limits, values),
+    )
 
 
 def _broken(limits: Sequence[Limit], values: Mapping[str, float]) -> tuple[Limit, ...]:
-    return tuple(limit for limit in limits if limit.excess(values[limit.objective]) > 0)
+    """The limits that are not seen to be met: also those on something that was not measured."""
+    return tuple(
+        limit for limit in limits if limit.objective not in values or limit.excess(values[limit.objective]) > 0
+    )
 
 
 def _point(goals: Sequence[Objective], values: Mapping[str, float]) -> tuple[float, ...]:
@@ -134,11 +201,17 @@ def _standing(report: Report, chosen: Row) -> str:
 def _nothing_to_pick(report: Report) -> str:
     if not report.rows:
         return f"A pick needs a trained trial, and study {report.study!r} has none yet; `segsearch status` says why."
-    nearest = min(report.rows, key=lambda row: max(limit.excess(row.values[limit.objective]) for limit in row.broken))
+    nearest = min(report.rows, key=_distance)
     return (
         f"No trained trial meets {', '.join(map(str, report.limits))}; the nearest is trial {nearest.trial} with "
         f"{in_numbers(report, nearest.values)}. Loosen the limit, or search on with more --trials."
     )
+
+
+def _distance(row: Row) -> float:
+    """How far a model is beyond the limit that it breaks most."""
+    excesses = [limit.excess(row.values[limit.objective]) for limit in row.broken if limit.objective in row.values]
+    return max(excesses, default=math.inf)
 
 
 # ---- words
@@ -146,17 +219,30 @@ def _nothing_to_pick(report: Report) -> str:
 
 def in_words(name: str, value: float) -> str:
     """One objective's value as a table shows it."""
-    if name in ("size_bytes", "params", "macs"):
+    if name in ("size_bytes", "params", "macs", "peak_memory_bytes"):
         for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
             if value >= bound:
-                return f"{value / bound:.3g} {suffix}{'B' if name == 'size_bytes' else ''}"
-        return f"{value:.0f}{' B' if name == 'size_bytes' else ''}"
+                return f"{value / bound:.3g} {suffix}{'B' if name.endswith('_bytes') else ''}"
+        return f"{value:.0f}{' B' if name.endswith('_bytes') else ''}"
     return f"{value:.3f}" if name == "miou" else f"{value:.4g}"
 
 
 def in_numbers(report: Report, values: Mapping[str, float]) -> str:
     """The study's objectives in one line: `miou 0.612, latency_ms 4.2`."""
-    return ", ".join(f"{goal.name} {in_words(goal.name, values[goal.name])}" for goal in report.objectives)
+    return ", ".join(
+        f"{goal.name} {in_words(goal.name, values[goal.name])}" for goal in report.objectives if goal.name in values
+    )
+
+
+def with_interval(row: Row, name: str) -> str:
+    """A value with half the width of its confidence interval: `7.83 ±0.06`."""
+    if name not in row.values:
+        return "-"
+    shown = in_words(name, row.values[name])
+    if name not in row.intervals:
+        return shown
+    low, high = row.intervals[name]
+    return f"{shown} ±{(high - low) / 2:.2g}"
 
 
 def precision(candidate: Candidate) -> str:
@@ -211,7 +297,7 @@ def _shown(report: Report) -> list[Objective]:
 
 
 def as_table(report: Report) -> Table:
-    """The front, the cheapest first; `*` marks the knee."""
+    """The front, the cheapest first; `*` marks the knee, `~` what another beats within the intervals only."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("trial", justify="right", no_wrap=True)
     for goal in _shown(report):
@@ -220,8 +306,8 @@ def as_table(report: Report) -> Table:
     table.add_column("design", overflow="fold")
     suggested = knee_of(report).trial if report.front else None
     for row in report.front:
-        mark = "*" if row.trial == suggested else " "
-        cells = [in_words(goal.name, row.values[goal.name]) for goal in _shown(report)]
+        mark = "*" if row.trial == suggested else "~" if row.tied else " "
+        cells = [with_interval(row, goal.name) for goal in _shown(report)]
         shown = (f"{row.trial}{mark}", *cells, precision(row.candidate), describe(row.candidate))
         table.add_row(*map(Text, shown))
     return table
@@ -235,6 +321,8 @@ def as_objects(report: Report) -> list[dict[str, Any]]:
             "trial": row.trial,
             "on_front": row.on_front,
             "objectives": dict(row.values),
+            "intervals": {name: list(interval) for name, interval in row.intervals.items()},
+            "tied_with": list(row.tied),
             "breaks": [str(limit) for limit in row.broken],
             "design": describe(row.candidate),
             "candidate": candidates.dump_python(row.candidate, mode="json"),
@@ -253,9 +341,13 @@ def as_csv(report: Report) -> str:
     """Every trained trial, one line each; numbers in full."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["trial", "on_front", *OBJECTIVES, "bits", "breaks", "design", "artifact", "sha256", "machine"])
+    bounds = ("latency_low_ms", "latency_high_ms")
+    writer.writerow(
+        ["trial", "on_front", *OBJECTIVES, *bounds, "bits", "breaks", "design", "artifact", "sha256", "machine"]
+    )
     for row in report.rows:
         numbers = [row.values.get(name, "") for name in OBJECTIVES]  # an older database lacks newer objectives
+        numbers += row.intervals.get("latency_ms", ("", ""))
         words = (row.candidate.bits, " ".join(map(str, row.broken)), describe(row.candidate))
         writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, row.artifact, row.sha256, row.machine])
     return stream.getvalue()

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from segsearch.evidence import Machine
 from segsearch.progress import duration
 from segsearch.store import STATES, StudyRow, TrialRow
+from segsearch.timing import Machine
 
 SHOWN_FAILURES = 3
 
@@ -53,4 +53,7 @@ def seconds_worked(trials: Sequence[TrialRow]) -> float:
 
 def _machine(machine: Machine) -> str:
     memory = machine.memory_bytes / 2**30
-    return f"Machine  {machine.cpu}, {machine.cores} cores, {memory:.0f} GiB, {machine.system}, {machine.runtime}"
+    return (
+        f"Machine  {machine.short}: {machine.cpu}, {machine.cores} cores, {memory:.0f} GiB, {machine.system}, "
+        f"{machine.runtime}, {machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    )

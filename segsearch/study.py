@@ -91,11 +91,27 @@ class TeacherSettings(_Frozen):
 
 
 class TimingSettings(_Frozen):
-    """`[timing]`: how latency is measured."""
+    """`[timing]`: how latency is measured.
+
+    A measurement goes on until its 95 % confidence interval is narrower than `interval` (relative to the latency), or
+    for `max_seconds`. `cores` are those that it may use; without them all that the process may use.
+    """
 
     threads: Annotated[int, Field(ge=1, le=256)] = 1
+    cores: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     warmup_runs: Annotated[int, Field(ge=1)] = 5
-    runs: Annotated[int, Field(ge=3)] = 30
+    interval: Annotated[float, Field(gt=0, le=1)] = 0.02
+    max_seconds: Annotated[float, Field(ge=0.5, le=300)] = 4.5
+
+    _lists = field_validator("cores", mode="before")(_tuple)
+
+    @model_validator(mode="after")
+    def _cores_for_threads(self) -> TimingSettings:
+        if self.cores is not None and len(set(self.cores)) < self.threads:
+            raise ValueError(
+                f"cores must name at least as many cores as threads ({self.threads}), got {len(set(self.cores))}"
+            )
+        return self
 
 
 class SearchSettings(_Frozen):

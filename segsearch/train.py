@@ -113,7 +113,7 @@ def _train(
         annealing.step()
         losses.append(value)
         progress(stage, step + 1, total)
-    estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size)
+    estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size, progress=progress)
     return tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
 
 
@@ -237,7 +237,9 @@ def class_weights(masks: NDArray[np.uint8], classes: int, *, kind: Literal["none
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
 
-def estimate_batch_norm(network: Network, split: Split, *, device: torch.device, batch_size: int) -> None:
+def estimate_batch_norm(
+    network: Network, split: Split, *, device: torch.device, batch_size: int, progress: Progress = silent
+) -> None:
     """Replace the running statistics of batch norm by those of whole, plain training images at the exported scale."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -248,9 +250,11 @@ def estimate_batch_norm(network: Network, split: Split, *, device: torch.device,
     network.train()
     with torch.no_grad():
         # Parts of nearly one size: a last part of a single image could not be normalised, and would weigh too much.
-        for part in np.array_split(chosen, max(1, len(chosen) // batch_size)):
+        parts = np.array_split(chosen, max(1, len(chosen) // batch_size))
+        for index, part in enumerate(parts):
             images = _taken(split.images, part)
             network.scores(to_batch(images.to(device), input_scale=network.input_scale))
+            progress("batch norm", index + 1, len(parts))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

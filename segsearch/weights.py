@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from segsearch.bench import Bench, Teacher, scratch, stage_of
+from segsearch.bench import Bench, Teacher, at_work, scratch, stage_of
 from segsearch.candidate import Architecture, BeforeExport, Candidate, Distill, content_key, to_json
 from segsearch.compression import MODEL_STEPS
 from segsearch.compression.distill import Lesson
@@ -54,7 +54,14 @@ def trained_weights(
         load_weights(network, workshop.artifacts.path(full))
         network = apply_model_steps(network, steps)
         if schedule.epochs == 0:  # a study of a single epoch has none to spare
-            estimate_batch_norm(network, bench.dataset.train, device=bench.device, batch_size=schedule.batch_size)
+            with at_work(bench, progress) as told:
+                estimate_batch_norm(
+                    network,
+                    bench.dataset.train,
+                    device=bench.device,
+                    batch_size=schedule.batch_size,
+                    progress=told,
+                )
             return {"weights": save_weights(network, workshop.artifacts), "losses": []}
         return _train(network, schedule, taught, bench, workshop, "fine-tune", progress)
 
@@ -127,16 +134,17 @@ def _train(
     if taught is not None and bench.teacher is not None:
         logits = teacher_logits(bench.teacher, bench, workshop, progress=progress)
         lesson = Lesson(logits, taught.weight, taught.temperature)
-    losses = train(
-        network,
-        bench.dataset.train,
-        schedule,
-        classes=bench.classes,
-        device=bench.device,
-        lesson=lesson,
-        stage=stage,
-        progress=progress,
-    )
+    with at_work(bench, progress) as told:
+        losses = train(
+            network,
+            bench.dataset.train,
+            schedule,
+            classes=bench.classes,
+            device=bench.device,
+            lesson=lesson,
+            stage=stage,
+            progress=told,
+        )
     return {"weights": save_weights(network, workshop.artifacts), "losses": list(losses)}
 
 
@@ -149,18 +157,20 @@ def teacher_logits(
     def make() -> Outcome:
         network = build(teacher.architecture, bench.classes, seed=schedule.seed)
 
-        def told(stage: str, done: int, total: int, /) -> None:
+        def taught(stage: str, done: int, total: int, /) -> None:
             progress("teacher", done, total)
 
         try:
-            train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
+            with at_work(bench, taught) as told:
+                train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
         except TrialFailed as failed:
             raise StudyError(
                 f"The teacher could not be trained: {failed} "
                 "Change [teacher] under another study name, or leave it out."
             ) from failed
         with scratch(workshop.artifacts, ".npy") as target:
-            teach(network, bench.dataset.train, target, device=bench.device)
+            with at_work(bench, progress) as told:
+                teach(network, bench.dataset.train, target, device=bench.device, progress=told)
             return {"logits": workshop.artifacts.keep(target), "weights": save_weights(network, workshop.artifacts)}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))

@@ -146,6 +146,26 @@ def artifact_names(outcome: Any) -> Iterator[str]:
             yield from artifact_names(part)
 
 
+def user_folder() -> Path:
+    """This user's folder for what belongs to the machine and no study: `segsearch` in `XDG_CACHE_HOME` or ~/.cache.
+
+    In the folder for temporary files where neither can be written.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "segsearch"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    mine = Path(tempfile.gettempdir()) / f"segsearch-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    mine.mkdir(mode=0o700, exist_ok=True)
+    if mine.stat().st_uid != os.getuid():
+        raise DatabaseError(f"{mine}: belongs to another user; set XDG_CACHE_HOME to a folder that can be written.")
+    return mine
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

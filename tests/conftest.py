@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -48,6 +48,15 @@ class Said:
 Command = Callable[..., Said]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What segsearch keeps for its user is the tests' own, and one for all workers: a machine is calibrated once."""
+    shared = tmp_path_factory.getbasetemp().parent / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared))
+        yield
+
+
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Run a command in this process, as the console script does."""
@@ -72,7 +81,9 @@ def fake_room(**settings: Any) -> ModuleType:
     """Stands in for `segsearch.prepare`: no torch, milliseconds a trial."""
     room: Any = ModuleType("segsearch.prepare")
     room.settled = lambda draw, *, has_teacher: draw
-    room.make_evaluator = lambda study, dataset, draw, *, progress: fakes.make_evaluate(study.bounds, **settings)
+    room.make_evaluator = lambda study, dataset, draw, *, machine, progress: fakes.make_evaluate(
+        study.bounds, **settings
+    )
     room.estimate = lambda study, dataset, draw, artifacts, *, progress: SimpleNamespace(
         gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000
     )
@@ -83,6 +94,7 @@ def fake_room(**settings: Any) -> ModuleType:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations cost nothing."""
     monkeypatch.setitem(sys.modules, "segsearch.prepare", fake_room())
+    monkeypatch.setattr("segsearch.launch.machine_here", lambda store, study, progress: fakes.MACHINE)
 
 
 @pytest.fixture(scope="session")

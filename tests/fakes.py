@@ -19,11 +19,14 @@ from segsearch.candidate import (
 )
 from segsearch.candidate import Path as Chain
 from segsearch.errors import TrialFailed
-from segsearch.evidence import Confusion, Evidence, Timing
+from segsearch.evidence import Confusion, Evidence
 from segsearch.objectives import Limit, Rejected, broken_limits
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
+from segsearch.timing import Machine, Timing
 from segsearch.workshop import Workshop
+
+MACHINE = Machine("m", "a fake CPU", 2, 2**30, "Linux x86_64", "onnxruntime 0")
 
 
 def make_study(**changes: Any) -> Study:

@@ -47,7 +47,7 @@ width = 96
 batch_size = 8
 
 [timing]
-runs = 5
+max_seconds = 0.5
 """
 
 

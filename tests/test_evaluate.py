@@ -30,11 +30,12 @@ from segsearch.candidate import (
 from segsearch.candidate import Path as EncoderPath
 from segsearch.errors import StorageFull, StudyError, TrialFailed
 from segsearch.evaluate import evaluate, pass_gate
-from segsearch.measure import this_machine
+from segsearch.machine import this_machine
+from segsearch.measure import Effort
 from segsearch.objectives import Rejected, read_limit, values_of
+from segsearch.prepare import machine_room
 from segsearch.runtimes import RUNTIMES
 from segsearch.score import score
-from segsearch.study import TimingSettings
 from segsearch.train import Schedule
 from segsearch.weights import Fidelity, trained_weights
 from segsearch.workshop import Artifacts, Outcome, sha256_of
@@ -86,10 +87,11 @@ def make_bench(**changes: object) -> Bench:
             seed=0,
         ),
         fine_tune_epochs=1,
-        timing=TimingSettings(threads=1, warmup_runs=1, runs=5),
+        effort=Effort(warmup_runs=1, max_seconds=0.5),
         limits=(),
         runtime=runtime,
-        machine=this_machine(runtime),
+        machine=replace(this_machine(runtime), references=(("float32-1", 5.0), ("int8-1", 9.0))),
+        room=machine_room(),
         device=torch.device("cpu"),
     )
     return replace(bench, **changes)
@@ -109,7 +111,7 @@ def test_evidence_is_about_the_file_that_ships(notebook: Notebook) -> None:
     labels = bench.dataset.validation.masks
     assert sum(map(sum, evidence.confusion.counts)) == int((labels < 3).sum())
     assert evidence.timing.machine == bench.machine.key
-    assert len(evidence.timing.samples_ms) == 5
+    assert evidence.timing.comparison.low <= evidence.timing.comparison.ratio <= evidence.timing.comparison.high
     assert evidence.parity_max_abs < 1e-3
     assert values_of(evidence).keys() >= {"miou", "latency_ms", "size_bytes", "params", "macs"}
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.candidate import from_json, to_json
-from segsearch.evidence import Confusion, Evidence, Machine, Timing
+from segsearch.evidence import Confusion, Evidence
+from segsearch.timing import Machine, Timing
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

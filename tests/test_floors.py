@@ -12,11 +12,23 @@ PACKAGE = Path(__file__).resolve().parent.parent / "segsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"errors", "candidate", "evidence", "objectives", "pareto", "study", "workshop", "draws"},
+    {"errors", "candidate", "evidence", "objectives", "pareto", "study", "workshop", "draws", "timing", "ratio"},
     {"networks", "datasets", "compression", "runtimes"},
-    {"train", "export", "measure", "score"},
+    {"train", "export", "score", "room", "machine", "reference", "energy", "graphs", "stopwatch", "measure"},
     {"bench", "weights", "evaluate", "prepare", "spaces", "store", "search"},
-    {"terminal", "progress", "report", "figures", "status", "survey", "scaffold", "launch", "cli", "__main__"},
+    {
+        "terminal",
+        "progress",
+        "report",
+        "figures",
+        "status",
+        "survey",
+        "scaffold",
+        "launch",
+        "remeasure",
+        "cli",
+        "__main__",
+    },
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import SegsearchError, StudyError, UserError
-from segsearch.evidence import Confusion, Evidence, Timing
+from segsearch.evidence import Confusion, Evidence
 from segsearch.objectives import OBJECTIVES, Limit, Rejected, broken_limits, objective, read_limit, values_of
+from segsearch.timing import Timing
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -36,7 +36,7 @@ def make_study(**changes: object) -> Study:
         "space": "mobile",
         "data": {"kind": "synthetic", "height": 64, "width": 96},
         "train": {"epochs": 1, "fine_tune_epochs": 1, "height": 32, "width": 48, "batch_size": 4},
-        "timing": {"runs": 3, "warmup_runs": 1},
+        "timing": {"max_seconds": 0.5, "warmup_runs": 1},
     }
     return parse_study({**raw, **changes}, where="test")
 

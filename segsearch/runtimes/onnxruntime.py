@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,18 @@ import numpy as np
 import onnxruntime as ort
 
 from segsearch.errors import TrialFailed
-from segsearch.runtimes.types import Image
+from segsearch.runtimes.types import Image, Operation
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
 
 
 @dataclass(frozen=True)
@@ -25,19 +38,21 @@ class OnnxSession:
         scores: Image = self.inner.run(None, {self.inner.get_inputs()[0].name: image})[0]
         return scores
 
-    def time_ms(self, image: Image, /, *, warmup_runs: int, runs: int) -> list[float]:
-        # Bound once: a run is then the model and nothing of Python's.
-        binding = self.inner.io_binding()
-        binding.bind_cpu_input(self.inner.get_inputs()[0].name, np.ascontiguousarray(image))
-        binding.bind_output(self.inner.get_outputs()[0].name, "cpu")
-        for _ in range(warmup_runs):
-            self.inner.run_with_iobinding(binding)
-        samples = []
+
+@dataclass(frozen=True)
+class OnnxTimer:
+    """An opened ONNX file whose input and outputs are bound once: a run is then the model and nothing of Python's."""
+
+    inner: Any
+    binding: Any
+
+    def times_ns(self, runs: int, /) -> list[tuple[int, int]]:
+        found = []
         for _ in range(runs):
-            start = time.perf_counter_ns()
-            self.inner.run_with_iobinding(binding)
-            samples.append((time.perf_counter_ns() - start) / 1e6)
-        return samples
+            wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+            self.inner.run_with_iobinding(self.binding)
+            found.append((time.perf_counter_ns() - wall, time.thread_time_ns() - cpu))
+        return found
 
 
 @dataclass(frozen=True)
@@ -51,18 +66,77 @@ class OnnxRuntime:
         return str(ort.__version__)
 
     def open(self, model: Path, /, *, threads: int) -> OnnxSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        # Threads that spin after a run take the cores from whatever runs beside, and make the next sample lucky.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            inner = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no base class but Exception
-            raise TrialFailed("runtime", f"ONNX Runtime {ort.__version__} cannot open {model.name}: {error}") from error
+        inner = _open(model, threads)
         shape = inner.get_inputs()[0].shape
         if len(shape) != 4 or not all(isinstance(side, int) for side in shape) or shape[:2] != [1, 3]:
             raise TrialFailed("runtime", f"The input must have a fixed shape (1, 3, height, width), got {shape}.")
         return OnnxSession(inner, (shape[0], shape[1], shape[2], shape[3]))
+
+    def timer(self, model: Path, /, *, threads: int) -> OnnxTimer:
+        inner = _open(model, threads)
+        binding = inner.io_binding()
+        binding.bind_cpu_input(*_noise(inner, model))
+        for output in inner.get_outputs():
+            binding.bind_output(output.name, "cpu")
+        return OnnxTimer(inner, binding)
+
+    def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
+        """Mean time of each operation of the optimized graph, in its order, over `runs` runs after as many unseen."""
+        with tempfile.TemporaryDirectory(prefix="segsearch-profile-") as scratch:
+            inner = _open(model, threads, profile=Path(scratch) / "profile")
+            name, noise = _noise(inner, model)
+            for _ in range(2 * runs):
+                inner.run(None, {name: noise})
+            events = json.loads(Path(inner.end_profiling()).read_text())
+        return _operations(events, runs)
+
+
+def _operations(events: list[dict[str, Any]], runs: int) -> tuple[Operation, ...]:
+    micros: dict[tuple[int, str, str], list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            about = event["args"]
+            key = (int(about["node_index"]), about["op_name"], event["name"].removesuffix("_kernel_time"))
+            micros.setdefault(key, []).append(float(event["dur"]))
+    return tuple(
+        Operation(name, kind, sum(times[-runs:]) / len(times[-runs:]) / 1e3)
+        for (_, kind, name), times in sorted(micros.items())
+    )
+
+
+def _open(model: Path, threads: int, *, profile: Path | None = None) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Threads that spin after a run take the cores from whatever runs beside, and make the next sample lucky.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    try:
+        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class but Exception
+        raise TrialFailed("runtime", f"ONNX Runtime {ort.__version__} cannot open {model.name}: {error}") from error
+
+
+def _noise(inner: Any, model: Path) -> tuple[str, np.ndarray[Any, np.dtype[Any]]]:
+    """The input's name, and noise of a fixed seed for it.
+
+    The time of a convolution does not depend on the picture, and noise has no denormals. Whole numbers may be
+    indices: they are 0.
+    """
+    inputs = inner.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs) or "none"
+        raise TrialFailed("runtime", f"A model to time must have one input; {model.name} has {len(inputs)}: {names}.")
+    shape, dtype = inputs[0].shape, _DTYPES.get(inputs[0].type)
+    if not all(isinstance(side, int) and side > 0 for side in shape):
+        raise TrialFailed(
+            "runtime", f"A model to time must have an input of a fixed shape; {model.name} takes {shape}."
+        )
+    if dtype is None:
+        raise TrialFailed("runtime", f"A model to time must take numbers; {model.name} takes {inputs[0].type}.")
+    high = 0 if np.issubdtype(dtype, np.signedinteger) or dtype is np.bool_ else 255
+    return inputs[0].name, np.random.default_rng(0).uniform(0, high, shape).astype(dtype)

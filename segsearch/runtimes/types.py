@@ -1,7 +1,8 @@
-"""The seam of runtimes: open a file, run an image, time it. A runtime may live in another process."""
+"""The seam of runtimes: open a file to run images, or to time it. A runtime may live in another process."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a graph as the runtime runs it: its name, its type, and the mean milliseconds of a run."""
+
+    name: str
+    kind: str
+    mean_ms: float
 
 
 class Session(Protocol):
@@ -21,8 +31,12 @@ class Session(Protocol):
         """Class scores (1, classes, height, width) of one image."""
         ...
 
-    def time_ms(self, image: Image, /, *, warmup_runs: int, runs: int) -> list[float]:
-        """Milliseconds of `runs` runs after `warmup_runs`, by the clock nearest to the model."""
+
+class Timer(Protocol):
+    """One opened model of any kind, with an input of fixed noise."""
+
+    def times_ns(self, runs: int, /) -> list[tuple[int, int]]:
+        """Of each run the time that passed, and the processor time of the thread that ran it."""
         ...
 
 
@@ -37,4 +51,12 @@ class Runtime(Protocol):
 
     def open(self, model: Path, /, *, threads: int) -> Session:
         """Raises `TrialFailed` where the file cannot be run."""
+        ...
+
+    def timer(self, model: Path, /, *, threads: int) -> Timer:
+        """Raises `TrialFailed` where the file cannot be run, or has not one input of a fixed shape."""
+        ...
+
+    def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
+        """Mean time of each operation of the optimized graph, in its order. Raises as `timer` does."""
         ...

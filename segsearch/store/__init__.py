@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segsearch.store.rows import STATES, Counts, Failure, PickRow, StageRow, State, StudyRow, TrialRow
+from segsearch.store.rows import STATES, Counts, Failure, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.store import Store, open_store
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "State",
     "Store",
     "StudyRow",
+    "TimingRow",
     "TrialRow",
     "open_store",
 ]

@@ -65,6 +65,20 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
+class TimingRow:
+    """What a trial costs on one machine: the objectives that belong to a machine, and their confidence intervals.
+
+    `taken` is in seconds since 1970.
+    """
+
+    trial: int
+    machine: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    taken: float
+
+
+@dataclass(frozen=True)
 class StageRow:
     """A finished stage: `trial` is the one that did the work, `key` the content key of all that it read."""
 

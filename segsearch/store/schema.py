@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,10 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
+
+from segsearch.objectives import MACHINE_BOUND
 
 # Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
 _tables = MetaData()
@@ -84,6 +88,18 @@ evidence = Table(
     Column("trial", Integer, primary_key=True, autoincrement=False),
     Column("json", Text, nullable=False),
 )
+# What belongs to a machine, of every trial that was measured there: the first time, or again later.
+timings = Table(
+    "segsearch_timings",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("machine", String(64), primary_key=True),
+    Column("values", Text, nullable=False),
+    Column("intervals", Text, nullable=False),
+    Column("json", Text, nullable=False),
+    Column("taken", Float, nullable=False),
+)
 stages = Table(
     "segsearch_stages",
     _tables,
@@ -113,9 +129,34 @@ picks = Table(
 )
 
 
+def _keep_timings_by_machine(connection: Connection) -> None:
+    """Schema 2: timings are kept for each machine, and a measurement ends by its interval, not after `timing.runs`."""
+    timings.create(connection, checkfirst=True)
+    for row in connection.execute(select(studies.c.name, studies.c.settings)).all():
+        settings = json.loads(row.settings)
+        settings.get("timing", {}).pop("runs", None)
+        connection.execute(update(studies).where(studies.c.name == row.name).values(settings=json.dumps(settings)))
+    query = select(trials, evidence.c.json.label("evidence")).join(
+        evidence, (evidence.c.study == trials.c.study) & (evidence.c.trial == trials.c.number)
+    )
+    for row in connection.execute(query.where(trials.c.machine.is_not(None))).all():
+        values = json.loads(row._mapping["values"])
+        connection.execute(
+            insert(timings).values(
+                study=row.study,
+                trial=row.number,
+                machine=row.machine,
+                values=json.dumps({name: value for name, value in values.items() if name in MACHINE_BOUND}),
+                intervals="{}",
+                json=json.dumps(json.loads(row.evidence)["timing"]),
+                taken=row.finished,
+            )
+        )
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
-# tables: it may create only what stood there at its own time.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_tables.create_all,)
+# tables: it may create only what stood there at its own time. (The second one only adds a table.)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_tables.create_all, _keep_timings_by_machine)
 
 
 def schema_version(connection: Connection) -> int:

@@ -16,13 +16,15 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from segsearch.candidate import Candidate, from_json, to_json
 from segsearch.errors import DatabaseError, StudyError
-from segsearch.evidence import Evidence, Machine
+from segsearch.evidence import Evidence
+from segsearch.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.pareto import Pick
 from segsearch.store import schema
 from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told, use_wal
-from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TrialRow
+from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.stages import StoredWorkshop, put
 from segsearch.study import Study, dump_study, load_study
+from segsearch.timing import Machine
 from segsearch.workshop import Artifacts, Workshop
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
@@ -180,6 +182,28 @@ class Store:
             ).scalar_one_or_none()
         return None if text is None else from_json(Evidence, text)
 
+    def timings(self, study: str) -> tuple[TimingRow, ...]:
+        """What every measured trial costs on every machine that it was measured on, by trial, the oldest first."""
+        table = schema.timings
+        columns = (table.c.trial, table.c.machine, table.c["values"], table.c.intervals, table.c.taken)
+        query = select(*columns).where(table.c.study == study).order_by(table.c.trial, table.c.taken)
+        with self.reading() as connection:
+            return tuple(
+                TimingRow(
+                    trial=row.trial,
+                    machine=row.machine,
+                    values=json.loads(row._mapping["values"]),
+                    intervals={name: (low, high) for name, (low, high) in json.loads(row.intervals).items()},
+                    taken=row.taken,
+                )
+                for row in connection.execute(query)
+            )
+
+    def keep_timing(self, study: str, trial: int, evidence: Evidence) -> None:
+        """Store what a trial costs on the machine that its evidence names, over what was stored of that machine."""
+        with self.writing() as connection:
+            put_timing(connection, study, trial, evidence)
+
     def counts(self, study: str) -> Counts:
         """How many trials are in each state."""
         table = schema.trials
@@ -271,6 +295,22 @@ class Store:
             )
         if stored.data_key != data_key:
             raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
+
+
+def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:
+    """Write the timing of an evidence into the caller's transaction."""
+    values = {name: value for name, value in values_of(evidence).items() if name in MACHINE_BOUND}
+    put(
+        connection,
+        schema.timings,
+        {"study": study, "trial": trial, "machine": evidence.timing.machine},
+        {
+            "values": json.dumps(values, sort_keys=True, allow_nan=False),
+            "intervals": json.dumps(intervals_of(evidence), sort_keys=True, allow_nan=False),
+            "json": to_json(evidence.timing),
+            "taken": time.time(),
+        },
+    )
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

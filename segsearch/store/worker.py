@@ -24,7 +24,7 @@ from segsearch.objectives import values_of
 from segsearch.store import schema
 from segsearch.store.rows import Failure, State, TrialRow
 from segsearch.store.stages import put
-from segsearch.store.store import Store, trial_row
+from segsearch.store.store import Store, put_timing, trial_row
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
@@ -176,6 +176,7 @@ class Worker:
                 return None
             if evidence is not None:
                 put(connection, schema.evidence, {"study": self.study, "trial": number}, {"json": to_json(evidence)})
+                put_timing(connection, self.study, number, evidence)
             return self._trial(connection, number)
 
     def put_back(self) -> TrialRow | None:

@@ -1,0 +1,72 @@
+"""Look at an ONNX file of any origin before it is run: one input, and its shape made fixed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import onnx
+
+from segsearch.errors import StudyError
+
+_SHAPE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<sides>[0-9]+(?:[x,][0-9]+)*)")
+
+
+def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
+    """The model itself where its input's shape is fixed, else a copy at `target` with the shape that is given.
+
+    `shape` is as in `1x3x360x480`, or `image=1x3x360x480`. Raises `StudyError` where the file is not an ONNX model of
+    one input, or where the shape is needed, is not one, or does not fit.
+    """
+    try:
+        found = onnx.load(str(model))
+    except FileNotFoundError:
+        raise StudyError(f"{model}: no such file.") from None
+    except OSError as error:
+        raise StudyError(f"{model}: cannot be read: {error.strerror}.") from None
+    except Exception:  # protobuf's errors are of its own kind
+        raise StudyError(f"{model}: not an ONNX file; export the model to ONNX first.") from None
+    if not found.graph.node:
+        raise StudyError(f"{model}: not an ONNX model: its graph has no operations.")
+    constants = {tensor.name for tensor in found.graph.initializer}
+    inputs = [value for value in found.graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        raise StudyError(f"{model}: a model to time must have one input; this one has {len(inputs)}: {names}.")
+    sides = inputs[0].type.tensor_type.shape.dim
+    now = "x".join(str(side.dim_value) if side.dim_value > 0 else side.dim_param or "?" for side in sides)
+    fixed = all(side.dim_value > 0 for side in sides)
+    if shape is None:
+        if not fixed:
+            raise StudyError(
+                f"{model}: {inputs[0].name} has no fixed shape ({now}). Give one: --shape {_example(now)}."
+            )
+        return model
+    wanted = _sides(shape, inputs[0].name)
+    fits = len(wanted) == len(sides) and all(
+        side.dim_value in (0, want) for side, want in zip(sides, wanted, strict=False)
+    )
+    if not fits:
+        raise StudyError(f"{model}: --shape must fit the input {inputs[0].name} ({now}), got {shape!r}.")
+    for side, want in zip(sides, wanted, strict=True):
+        side.dim_value = want  # takes the place of the name
+    for value in (*found.graph.output, *found.graph.value_info):
+        value.type.tensor_type.ClearField("shape")  # they follow from the input's
+    onnx.save(found, str(target))
+    return target
+
+
+def _sides(text: str, name: str) -> list[int]:
+    match = _SHAPE.fullmatch(text.strip())
+    if match is None or match["name"] not in (None, name):
+        raise StudyError(f"--shape must look like 1x3x360x480 or {name}=1x3x360x480, got {text!r}.")
+    sides = [int(side) for side in re.split("[x,]", match["sides"])]
+    if min(sides) < 1:
+        raise StudyError(f"--shape must hold sizes of at least 1, got {text!r}.")
+    return sides
+
+
+def _example(now: str) -> str:
+    sides = now.split("x")
+    guesses = ("1", "3", "360", "480") if len(sides) == 4 else ("1",) * len(sides)
+    return "x".join(side if side.isdigit() else guess for side, guess in zip(sides, guesses, strict=True))

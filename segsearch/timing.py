@@ -1,0 +1,165 @@
+"""Latency as it was measured: raw runs in blocks with a reference, and the machine that they belong to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Literal
+
+import numpy as np
+
+# A percentile means something once this many samples lie beyond it.
+BEYOND = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and the runtime a latency belongs to; `key` names it (content key of what can move a latency).
+
+    `threads` are the runtime's, `affinity` the cores that a measurement may use. What cannot be read is None or empty.
+    `memory_bytes` is told but does not name the machine: it differs by some pages between boots.
+    `references` are the calibrated milliseconds of the reference models here, by name.
+    """
+
+    key: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    runtime: str
+    threads: int = 1
+    affinity: tuple[int, ...] = ()
+    flags: tuple[str, ...] = ()
+    governor: str | None = None
+    max_mhz: float | None = None
+    references: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def short(self) -> str:
+        """How a person names it: the first letters of its key."""
+        return self.key[:8]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The model and the reference in turn (ABBA): mean milliseconds of a run of each, and the model's runs in it.
+
+    `session` counts how often both files had been opened anew: blocks of one session share its luck with memory.
+    """
+
+    session: int
+    runs: int
+    model_ms: float
+    reference_ms: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Model over reference, and what that makes in milliseconds with its 95 % confidence interval.
+
+    `reference_ms` is the reference's calibrated time on the machine: the ratio cancels drift, this gives it a unit.
+    """
+
+    reference: str
+    reference_ms: float
+    blocks: tuple[Block, ...]
+    ratio: float
+    low: float
+    high: float
+    ended_by: Literal["interval", "time"]
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise ValueError("Comparison.blocks must hold at least one block, got none")
+        if not 0 < self.low <= self.ratio <= self.high < math.inf or not 0 < self.reference_ms < math.inf:
+            raise ValueError(
+                f"Comparison needs 0 < low <= ratio <= high, got {self.low}, {self.ratio}, {self.high}, "
+                f"and a positive reference_ms, got {self.reference_ms}"
+            )
+
+    @property
+    def slowdown(self) -> float:
+        """How much longer the reference took than its calibrated time: above 1 the machine was not at its best."""
+        return median(block.reference_ms for block in self.blocks) / self.reference_ms
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Raw latency samples of one model on one machine, in the order they were taken.
+
+    `clock` says what a sample is: `cpu` is the processor time of a run on one thread (what the scheduler gave to other
+    processes is not the model's), `wall` the time that passed. The fields after `clock` are None or empty where nothing
+    could be read, never estimated. `load_ms` and `first_run_ms` hold a sample for each opening of the file,
+    `peak_memory_bytes` is what the process took above the bare runtime, `energy_mj` is a run's by the machine's
+    counter.
+    """
+
+    samples_ms: tuple[float, ...]
+    warmup_runs: int
+    threads: int
+    machine: str
+    clock: Literal["cpu", "wall"] = "wall"
+    comparison: Comparison | None = None
+    load_ms: tuple[float, ...] = ()
+    first_run_ms: tuple[float, ...] = ()
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.samples_ms:
+            raise ValueError("Timing.samples_ms must hold at least one sample, got none")
+        times = (*self.samples_ms, *self.load_ms, *self.first_run_ms)
+        if not all(math.isfinite(sample) and sample > 0 for sample in times):
+            raise ValueError("Timing.samples_ms must be finite and positive")
+        if not self.machine:
+            raise ValueError("Timing.machine must name the machine: a latency without one does not exist")
+        blocks = self.comparison.blocks if self.comparison else ()
+        if blocks and sum(block.runs for block in blocks) != len(self.samples_ms):
+            raise ValueError("Timing.samples_ms must hold the runs of all blocks, in order")
+
+    @property
+    def latency_ms(self) -> float:
+        """The ratio to the reference times the reference's calibrated time; without a reference the median."""
+        if self.comparison is None:
+            return self.median_ms
+        return self.comparison.ratio * self.comparison.reference_ms
+
+    @property
+    def interval_ms(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of `latency_ms`."""
+        found = self.comparison
+        return None if found is None else (found.low * found.reference_ms, found.high * found.reference_ms)
+
+    @property
+    def median_ms(self) -> float:
+        """The plain median of the raw samples, drift and all."""
+        return float(median(self.samples_ms))
+
+    @cached_property
+    def steady_ms(self) -> tuple[float, ...]:
+        """The samples with each block's drift taken out, as its reference saw it."""
+        if self.comparison is None:
+            return self.samples_ms
+        blocks, calibrated = self.comparison.blocks, self.comparison.reference_ms
+        factors = np.repeat([calibrated / block.reference_ms for block in blocks], [block.runs for block in blocks])
+        return tuple(float(value) for value in np.asarray(self.samples_ms) * factors)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """The smallest sample that at least `share` of the samples do not exceed; None where they are too few."""
+        ordered = sorted(self.steady_ms)
+        if len(ordered) < samples_needed(share):
+            return None
+        return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
+
+    def steadied(self, samples_ms: tuple[float, ...]) -> float | None:
+        """The median of other times of the same process, with its drift taken out; None where there is none."""
+        if not samples_ms:
+            return None
+        return median(samples_ms) / (self.comparison.slowdown if self.comparison else 1.0)
+
+
+def samples_needed(share: float) -> int:
+    """Samples that a percentile needs to mean anything: 100 for the 95th, 500 for the 99th."""
+    return math.ceil(BEYOND / (1 - share) - 1e-9)
