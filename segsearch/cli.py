@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from segsearch.progress import Watch
     from segsearch.report import Report
     from segsearch.store import Store
+    from segsearch.survey import Found
 
 app = typer.Typer(
     name="segsearch",
@@ -53,6 +54,8 @@ OnMachine = Annotated[
 Limits = Annotated[
     list[str] | None, typer.Option("--limit", metavar="LIMIT", help='As in "latency_ms<=12"; may be given again.')
 ]
+
+_NONE_YET = "No trained trials yet; `segsearch status` says how far it is."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,6 +119,7 @@ def new(
     say(
         f"{found.root}: {len(layout.train)} training and {len(layout.validation)} validation images, most of them "
         f"{found.image_width}x{found.image_height}; {len(found.classes)} classes ({source}); void is {found.void}.",
+        *_absent_lines(found),
         f"The model will take {width}x{height}.",
         *(f"Wrote {path}" for path in files),
     )
@@ -207,10 +211,11 @@ def status(db: Database, study: StudyName = None) -> None:
     """How far a study is: trials by state, pace, the last failures, the machine."""
     from segsearch.status import status_lines
     from segsearch.store import open_store
+    from segsearch.store.worker import living
 
     with open_store(db, read_only=True) as store:
         row = store.study(study)
-        lines = status_lines(row, store.trials(row.name), store.machines(), now=time.time())
+        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=time.time())
     say(*lines)
 
 
@@ -242,7 +247,7 @@ def front(
         from segsearch.figures import as_page
 
         _save(html, as_page(found))
-        say(f"Wrote {html}")
+        say(f"Wrote {html}", *([] if found.rows else [_NONE_YET]))
     else:
         _show_front(found)
 
@@ -354,6 +359,18 @@ def remeasure(
 # ---- helpers
 
 
+def _absent_lines(found: Found) -> list[str]:
+    """A warning where no mask holds some of the classes."""
+    if not found.absent:
+        return []
+    names = ", ".join(f"{found.classes[value]} (value {value})" for value in found.absent[:6])
+    more = f" and {len(found.absent) - 6} more" if len(found.absent) > 6 else ""
+    them = "it" if len(found.absent) == 1 else "them"
+    where = f"the masks or {found.class_list}" if found.class_list else "the masks' numbers"
+    warning = f"Warning: no mask holds {names}{more}, so the model cannot learn {them}."
+    return [f"{warning} Where that is not meant, correct {where} and run this again with --force."]
+
+
 def _finish(ended: Ended) -> None:
     from segsearch.progress import duration
     from segsearch.store import open_store
@@ -407,7 +424,7 @@ def _show_front(found: Report) -> None:
     from segsearch.report import as_table
 
     if not found.rows:
-        say("No trained trials yet.")
+        say(_NONE_YET)
         return
     if not found.front:
         say(f"No trained trial meets {', '.join(map(str, found.limits))}.")
@@ -420,7 +437,8 @@ def _show_front(found: Report) -> None:
     say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.{tied}")
     if found.untimed:
         say(
-            f"{found.untimed} more were never timed on machine {found.machine[:8]}; `segsearch remeasure` times them there."
+            f"{found.untimed} more were never timed on machine {found.machine[:8]}; "
+            "`segsearch remeasure` times them there."
         )
 
 

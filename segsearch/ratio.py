@@ -11,6 +11,9 @@ from segsearch.timing import Block
 
 RESAMPLES = 1000
 LEVEL = 0.95
+# How far one session alone may be off, and from how many sessions on their own spread tells how far they are.
+LUCK = 0.02
+FEWEST_SESSIONS = 6
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,10 @@ def ratio_of(blocks: Sequence[Block], *, resamples: int = RESAMPLES) -> Ratio:
     """Median ratio of the blocks, and a hierarchical bootstrap of it: sessions are drawn, then blocks in each.
 
     A file opened again lies elsewhere in memory and may be a per cent or two faster or slower for as long as it is
-    open, so blocks of one session are not independent. Few sessions understate the spread; the interval is stretched
-    by the square root of n / (n - 1) for it. The seed is fixed: the same blocks have the same interval.
+    open, so blocks of one session are not independent. Few sessions understate the spread: the interval is stretched
+    by the square root of n / (n - 1) for it (as a factor: it stays above 0), and while there are too few to show their
+    spread at all it is no narrower than their luck, `LUCK` over the square root of n to either side.
+    The seed is fixed: the same blocks have the same interval. (In another order they draw other resamples.)
     Raises `ValueError` without blocks.
     """
     if not blocks:
@@ -54,4 +59,6 @@ def ratio_of(blocks: Sequence[Block], *, resamples: int = RESAMPLES) -> Ratio:
     tail = (1 - LEVEL) / 2
     low, high = (float(bound) for bound in np.quantile(medians, [tail, 1 - tail]))
     stretch = (count / (count - 1)) ** 0.5 if count > 1 else 1.0
-    return Ratio(value, min(value, value - (value - low) * stretch), max(value, value + (high - value) * stretch))
+    luck = 1 + (LUCK / count**0.5 if count < FEWEST_SESSIONS else 0.0)
+    least, most = (value * (bound / value) ** stretch for bound in (low, high))
+    return Ratio(value, min(value / luck, least), max(value * luck, most))

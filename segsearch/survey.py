@@ -24,6 +24,7 @@ CLASS_LISTS = ("classes.txt", "class_names.txt", "labels.txt")
 HELD_OUT = 0.2
 LONGEST_SIDE = 512
 GRID = 32
+VOID = 255
 
 Pairs = tuple[tuple[Path, Path], ...]
 
@@ -43,7 +44,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds. `class_list` is the list in the folder, None where the names were made from the masks."""
+    """What a folder holds. `class_list` is the list in the folder, None where the names were made from the masks.
+
+    `absent` are the classes, by their mask value, that no mask holds.
+    """
 
     root: Path
     layout: Layout
@@ -52,6 +56,7 @@ class Found:
     void: int
     image_height: int
     image_width: int
+    absent: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,9 +75,10 @@ def look(root: Path, *, progress: Progress = silent) -> Found:
     pairs = (*layout.train, *layout.validation)
     listed = next((name for name in CLASS_LISTS if (root / name).is_file()), None)
     values = _mask_values(pairs, progress)
-    classes, void = _classes(root, listed, values)
+    classes, void = _numbered(values) if listed is None else _listed(root / listed, values)
+    absent = tuple(value for value in range(len(classes)) if value not in values)
     (height, width), _ = Counter(_image_size(image) for image, _ in pairs[:200]).most_common(1)[0]
-    return Found(root, layout, classes, listed, void, height, width)
+    return Found(root, layout, classes, listed, void, height, width, absent)
 
 
 def _layout(root: Path) -> Layout:
@@ -186,26 +192,45 @@ def _mask_values(pairs: Pairs, progress: Progress) -> Mapping[int, Path]:
     return values
 
 
-def _classes(root: Path, listed: str | None, values: Mapping[int, Path]) -> tuple[tuple[str, ...], int]:
-    """The classes' names and the void value. Without a list every value up to the largest is a class, 255 is void."""
-    if listed is None:
-        named = [value for value in values if value != 255]
-        count = max(named, default=-1) + 1
-        if count < 2:
-            raise DataError(
-                f"{root}: masks must hold at least two classes, numbered from 0; got only {_some(values)}. "
-                "Write the classes' numbers 0, 1, ... into the masks (255 is void)."
-            )
-        return tuple(f"class_{value}" for value in range(count)), 255
-    lines = (root / listed).read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()
+def _numbered(values: Mapping[int, Path]) -> tuple[tuple[str, ...], int]:
+    """Without a list every value up to the largest is a class, and 255 is void. Grey levels are no such numbers."""
+    present = sorted(value for value in values if value != VOID)
+    _demand_two(present, values)
+    count = present[-1] + 1
+    empty = count - len(present)
+    if empty > len(present):
+        raise DataError(
+            f"{values[present[-1]]}: without a list of classes masks must hold the numbers 0, 1, ... (255 is void), "
+            f"got {_some(values)}: {empty} of {count} classes would be empty. Renumber them to 0..{len(present) - 1}, "
+            f"or name the classes from 0 on in DATA/{CLASS_LISTS[0]}, one a line (one value beyond the list is void)."
+        )
+    return tuple(f"class_{value}" for value in range(count)), VOID
+
+
+def _listed(path: Path, values: Mapping[int, Path]) -> tuple[tuple[str, ...], int]:
+    """The listed names; the one value beyond them is void."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()
     classes = tuple(line.strip() for line in lines)
     outside = [value for value in sorted(values) if value >= len(classes)]
     if len(outside) > 1:
         raise DataError(
-            f"{values[outside[0]]}: with {len(classes)} names in {root / listed} masks may hold 0..{len(classes) - 1} "
+            f"{values[outside[0]]}: with {len(classes)} names in {path} masks may hold 0..{len(classes) - 1} "
             f"and one void value; got {_some(outside)} beside them. Correct the masks or the list."
         )
-    return classes, outside[0] if outside else 255
+    _demand_two([value for value in values if value < len(classes)], values)
+    return classes, outside[0] if outside else VOID
+
+
+def _demand_two(present: Sequence[int], values: Mapping[int, Path]) -> None:
+    """Raise `DataError` where no two classes are in the masks: most often the second one was taken for void."""
+    if len(present) < 2:
+        void = [value for value in values if value not in present]
+        cure = f"Where {void[-1]} is a class, write" if void else "Write"
+        raise DataError(
+            f"{next(iter(values.values())).parent}: masks must hold at least two classes, numbered from 0, got "
+            f"{_some(present) or 'none'}{f' beside the void value {_some(void)}' if void else ''}. "
+            f"{cure} the classes' numbers 0, 1, ... into the masks."
+        )
 
 
 def _some(values: Iterable[int]) -> str:

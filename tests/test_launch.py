@@ -13,6 +13,7 @@ from segsearch.draws import Dice
 from segsearch.errors import StudyError
 from segsearch.spaces import load_space
 from tests import fakes
+from tests.conftest import Command
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +25,18 @@ def test_the_command_line_changes_trials_and_data(tmp_path: Path) -> None:
     assert launch.adjusted(study, data=None, trials=None) == study
     with pytest.raises(StudyError, match="synthetic"):
         launch.adjusted(fakes.make_study(), data=tmp_path, trials=None)
+
+
+@pytest.mark.usefixtures("quick")
+def test_fewer_trials_than_are_trained_leave_nothing_to_do(command: Command, study_file: Path, tmp_path: Path) -> None:
+    out, database = tmp_path / "out", tmp_path / "out" / "study.db"
+    assert command("run", study_file, "--out", out).code == 0
+    for again in (["run", study_file, "--out", out, "--trials", 1], ["resume", database, "--trials", 2]):
+        said = command(*again)
+        assert said.code == 0, said.err
+        assert "Nothing was left to do: 3 of 3 trials are trained" in said.out
+        assert "Trials   3 of 3 trained" in command("status", database).out
+    assert "Done: 4 of 4" in command("resume", database, "--trials", 4).out
 
 
 @pytest.mark.parametrize(

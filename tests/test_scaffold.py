@@ -193,8 +193,17 @@ def test_a_split_without_masks_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "classes", "words"),
     [
-        ((0, 255), None, "at least two classes"),
+        ((0, 255), None, "at least two classes, .* got 0 beside the void value 255. Where 255 is a class"),
+        ((1, 255), None, "at least two classes"),
+        ((255,), None, "at least two classes, .* got none beside"),
         ((0, 1, 7, 9), "a\nb\n", "7, 9"),
+        ((0, 255), "a\nb\n", "got 0 beside the void value 255. Where 255 is a class"),
+        ((0, 128), "a\nb\n", "Where 128 is a class"),
+        ((0, 128), None, r"got 0, 128: 127 of 129 classes would be empty. Renumber them to 0\.\.1, or name"),
+        ((0, 128, 255), None, r"got 0, 128, 255: 127 of 129 .* DATA/classes\.txt"),
+        ((0, 85, 170, 255), None, "168 of 171"),
+        ((0, 1, 254), None, "one value beyond the list is void"),
+        ((0, 4, 255), None, "3 of 5"),
     ],
 )
 def test_mask_values_that_cannot_be_classes(
@@ -206,6 +215,46 @@ def test_mask_values_that_cannot_be_classes(
         (root / "classes.txt").write_text(classes)
     with pytest.raises(DataError, match=words):
         look(root)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "count", "absent"),
+    [
+        ((0, 1, 255), None, 2, ()),
+        ((0, 1), None, 2, ()),
+        ((0, 3, 255), None, 4, (1, 2)),
+        ((1, 2), None, 3, (0,)),
+        ((0, 2, 255), "sky\nroad\ncar\n", 3, (1,)),
+        ((0, 15, 255), "\n".join(f"thing {number}" for number in range(16)), 16, tuple(range(1, 15))),
+        ((0, 1, 128), "sky\nroad\n", 2, ()),
+    ],
+)
+def test_classes_that_no_mask_holds_are_warned_of(
+    values: tuple[int, ...], classes: str | None, count: int, absent: tuple[int, ...], command: Command, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=values)
+    if classes:
+        (root / "classes.txt").write_text(classes)
+    found = look(root)
+    assert (len(found.classes), found.absent) == (count, absent)
+    assert found.void == (128 if 128 in values else 255)
+    said = command("new", root, "--out", tmp_path / "warned.toml")
+    assert said.code == 0, said.err
+    warnings = [line for line in said.out.splitlines() if line.startswith("Warning: no mask holds ")]
+    assert len(warnings) == (1 if absent else 0)
+    for value in absent[:6]:
+        assert f"{found.classes[value]} (value {value})" in warnings[0]
+    assert all(("and 8 more" in line) == (len(absent) > 6) for line in warnings)
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_grey_levels_are_refused_in_two_lines_and_nothing_is_written(command: Command, tmp_path: Path) -> None:
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", values=(0, 128, 255))
+    said = command("new", tmp_path / "data", "--out", tmp_path / "mine.toml")
+    assert said.code == 2
+    assert len(said.err.strip().splitlines()) <= 2
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 @pytest.mark.usefixtures("quick")

@@ -21,7 +21,7 @@ from segsearch.evidence import Machine
 from segsearch.objectives import values_of
 from segsearch.pareto import Pick
 from segsearch.store import Counts, Store, open_store, schema
-from segsearch.store.worker import Claimed, Worker, at_work
+from segsearch.store.worker import Claimed, Worker, at_work, living
 from tests import fakes
 
 SPACE = "0" * 64 + ".py"
@@ -105,6 +105,23 @@ def test_what_leaves_the_trials_as_they_are_may_change(tmp_path: Path, change: d
     with store:
         begin(store, **change)
         assert store.study().study == fakes.make_study(**change)
+
+
+def test_a_study_never_asks_for_fewer_trials_than_are_trained(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study(trials=9))
+    with store:
+        with at_work(store, "fake") as worker:
+            for number, state in enumerate(("trained", "rejected", "trained", "trained")):
+                enter(worker, number, number + 1)
+                worker.keep(number, state, evidence=fakes.evidence())  # type: ignore[arg-type]
+        begin(store, name="other", trials=1)
+        for asked, kept in ((1, 3), (3, 3), (4, 4), (9, 9)):
+            begin(store, trials=asked)
+            assert store.study("fake").study == fakes.make_study(trials=kept)
+            store.ask_for("fake", 20)
+            store.ask_for("fake", asked)
+            assert store.study("fake").study.trials == kept
+        assert store.study("other").study.trials == 1
 
 
 @pytest.mark.parametrize(
@@ -257,6 +274,23 @@ def test_promised_and_running_trials_count_as_taken(tmp_path: Path) -> None:
                 "UPDATE segsearch_workers SET pid_started = 1.0, pid = ? WHERE id = 'other'", (parent,)
             )
         assert isinstance(worker.next(1), Claimed)
+
+
+def test_who_is_alive_can_be_read(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, open_store(tmp_path / "study.db", read_only=True) as reader:
+        assert living(reader) == frozenset()
+        with at_work(store, "fake") as worker:
+            assert living(reader) == {worker.id}
+            with store.writing() as connection:  # this process's number once belonged to another one
+                connection.exec_driver_sql("UPDATE segsearch_workers SET pid_started = 1.0")
+            assert living(reader) == frozenset()
+            for lease, alive in ((1e12, {worker.id}), (0.0, set())):
+                with store.writing() as connection:
+                    connection.exec_driver_sql(
+                        "UPDATE segsearch_workers SET host = 'elsewhere/', lease_until = ?", (lease,)
+                    )
+                assert living(reader) == alive
 
 
 # ---- databases that cannot be used ---------------------------------------------------------------------------------

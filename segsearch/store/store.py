@@ -100,14 +100,14 @@ class Store:
     def begin_study(self, study: Study, *, artifacts: Path, space: str, data_key: str) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
-        `space` names the artifact that holds the space's source. May change: `trials`, `search.give_up_after`,
-        `train.device`, `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere).
-        Raises `StudyError` naming the first key that differs.
+        `space` names the artifact that holds the space's source. May change: `trials` (never below what is trained),
+        `search.give_up_after`, `train.device`, `data.root` (the same pixels elsewhere) and `space` (the same source
+        elsewhere). Raises `StudyError` naming the first key that differs.
         """
         table = schema.studies
         folder = self._portable(artifacts)
         with self.writing() as connection:
-            row = connection.execute(select(table).where(table.c.name == study.name)).one_or_none()
+            row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one_or_none()
             if row is None:
                 connection.execute(
                     insert(table).values(
@@ -121,18 +121,17 @@ class Store:
                 )
             else:
                 self._demand_same(self._study_row(row), study, space=space, data_key=data_key)
-                connection.execute(
-                    update(table).where(table.c.name == study.name).values(settings=dump_study(study), artifacts=folder)
-                )
+                _put_settings(connection, study)
+                connection.execute(update(table).where(table.c.name == study.name).values(artifacts=folder))
         return self.study(study.name)
 
     def ask_for(self, study: str, trials: int) -> None:
-        """Change how many trained trials a stored study asks for."""
+        """Change how many trained trials a stored study asks for, though never below what is trained."""
         settings = self.study(study).study.model_copy(update={"trials": trials})
+        table = schema.studies
         with self.writing() as connection:
-            connection.execute(
-                update(schema.studies).where(schema.studies.c.name == study).values(settings=dump_study(settings))
-            )
+            connection.execute(select(table.c.name).where(table.c.name == study).with_for_update())
+            _put_settings(connection, settings)
 
     def studies(self) -> tuple[StudyRow, ...]:
         """All studies, oldest first."""
@@ -295,6 +294,16 @@ class Store:
             )
         if stored.data_key != data_key:
             raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
+
+
+def _put_settings(connection: Connection, study: Study) -> None:
+    """Write the settings of a study whose row is locked. One that asks for fewer than are trained asks for these."""
+    table, trials = schema.studies, schema.trials
+    trained = connection.execute(
+        select(func.count()).where(trials.c.study == study.name, trials.c.state == "trained")
+    ).scalar_one()
+    enough = study.model_copy(update={"trials": max(study.trials, trained)})
+    connection.execute(update(table).where(table.c.name == study.name).values(settings=dump_study(enough)))
 
 
 def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:

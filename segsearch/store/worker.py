@@ -78,6 +78,12 @@ def at_work(store: Store, study: str) -> Iterator[Worker]:
             worker.leave()
 
 
+def living(store: Store) -> frozenset[str]:
+    """The ids of the workers that can still finish what they hold. It only reads."""
+    with store.reading() as connection:
+        return frozenset(row.id for row in connection.execute(select(workers)) if _alive(row))
+
+
 @dataclass(frozen=True)
 class Worker:
     """One process at work on one study. Each method is one transaction."""
@@ -249,7 +255,8 @@ class Worker:
 
     def _others_alive(self, connection: Connection) -> dict[str, Row[Any]]:
         rows = connection.execute(select(workers).where(workers.c.id != self.id)).all()
-        return {row.id: row for row in rows if _alive(row)}
+        host, pid, _ = _this_process()  # one worker a process: another one of this process has ended
+        return {row.id: row for row in rows if (row.host, row.pid) != (host, pid) and _alive(row)}
 
     def _select(self) -> Any:
         return select(trials).where(trials.c.study == self.study).order_by(trials.c.number)
@@ -263,12 +270,10 @@ class Worker:
 
 def _alive(worker: Row[Any]) -> bool:
     """Whether a worker can still finish what it holds: on this host that is seen, elsewhere its lease tells."""
-    host, pid, _ = _this_process()
+    host, _, _ = _this_process()
     leased = bool(worker.lease_until > time.time())
     if worker.host != host:
         return leased
-    if worker.pid == pid:
-        return False  # one worker a process: another one of this process has ended
     try:
         started = _started(worker.pid)
     except psutil.AccessDenied:

@@ -1,0 +1,180 @@
+"""Is a latency the same on a busy machine? segsearch's estimate beside one cold run and the plain median of 50.
+
+    python benchmarks/latency.py [--models 12] [--repetitions 100]
+
+Each model is measured on the quiet machine and again with a busy process on every core, all three ways. Then one model
+is measured `--repetitions` times, and the intervals that hold the long-run value are counted. Run it on a machine that
+does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segsearch.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.candidate import Path as EncoderPath
+from segsearch.compression.quantize import quantize
+from segsearch.export import export
+from segsearch.measure import Effort, machine_for, measure
+from segsearch.networks import build, wear_in
+from segsearch.ratio import ratio_of
+from segsearch.runtimes import RUNTIMES
+from segsearch.timing import Block, Machine, Timing
+
+SIZE = (192, 256)
+RUNTIME = RUNTIMES["onnxruntime"]
+# Arithmetic and memory traffic, as a training beside would make.
+BUSY = """
+import numpy as np
+a, big = np.ones((256, 256), np.float32), np.ones(4_000_000, np.float32)
+while True:
+    a @ a
+    big += 1
+"""
+
+
+def write_models(folder: Path, count: int) -> list[Path]:
+    """Models of different blocks and widths, as float and as int8."""
+    images = [np.random.default_rng(0).uniform(0, 255, (1, 3, *SIZE)).astype(np.float32)]
+    files: list[Path] = []
+    for block, width in itertools.product(("conv", "separable", "residual", "inverted_residual"), (32, 48, 80)):
+        stages = tuple(
+            Stage(block, width * (i + 1), 1, 2 if i < 2 else 1, expansion=2.0 if "inv" in block else 1.0)
+            for i in range(3)
+        )
+        joins = (Join("add", Feature(0, 1), 32),)
+        path = EncoderPath(Stem(16), stages, Context("pyramid_pooling", 32, bins=(1, 2)))
+        network = wear_in(build(Architecture((path,), joins, Head(32, block="separable")), 11))
+        file = folder / f"{block}-{width}-fp32.onnx"
+        export(network, SIZE, file)
+        if len(files) % 2:
+            quantized = folder / f"{block}-{width}-int8.onnx"
+            quantize(file, quantized, Quantize(), images=images)
+            file = quantized
+        files.append(file)
+    return files[:count]
+
+
+@dataclass(frozen=True)
+class Ways:
+    """One model measured in three ways, in milliseconds."""
+
+    ours: Timing
+    cold: float
+    median_of_50: float
+    seconds: float
+
+
+def all_ways(file: Path, machine: Machine) -> Ways:
+    """One cold inference, the plain median of 50 after 10, and segsearch's estimate."""
+    timer = RUNTIME.timer(file, threads=1)
+    cold = timer.times_ns(1)[0][0] / 1e6
+    timer.times_ns(10)
+    plain = statistics.median(wall for wall, _ in timer.times_ns(50)) / 1e6
+    start = time.perf_counter()
+    ours = measure(file, machine, RUNTIME, effort=Effort())
+    return Ways(ours, cold, plain, time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def busy_machine() -> Iterator[None]:
+    """A busy process for every core."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    others = [subprocess.Popen([sys.executable, "-c", BUSY], env=environment) for _ in range(os.cpu_count() or 1)]
+    try:
+        time.sleep(1)
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def compare_ways(files: list[Path], machine: Machine) -> None:
+    quiet = [all_ways(file, machine) for file in files]
+    with busy_machine():
+        busy = [all_ways(file, machine) for file in files]
+    print(
+        f"{'model':28s} {'quiet, 95 % interval [ms]':>28s} {'busy':>8s} {'differ':>7s} {'cold':>13s} {'median of 50':>15s}"
+    )
+    for file, calm, loud in zip(files, quiet, busy, strict=True):
+        low, high = calm.ours.interval_ms or (0.0, 0.0)
+        print(
+            f"{file.stem:28s} {calm.ours.latency_ms:9.3f} ({low:6.3f} to {high:6.3f}) {loud.ours.latency_ms:8.3f} "
+            f"{loud.ours.latency_ms / calm.ours.latency_ms - 1:+7.1%} {calm.cold:6.2f}/{loud.cold:6.2f} "
+            f"{calm.median_of_50:7.2f}/{loud.median_of_50:7.2f}"
+        )
+    pairs = [pair for pair in itertools.combinations(range(len(files)), 2) if apart(quiet, *pair)]
+    for name, of in (
+        ("segsearch", lambda way: way.ours.latency_ms),
+        ("one cold run", lambda way: way.cold),
+        ("median of 50", lambda way: way.median_of_50),
+    ):
+        gaps = [abs(of(loud) / of(calm) - 1) for calm, loud in zip(quiet, busy, strict=True)]
+        turned = sum((of(quiet[a]) < of(quiet[b])) != (of(busy[a]) < of(busy[b])) for a, b in pairs)
+        print(
+            f"{name:13s} quiet against busy: {statistics.median(gaps):6.1%} in the median, {max(gaps):6.1%} at worst; "
+            f"{turned} of {len(pairs)} pairs that are apart when quiet change order"
+        )
+    seconds = [way.seconds for way in quiet]
+    print(
+        f"a measurement takes {statistics.median(seconds):.1f} s in the median, {max(seconds):.1f} s at worst (quiet)"
+    )
+
+
+def apart(quiet: list[Ways], one: int, other: int) -> bool:
+    """Whether the quiet intervals of two models do not meet."""
+    (a, b), (c, d) = (quiet[index].ours.interval_ms or (0.0, 0.0) for index in (one, other))
+    return b < c or d < a
+
+
+def count_coverage(file: Path, machine: Machine, repetitions: int) -> None:
+    """How many of the intervals hold the value that all repetitions together give."""
+    timings = [measure(file, machine, RUNTIME, effort=Effort()) for _ in range(repetitions)]
+    found = [timing.comparison for timing in timings if timing.comparison is not None]
+    together = [
+        Block(1000 * number + block.session, block.runs, block.model_ms, block.reference_ms)
+        for number, one in enumerate(found)
+        for block in one.blocks
+    ]
+    truth = ratio_of(together, resamples=10).value
+    holds = sum(one.low <= truth <= one.high for one in found)
+    widths = [(one.high - one.low) / one.ratio for one in found]
+    ends = sum(one.ended_by == "interval" for one in found)
+    ratios = [one.ratio / truth - 1 for one in found]
+    print(
+        f"{file.stem}: {holds} of {repetitions} intervals hold the long-run value ({truth:.4f} of the reference); "
+        f"width {statistics.median(widths):.2%} in the median, {ends} ended by it; "
+        f"estimates spread by {statistics.pstdev(ratios):.2%} (standard deviation)"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=12)
+    parser.add_argument("--repetitions", type=int, default=100)
+    options = parser.parse_args()
+    machine = machine_for(RUNTIME, threads=1, cores=None)
+    print(f"{machine.cpu}, {machine.cores} cores, {machine.runtime}; references {dict(machine.references)}")
+    with tempfile.TemporaryDirectory() as scratch:
+        files = write_models(Path(scratch), options.models)
+        compare_ways(files, machine)
+        if options.repetitions:
+            count_coverage(files[0], machine, options.repetitions)
+
+
+if __name__ == "__main__":
+    main()
