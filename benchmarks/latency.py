@@ -107,9 +107,7 @@ def compare_ways(files: list[Path], machine: Machine) -> None:
     quiet = [all_ways(file, machine) for file in files]
     with busy_machine():
         busy = [all_ways(file, machine) for file in files]
-    print(
-        f"{'model':28s} {'quiet, 95 % interval [ms]':>28s} {'busy':>8s} {'differ':>7s} {'cold':>13s} {'median of 50':>15s}"
-    )
+    print(f"{'model':28s} {'quiet, 95 % interval [ms]':>28s} {'busy':>8s} {'differ':>7s} {'cold':>13s} {'plain':>15s}")
     for file, calm, loud in zip(files, quiet, busy, strict=True):
         low, high = calm.ours.interval_ms or (0.0, 0.0)
         print(

@@ -424,7 +424,8 @@ def _show_front(found: Report) -> None:
     from segsearch.report import as_table
 
     if not found.rows:
-        say(_NONE_YET)
+        key, count = found.machine[:8], found.untimed
+        say(f"None of {count} trained models was timed on machine {key} for every objective." if count else _NONE_YET)
         return
     if not found.front:
         say(f"No trained trial meets {', '.join(map(str, found.limits))}.")

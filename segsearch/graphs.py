@@ -9,7 +9,7 @@ import onnx
 
 from segsearch.errors import StudyError
 
-_SHAPE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<sides>[0-9]+(?:[x,][0-9]+)*)")
+_SHAPE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<sides>[0-9]{1,9}(?:[x,][0-9]{1,9})*)")
 
 
 def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
@@ -18,42 +18,54 @@ def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
     `shape` is as in `1x3x360x480`, or `image=1x3x360x480`. Raises `StudyError` where the file is not an ONNX model of
     one input, or where the shape is needed, is not one, or does not fit.
     """
+    found = _load(model)
+    constants = {tensor.name for tensor in found.graph.initializer}
+    inputs = [value for value in found.graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        raise StudyError(f"{model}: a model to time must have one input; this one has {len(inputs)}: {names}.")
+    name, tensor = inputs[0].name, inputs[0].type.tensor_type
+    sides, of_any_rank = tensor.shape.dim, not tensor.HasField("shape")
+    now = "x".join(str(side.dim_value) if side.dim_value > 0 else side.dim_param or "?" for side in sides)
+    now = "any" if of_any_rank else now
+    fixed = not of_any_rank and all(side.dim_value > 0 for side in sides)
+    if shape is None:
+        if not fixed:
+            raise StudyError(f"{model}: {name} has no fixed shape ({now}). Give one: --shape {_example(now)}.")
+        return model
+    wanted = _sides(shape, name)
+    fits = len(wanted) == len(sides) and all(
+        side.dim_value <= 0 or side.dim_value == want for side, want in zip(sides, wanted, strict=False)
+    )
+    if not fits and not of_any_rank:
+        raise StudyError(f"{model}: --shape must fit the input {name} ({now}), got {shape!r}.")
+    if fixed:
+        return model
+    tensor.shape.ClearField("dim")
+    for want in wanted:
+        tensor.shape.dim.add().dim_value = want
+    for value in (*found.graph.output, *found.graph.value_info):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")  # they follow from the input's
+    onnx.save(found, str(target))
+    return target
+
+
+def _load(model: Path) -> onnx.ModelProto:
     try:
         found = onnx.load(str(model))
     except FileNotFoundError:
         raise StudyError(f"{model}: no such file.") from None
     except OSError as error:
         raise StudyError(f"{model}: cannot be read: {error.strerror}.") from None
+    except onnx.checker.ValidationError as error:
+        why = " ".join(str(error).split())
+        raise StudyError(f"{model}: the data that belongs to it cannot be read: {why}") from None
     except Exception:  # protobuf's errors are of its own kind
         raise StudyError(f"{model}: not an ONNX file; export the model to ONNX first.") from None
     if not found.graph.node:
         raise StudyError(f"{model}: not an ONNX model: its graph has no operations.")
-    constants = {tensor.name for tensor in found.graph.initializer}
-    inputs = [value for value in found.graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise StudyError(f"{model}: a model to time must have one input; this one has {len(inputs)}: {names}.")
-    sides = inputs[0].type.tensor_type.shape.dim
-    now = "x".join(str(side.dim_value) if side.dim_value > 0 else side.dim_param or "?" for side in sides)
-    fixed = all(side.dim_value > 0 for side in sides)
-    if shape is None:
-        if not fixed:
-            raise StudyError(
-                f"{model}: {inputs[0].name} has no fixed shape ({now}). Give one: --shape {_example(now)}."
-            )
-        return model
-    wanted = _sides(shape, inputs[0].name)
-    fits = len(wanted) == len(sides) and all(
-        side.dim_value in (0, want) for side, want in zip(sides, wanted, strict=False)
-    )
-    if not fits:
-        raise StudyError(f"{model}: --shape must fit the input {inputs[0].name} ({now}), got {shape!r}.")
-    for side, want in zip(sides, wanted, strict=True):
-        side.dim_value = want  # takes the place of the name
-    for value in (*found.graph.output, *found.graph.value_info):
-        value.type.tensor_type.ClearField("shape")  # they follow from the input's
-    onnx.save(found, str(target))
-    return target
+    return found
 
 
 def _sides(text: str, name: str) -> list[int]:
@@ -67,6 +79,6 @@ def _sides(text: str, name: str) -> list[int]:
 
 
 def _example(now: str) -> str:
-    sides = now.split("x")
+    sides = now.split("x") if now != "any" else ["?"] * 4
     guesses = ("1", "3", "360", "480") if len(sides) == 4 else ("1",) * len(sides)
     return "x".join(side if side.isdigit() else guess for side, guess in zip(sides, guesses, strict=True))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import quantiles
@@ -19,6 +19,7 @@ from segsearch.errors import TrialFailed
 from segsearch.machine import this_machine
 from segsearch.ratio import ratio_of
 from segsearch.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
+from segsearch.room import machine_room
 from segsearch.runtimes import Runtime
 from segsearch.stopwatch import Order
 from segsearch.timing import Block, Comparison, Machine, Timing
@@ -47,19 +48,15 @@ def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) 
 
     Raises `TrialFailed` of kind `runtime` where the file cannot be run, and `crash` where it ends the process.
     """
-    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
-        name = _reference_for(model)
-        reference = Path(scratch) / "reference.onnx"
-        reference.write_bytes(reference_bytes(name))
-        raw = _ask(model, reference, Path(scratch), machine, runtime, effort)
+    name = _reference_for(model)
+    raw = _ask(model, _reference_file(name), machine, runtime, effort)
     calibrated = dict(machine.references)[reference_name(name)]
     return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated)
 
 
 def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
     """Time a model against another one: the ratio is theirs, and the milliseconds are on the other's median."""
-    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
-        raw = _ask(model, reference, Path(scratch), machine, runtime, effort)
+    raw = _ask(model, reference, machine, runtime, effort)
     between = sorted(block["reference_ms"] for block in raw["blocks"])
     return _timing(raw, machine, effort, name=reference.name, reference_ms=between[len(between) // 2])
 
@@ -67,16 +64,19 @@ def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *,
 def calibrated(machine: Machine, runtime: Runtime) -> Machine:
     """The machine with its reference times: those kept for this user, or taken now (some seconds, once a machine).
 
-    They are the unit of every latency here, so they are taken once and stay: the lower quartile of the sessions, as
-    near to the machine at its best as a few seconds come.
+    They are the unit of every latency here, so they are taken once and stay: the lower quartile of the blocks, as
+    near to the machine at its best as a few seconds come. They are taken in the quiet room; whoever waited for it
+    takes what was found meanwhile.
     """
     kept = user_folder() / f"reference-{machine.key[:16]}.json"
     found = {**_read(kept), **dict(machine.references)}
-    missing = [name for name in REFERENCES if reference_name(name) not in found]
-    for name in missing:
-        found[reference_name(name)] = _reference_ms(name, machine, runtime)
-    if missing:
-        _write(kept, found)
+    if not _missing(found):
+        return replace(machine, references=tuple(sorted(found.items())))
+    with machine_room().quiet():
+        found = {**_read(kept), **dict(machine.references)}
+        for name in _missing(found):
+            found[reference_name(name)] = _reference_ms(name, machine, runtime)
+        _replace(kept, json.dumps(found, sort_keys=True).encode())
     return replace(machine, references=tuple(sorted(found.items())))
 
 
@@ -93,6 +93,10 @@ def reference_name(name: str) -> str:
     return f"{name}-{VERSION}"
 
 
+def _missing(found: Mapping[str, float]) -> list[str]:
+    return [name for name in REFERENCES if reference_name(name) not in found]
+
+
 def _reference_for(model: Path) -> str:
     try:
         return reference_for(model)
@@ -101,25 +105,30 @@ def _reference_for(model: Path) -> str:
 
 
 def _reference_ms(name: str, machine: Machine, runtime: Runtime) -> float:
-    with tempfile.TemporaryDirectory(prefix="segsearch-") as scratch:
-        reference = Path(scratch) / "reference.onnx"
-        reference.write_bytes(reference_bytes(name))
-        effort = Effort(interval=0.0, max_seconds=CALIBRATION_SECONDS)
-        raw = _ask(reference, reference, Path(scratch), machine, runtime, effort)
+    reference, effort = _reference_file(name), Effort(interval=0.0, max_seconds=CALIBRATION_SECONDS)
+    raw = _ask(reference, reference, machine, runtime, effort)
     return float(quantiles([block["model_ms"] for block in raw["blocks"]], n=4)[0])
 
 
-def _ask(
-    model: Path, reference: Path, scratch: Path, machine: Machine, runtime: Runtime, effort: Effort
-) -> dict[str, Any]:
+def _reference_file(name: str) -> Path:
+    return _kept_file(f"{reference_name(name)}.onnx", reference_bytes(name))
+
+
+def _kept_file(name: str, content: bytes) -> Path:
+    """A file of this content in the user's folder: it stays, so that a kill half-way leaves nothing behind."""
+    file = user_folder() / name
+    if not file.is_file() or file.read_bytes() != content:
+        _replace(file, content)
+    return file
+
+
+def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effort: Effort) -> dict[str, Any]:
     """Start the process that measures and read its answer."""
-    empty = scratch / "empty.onnx"
-    empty.write_bytes(empty_bytes())
     order = Order(
         runtime=runtime.name,
         model=str(model.absolute()),
         reference=str(reference.absolute()),
-        empty=str(empty),
+        empty=str(_kept_file("empty.onnx", empty_bytes())),
         threads=machine.threads,
         cores=machine.affinity,
         warmup_runs=effort.warmup_runs,
@@ -171,13 +180,14 @@ def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str,
 def _read(kept: Path) -> dict[str, float]:
     try:
         found = json.loads(kept.read_text())
-        return {str(name): float(value) for name, value in found.items()}
+        times = {str(name): float(value) for name, value in found.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
+    return {name: value for name, value in times.items() if 0 < value < math.inf}
 
 
-def _write(kept: Path, found: dict[str, float]) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    scratch = kept.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(json.dumps(found, sort_keys=True))
-    scratch.replace(kept)
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    scratch = file.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_bytes(content)
+    scratch.replace(file)

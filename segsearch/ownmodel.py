@@ -51,16 +51,17 @@ def measure_own(
     """Time a file. Raises `StudyError` for what is wrong with it, with the reason that the runtime gave."""
     from segsearch.graphs import with_fixed_shape
     from segsearch.measure import Effort, compare, machine_for, measure
-    from segsearch.prepare import machine_room
+    from segsearch.room import machine_room
     from segsearch.runtimes import RUNTIMES
 
     runtime = RUNTIMES["onnxruntime"]
     effort = Effort(interval=interval, max_seconds=max_seconds)
     with TemporaryDirectory(prefix="segsearch-") as scratch:
-        file = with_fixed_shape(model, shape, Path(scratch) / model.name)
+        for name in ("model", "against"):  # both files may have one name
+            (Path(scratch) / name).mkdir()
+        file = with_fixed_shape(model, shape, Path(scratch) / "model" / model.name)
         other = None
         if against is not None:
-            (Path(scratch) / "against").mkdir()
             other = with_fixed_shape(against, shape, Path(scratch) / "against" / against.name)
         progress("machine", 0, 1)
         machine = machine_for(runtime, threads=threads, cores=None)

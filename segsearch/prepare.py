@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,12 +22,12 @@ from segsearch.evidence import Evidence
 from segsearch.measure import Effort, machine_for
 from segsearch.networks import build
 from segsearch.objectives import samples_wanted
-from segsearch.room import Room
+from segsearch.room import machine_room
 from segsearch.runtimes import RUNTIMES
 from segsearch.study import Study, TrainSettings
 from segsearch.timing import Machine
 from segsearch.train import Schedule, pick_device, train
-from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent, user_folder
+from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
 
 DrawCandidate = Callable[[Draw], Candidate]
 
@@ -84,11 +83,6 @@ def effort_of(study: Study) -> Effort:
         )
     timing = study.timing
     return Effort(timing.warmup_runs, timing.interval, timing.max_seconds, samples_wanted(wanted))
-
-
-def machine_room() -> Room:
-    """The room of this machine, shared by all that this user runs on it."""
-    return Room(user_folder() / f"room-{socket.gethostname()}")
 
 
 def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:

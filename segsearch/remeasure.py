@@ -29,7 +29,8 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
     trained yet, `DatabaseError` where a file is gone or changed, before anything is timed.
     """
     from segsearch.measure import measure
-    from segsearch.prepare import effort_of, machine_room
+    from segsearch.prepare import effort_of
+    from segsearch.room import machine_room
     from segsearch.runtimes import RUNTIMES
 
     with open_store(where) as store:
@@ -42,7 +43,7 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
         files = [row.artifacts.verified(str(trial.artifact)) for trial in trials]
         here, effort, room = machine_here(store, row.study, progress), effort_of(row.study), machine_room()
         store.keep_machine(here)
-        failed: list[tuple[int, str]] = []
+        timed, failed = 0, list[tuple[int, str]]()
         for done, (trial, file) in enumerate(zip(trials, files, strict=True)):
             progress("remeasure", done, len(trials))
             evidence = store.evidence(row.name, trial.number)
@@ -55,8 +56,9 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
                 failed.append((trial.number, str(why)))
                 continue
             store.keep_timing(row.name, trial.number, replace(evidence, timing=timing))
+            timed += 1
         progress("remeasure", len(trials), len(trials))
-    return Remeasured(row.name, here, len(trials) - len(failed), tuple(failed))
+    return Remeasured(row.name, here, timed, tuple(failed))
 
 
 def chosen_trials(store: Store, row: StudyRow, *, on_front: bool) -> tuple[TrialRow, ...]:

@@ -50,7 +50,7 @@ class Row:
 class Report:
     """What a front is drawn from: the trained trials that were timed on `machine`, and what the gate rejected.
 
-    `untimed` trained trials were never timed there and are left out.
+    `untimed` trained trials are left out: they were never timed there, or an objective could not be measured there.
     """
 
     study: str
@@ -86,8 +86,9 @@ def make_report(
     goals = study.study.goals
     here = {timing.trial: timing for timing in timings if timing.machine == machine}
     trained = [trial for trial in trials if trial.state == "trained"]
-    rows = [_row(study, trial, here[trial.number], bounds) for trial in trained if trial.number in here]
-    meeting = [row for row in rows if not row.broken and all(goal.name in row.values for goal in goals)]
+    timed = [_row(study, trial, here[trial.number], bounds) for trial in trained if trial.number in here]
+    rows = [row for row in timed if all(goal.name in row.values for goal in goals)]
+    meeting = [row for row in rows if not row.broken]
     directions = [goal.direction for goal in goals]
     intervals = [tuple(row.intervals.get(goal.name) for goal in goals) for row in meeting]
     chosen = front([_point(goals, row.values) for row in meeting], directions, intervals=intervals)
@@ -104,26 +105,34 @@ def one_machine(
 ) -> str:
     """The key of the one machine that trained trials were timed on, or of the one that `wanted` begins.
 
-    Empty where nothing was timed yet. Raises `StudyError` where there are several to choose from or none is meant.
+    `wanted` may also begin the key of another one of `machines`, where nothing trained was timed yet. Without a
+    trained trial it is the machine of the rejected ones, empty where there is none or more than one.
+    Raises `StudyError` where there are several to choose from or none is meant.
     """
     trained = {trial.number for trial in trials if trial.state == "trained"}
     counts = Counter(timing.machine for timing in timings if timing.trial in trained)
-    found = [key for key in counts if wanted is None or key.startswith(wanted)]
-    if len(found) == 1:
-        return found[0]
-    if not counts and wanted is None:
-        return ""
     known = {machine.key: machine for machine in machines}
-    names = "; ".join(f"{key[:8]} ({_in_short(known.get(key))}, {count} models)" for key, count in counts.items())
-    if wanted is None or len(found) > 1:
-        raise StudyError(f"Latencies of different machines do not compare. Choose one with --machine: {names}.")
-    raise StudyError(f"--machine must begin the key of a machine that models were timed on, got {wanted!r}: {names}.")
+    names = "; ".join(f"{key[:8]} ({_in_short(known.get(key), count)})" for key, count in counts.items())
+    if wanted is None:
+        found = set(counts) or {timing.machine for timing in timings}
+        if len(counts) > 1:
+            raise StudyError(f"Latencies of different machines do not compare. Choose one with --machine: {names}.")
+        return found.pop() if len(found) == 1 else ""
+    begun = [{key for key in keys if key.startswith(wanted)} for keys in (counts, known)]
+    found = begun[0] or begun[1]
+    if len(found) == 1 or wanted in found:
+        return wanted if wanted in found else found.pop()
+    raise StudyError(
+        f"--machine must begin the key of one machine that models were timed on, got {wanted!r}: {names or 'none yet'}."
+    )
 
 
-def _in_short(machine: Machine | None) -> str:
+def _in_short(machine: Machine | None, count: int) -> str:
+    models = f"{count} model{'' if count == 1 else 's'}"
     if machine is None:
-        return "unknown"
-    return f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, {machine.threads} threads"
+        return f"unknown, {models}"
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    return f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, {threads}, {models}"
 
 
 def _row(study: StudyRow, trial: TrialRow, timing: TimingRow, limits: Sequence[Limit]) -> Row:
@@ -171,11 +180,13 @@ def pick_from(report: Report, *, prefer: Prefer) -> Pick:
         row, why = knee_of(report), "the knee of the front, nearest to the best of every objective at once"
     else:
         goal = OBJECTIVES[prefer]
-        best = max if goal.direction == "maximize" else min
-        row = best(members, key=lambda member: member.values[prefer])
+        turn = -1.0 if goal.direction == "maximize" else 1.0
+        row = min(members, key=lambda member: (turn * member.values[prefer], len(member.tied)))
         why = f"the {'highest' if goal.direction == 'maximize' else 'lowest'} {goal.title} on the front"
+        alike = [member.trial for member in members if member is not row and _overlap(member, row, prefer)]
+        why += f" (not told apart from trial {', '.join(map(str, alike))})" if alike else ""
     under = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
-    return Pick(row.trial, f"{why}{under}: {in_numbers(report, row.values)}")
+    return Pick(row.trial, f"{why}{under}: {in_numbers(report, row.values)}{_within(row)}")
 
 
 def pick_trial(report: Report, trial: int) -> Pick:
@@ -183,27 +194,55 @@ def pick_trial(report: Report, trial: int) -> Pick:
     chosen = next((row for row in report.rows if row.trial == trial), None)
     if chosen is None:
         known = ", ".join(str(row.trial) for row in report.front) or "none yet"
-        raise StudyError(f"A pick must be a trained trial; trial {trial} is not one. On the front: {known}.")
+        timed = f" that was timed on machine {report.machine[:8]}" if report.untimed else ""
+        raise StudyError(f"A pick must be a trained trial{timed}; trial {trial} is not one. On the front: {known}.")
     return Pick(trial, f"chosen by hand, {_standing(report, chosen)}: {in_numbers(report, chosen.values)}")
 
 
 def _standing(report: Report, chosen: Row) -> str:
     if chosen.on_front:
-        return "on the front"
+        return f"on the front{_within(chosen)}"
     if chosen.broken:
-        return f"though it breaks {', '.join(map(str, chosen.broken))}"
+        unseen = [limit for limit in chosen.broken if limit.objective not in chosen.values]
+        words = (f"{limit}{' (not measured)' if limit in unseen else ''}" for limit in chosen.broken)
+        return f"though it breaks {', '.join(words)}"
     directions = [goal.direction for goal in report.objectives]
     mine, *others = as_costs([_point(report.objectives, row.values) for row in (chosen, *report.front)], directions)
     better = next(row.trial for row, cost in zip(report.front, others, strict=True) if dominates(cost, mine))
     return f"though trial {better} is at least as good in everything"
 
 
+def _overlap(one: Row, other: Row, name: str) -> bool:
+    """Whether two rows' values are not told apart by their confidence intervals; exact ones are only where equal."""
+    (low, high), (least, most) = (row.intervals.get(name, (row.values[name],) * 2) for row in (one, other))
+    return low <= most and least <= high
+
+
+def _within(row: Row) -> str:
+    """What to say of a member of the front that others beat by the plain values."""
+    return f", within the confidence intervals of trial {', '.join(map(str, row.tied))}" if row.tied else ""
+
+
 def _nothing_to_pick(report: Report) -> str:
+    if not report.rows and report.untimed:
+        return (
+            f"A pick needs a trained trial that was timed on machine {report.machine[:8]} for every objective, and "
+            f"none of {report.untimed} was; `segsearch remeasure` there times them, --machine chooses another."
+        )
     if not report.rows:
         return f"A pick needs a trained trial, and study {report.study!r} has none yet; `segsearch status` says why."
+    limits = ", ".join(map(str, report.limits))
+    unseen = [
+        limit.objective for limit in report.limits if all(limit.objective not in row.values for row in report.rows)
+    ]
+    if unseen:
+        return (
+            f"A limit must be on what was measured, and {', '.join(unseen)} was not on machine {report.machine[:8]}: "
+            f"no trained trial is seen to meet {limits}. Leave that limit out, or choose another with --machine."
+        )
     nearest = min(report.rows, key=_distance)
     return (
-        f"No trained trial meets {', '.join(map(str, report.limits))}; the nearest is trial {nearest.trial} with "
+        f"No trained trial meets {limits}; the nearest is trial {nearest.trial} with "
         f"{in_numbers(report, nearest.values)}. Loosen the limit, or search on with more --trials."
     )
 
@@ -242,7 +281,8 @@ def with_interval(row: Row, name: str) -> str:
     if name not in row.intervals:
         return shown
     low, high = row.intervals[name]
-    return f"{shown} ±{(high - low) / 2:.2g}"
+    half = (high - low) / 2
+    return f"{shown} ±{half:{'.2g' if half < 99.5 else '.0f'}}"
 
 
 def precision(candidate: Candidate) -> str:

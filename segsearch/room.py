@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from segsearch.workshop import user_folder
 
 try:
     import fcntl
@@ -52,6 +55,11 @@ class Room:
             yield handle
         finally:
             os.close(handle)
+
+
+def machine_room() -> Room:
+    """The room of this machine, shared by all that this user runs on it."""
+    return Room(user_folder() / f"room-{socket.gethostname()}")
 
 
 def _enter(door: int, room: int) -> None:

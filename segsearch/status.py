@@ -27,8 +27,8 @@ def status_lines(
     """
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
-    counts = Counter(trial.state for trial in trials) - Counter(running=len(waiting))
-    counts["waiting"] = len(waiting)
+    counts = Counter[str](trial.state for trial in trials)
+    counts.update(running=-len(waiting), waiting=len(waiting))
     asked = study.study.trials
     began = datetime.fromtimestamp(study.created).strftime("%Y-%m-%d %H:%M")
     lines = [

@@ -18,7 +18,7 @@ from typing import Literal
 
 from segsearch.energy import find_counter
 from segsearch.errors import TrialFailed
-from segsearch.ratio import ratio_of
+from segsearch.ratio import FEWEST_SESSIONS, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime, Timer
 from segsearch.timing import Block
 
@@ -26,9 +26,10 @@ from segsearch.timing import Block
 SEGMENT_MS = 4.0
 # A reference run far longer than the model's would only cost time: its own noise is small by then.
 LONGEST_REFERENCE_MS = 40.0
-# Both files are opened anew after about this long, and an interval from fewer sessions is not trusted.
+# Both files are opened anew after about this long.
 SESSION_MS = 250.0
-FEWEST_SESSIONS = 6
+# Time that is up ends nothing before these: one session's blocks do not know how much sessions differ.
+LEAST_SESSIONS = 3
 MOST_BLOCKS = 8
 ENERGY_SECONDS = 0.5
 RAISED_PRIORITY = -10
@@ -38,8 +39,8 @@ RAISED_PRIORITY = -10
 class Order:
     """What to time. `deadline` is on the system's monotonic clock, which all processes share.
 
-    `model` may be empty: then the reference alone is timed, for its calibration. `samples` is the least number of the
-    model's runs, whatever the interval says.
+    `samples` is the least number of the model's runs, whatever the interval says. `empty` is a model that does nothing.
+    `parent` is the process that asks; the order is dropped where it is gone.
     """
 
     runtime: str
@@ -128,7 +129,7 @@ def take(order: Order) -> Answer:
         enough = len(samples) >= order.samples
         if enough and session >= FEWEST_SESSIONS and ratio_of(blocks).width <= order.interval:
             ended = "interval"
-        elif enough and time.monotonic() > order.deadline:
+        elif enough and session >= LEAST_SESSIONS and time.monotonic() > order.deadline:
             ended = "time"
     energy = watch.energy_mj(opened)
     return Answer(tuple(samples), tuple(blocks), clock, ended, tuple(loads), tuple(firsts), memory, energy)
@@ -191,7 +192,7 @@ class _Watch:
         if counter is None:
             return None
         before, count, until = counter.read(), 0, time.monotonic() + ENERGY_SECONDS
-        while time.monotonic() < until:
+        while count == 0 or time.monotonic() < until:
             count += len(self.runs(timer, 1))
         return counter.spent_mj(before, counter.read()) / count
 

@@ -8,8 +8,6 @@ from functools import cached_property
 from statistics import median
 from typing import Literal
 
-import numpy as np
-
 # A percentile means something once this many samples lie beyond it.
 BEYOND = 5
 
@@ -53,6 +51,13 @@ class Block:
     runs: int
     model_ms: float
     reference_ms: float
+
+    def __post_init__(self) -> None:
+        if self.runs < 1 or not all(math.isfinite(mean) and mean > 0 for mean in (self.model_ms, self.reference_ms)):
+            raise ValueError(
+                f"Block needs at least one run and times that are finite and positive, got {self.runs} runs, "
+                f"model_ms {self.model_ms} and reference_ms {self.reference_ms}"
+            )
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,9 @@ class Timing:
             raise ValueError("Timing.samples_ms must hold at least one sample, got none")
         times = (*self.samples_ms, *self.load_ms, *self.first_run_ms)
         if not all(math.isfinite(sample) and sample > 0 for sample in times):
-            raise ValueError("Timing.samples_ms must be finite and positive")
+            raise ValueError("Timing.samples_ms, load_ms and first_run_ms must be finite and positive")
+        if not all(math.isfinite(spent) and spent >= 0 for spent in (self.peak_memory_bytes or 0, self.energy_mj or 0)):
+            raise ValueError("Timing.peak_memory_bytes and energy_mj must be finite and not negative")
         if not self.machine:
             raise ValueError("Timing.machine must name the machine: a latency without one does not exist")
         blocks = self.comparison.blocks if self.comparison else ()
@@ -143,8 +150,8 @@ class Timing:
         if self.comparison is None:
             return self.samples_ms
         blocks, calibrated = self.comparison.blocks, self.comparison.reference_ms
-        factors = np.repeat([calibrated / block.reference_ms for block in blocks], [block.runs for block in blocks])
-        return tuple(float(value) for value in np.asarray(self.samples_ms) * factors)
+        factors = (factor for block in blocks for factor in [calibrated / block.reference_ms] * block.runs)
+        return tuple(sample * factor for sample, factor in zip(self.samples_ms, factors, strict=True))
 
     def percentile_ms(self, share: float) -> float | None:
         """The smallest sample that at least `share` of the samples do not exceed; None where they are too few."""

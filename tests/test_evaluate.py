@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,8 +35,9 @@ from segsearch.machine import this_machine
 from segsearch.measure import Effort
 from segsearch.objectives import Rejected, read_limit, values_of
 from segsearch.prepare import machine_room
-from segsearch.runtimes import RUNTIMES
+from segsearch.runtimes import RUNTIMES, Runtime
 from segsearch.score import score
+from segsearch.timing import Machine, Timing
 from segsearch.train import Schedule
 from segsearch.weights import Fidelity, trained_weights
 from segsearch.workshop import Artifacts, Outcome, sha256_of
@@ -126,6 +128,44 @@ def test_int8_and_float_share_the_training(notebook: Notebook) -> None:
     graph = onnx.load(notebook.artifacts.path(quantized.artifact)).graph
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.node}
     assert quantized.confusion.miou > 0.5 * plain.confusion.miou
+
+
+def operators(model: Path) -> Counter[str]:
+    """The types of the operations that ONNX Runtime makes of a file."""
+    return Counter(one.kind for one in RUNTIMES["onnxruntime"].profile(model, threads=1, runs=1))
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Counter[str]]:
+    """The operations of each file that is timed, in turn."""
+    seen: list[Counter[str]] = []
+
+    def look(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+        seen.append(operators(model))
+        return Timing((1.0,), effort.warmup_runs, machine.threads, machine.key)
+
+    monkeypatch.setattr("segsearch.evaluate.measure", look)
+    return seen
+
+
+@pytest.mark.parametrize("candidate", [PLAIN, INT8, replace(INT8, before_export=(Prune(0.5),))])
+def test_the_gate_times_the_operations_that_ship(
+    notebook: Notebook, timed: list[Counter[str]], candidate: Candidate
+) -> None:
+    evaluate(candidate, make_bench(), notebook)
+    gate, shipped = timed
+    assert gate == shipped
+    assert ("QLinearConv" in gate) is bool(candidate.after_export)
+
+
+def test_a_network_without_wear_would_be_timed_as_another(
+    notebook: Notebook, timed: list[Counter[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fresh batch norms leave equal biases that the exporter shares: ONNX Runtime runs those convolutions in float."""
+    monkeypatch.setattr("segsearch.evaluate.wear_in", lambda network: network)
+    evaluate(INT8, make_bench(), notebook)
+    fresh, shipped = timed
+    assert fresh["QLinearConv"] < shipped["QLinearConv"]
 
 
 def test_a_second_evaluation_makes_nothing(notebook: Notebook) -> None:

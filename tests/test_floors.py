@@ -25,6 +25,7 @@ FLOORS = (
         "survey",
         "scaffold",
         "launch",
+        "ownmodel",
         "remeasure",
         "cli",
         "__main__",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,16 @@ import psutil
 import pytest
 import sqlalchemy
 
+from segsearch.candidate import from_json, to_json
 from segsearch.errors import DatabaseError, StorageFull, StudyError
-from segsearch.evidence import Machine
-from segsearch.objectives import values_of
+from segsearch.evidence import Evidence
+from segsearch.objectives import MACHINE_BOUND, values_of
 from segsearch.pareto import Pick
-from segsearch.store import Counts, Store, open_store, schema
+from segsearch.report import make_report, one_machine
+from segsearch.store import Counts, Store, TimingRow, open_store, schema
 from segsearch.store.worker import Claimed, Worker, at_work, living
+from segsearch.study import dump_study
+from segsearch.timing import Block, Comparison, Machine, Timing
 from tests import fakes
 
 SPACE = "0" * 64 + ".py"
@@ -82,11 +88,112 @@ def test_artifacts_elsewhere_are_found_by_their_whole_path(tmp_path: Path) -> No
         assert row.artifacts.folder == tmp_path / "far"
 
 
+# ---- timings -------------------------------------------------------------------------------------------------------
+
+
+def on(machine: str, ratio: float, evidence: Evidence | None = None) -> Evidence:
+    """Evidence whose latency on that machine is `ratio` times a reference of 2 ms, give or take a tenth."""
+    compared = Comparison("float-1", 2.0, (Block(0, 3, 2.0, 1.0),), ratio, 0.9 * ratio, 1.1 * ratio, "interval")
+    timing = Timing(
+        (1.0, 2.0, 3.0), 1, 1, machine, "cpu", compared, load_ms=(1 / 3,), first_run_ms=(4.0,), peak_memory_bytes=2**40
+    )
+    return replace(evidence or fakes.evidence(), timing=timing)
+
+
+def plain(rows: tuple[TimingRow, ...]) -> list[tuple[int, str, float]]:
+    return [(row.trial, row.machine, row.values["latency_ms"]) for row in rows]
+
+
+def stored_timing(store: Store, trial: int, machine: str) -> Timing:
+    table = schema.timings
+    with store.reading() as connection:
+        text = connection.execute(
+            sqlalchemy.select(table.c.json).where(
+                table.c.study == "fake", table.c.trial == trial, table.c.machine == machine
+            )
+        ).scalar_one()
+    return from_json(Timing, text)
+
+
+def test_a_trial_that_is_kept_has_its_timing_on_its_machine(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, at_work(store, "fake") as worker:
+        assert store.timings("fake") == ()
+        enter(worker, 0, 1)
+        worker.keep(0, "trained", evidence=on("m", 1 / 3))
+        enter(worker, 1, 2)
+        worker.keep(1, "rejected", evidence=fakes.evidence(miou=None))
+        enter(worker, 2, 3)
+        worker.keep(2, "failed")
+        first, second = store.timings("fake")
+        assert (first.trial, first.machine, second.trial, second.machine) == (0, "m", 1, "m")
+        values = values_of(on("m", 1 / 3))
+        assert first.values == {name: value for name, value in values.items() if name in MACHINE_BOUND}
+        assert set(first.values) == {"latency_ms", "load_ms", "first_run_ms", "peak_memory_bytes"}
+        low, high = first.intervals["latency_ms"]
+        assert (low, high) == on("m", 1 / 3).timing.interval_ms
+        assert second.intervals == {}
+        assert first.taken <= second.taken
+        assert stored_timing(store, 0, "m") == on("m", 1 / 3).timing
+        assert store.timings("other") == ()
+
+
+def test_a_trial_that_another_worker_took_over_leaves_no_timing(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, at_work(store, "fake") as worker:
+        enter(worker, 0, 1)
+        assert Worker(store, "fake", "other").keep(0, "trained", evidence=on("m", 2.0)) is None
+        assert store.timings("fake") == ()
+
+
+def test_timing_again_replaces_that_machine_and_leaves_others(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with at_work(store, "fake") as worker:
+            for number in range(2):
+                enter(worker, number, number + 1)
+                worker.keep(number, "trained", evidence=on("m", 1.0 + number))
+        begin(store, name="other")
+        before, trials = store.timings("fake"), store.trials("fake")
+        store.keep_timing("fake", 0, on("n", 5.0))
+        store.keep_timing("other", 0, on("n", 7.0))
+        assert plain(store.timings("fake")) == [(0, "m", 2.0), (0, "n", 10.0), (1, "m", 4.0)]
+        store.keep_timing("fake", 0, on("m", 6.0))
+        assert plain(store.timings("fake")) == [(0, "n", 10.0), (0, "m", 12.0), (1, "m", 4.0)]  # the oldest first
+        assert stored_timing(store, 0, "m") == on("m", 6.0).timing
+        assert store.timings("fake")[2] == before[1]
+        assert plain(store.timings("other")) == [(0, "n", 14.0)]
+        # What the sampler was told, and what the trial was kept with, stay as they were.
+        assert store.trials("fake") == trials
+        assert store.evidence("fake", 0) == on("m", 1.0)
+
+
+def test_a_front_is_that_of_the_newest_timing_on_its_machine(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        with at_work(store, "fake") as worker:
+            for number, miou in enumerate((0.4, 0.6)):
+                enter(worker, number, number + 1)
+                worker.keep(number, "trained", evidence=on("m", 1.0 + number, fakes.evidence(miou=miou)))
+
+        def members(machine: str) -> list[int]:
+            report = make_report(row, store.trials("fake"), store.timings("fake"), machine=machine)
+            return [member.trial for member in report.front]
+
+        assert members("m") == [0, 1]
+        store.keep_timing("fake", 1, on("m", 0.5))
+        assert members("m") == [1]
+        store.keep_timing("fake", 0, on("n", 3.0))
+        assert (members("m"), members("n"), members("o")) == ([1], [0], [])
+        with pytest.raises(StudyError, match=r"Choose one with --machine: m .*2 models.*; n .*1 model"):
+            one_machine(store.trials("fake"), store.timings("fake"), store.machines())
+
+
 # ---- the study -----------------------------------------------------------------------------------------------------
 
 
 def begin(store: Store, **changes: Any) -> None:
-    fixed = {"artifacts": store.location.file.parent / "artifacts", "space": SPACE, "data_key": "data"}  # type: ignore[union-attr]
+    fixed: dict[str, Any] = {"artifacts": store.location.file.parent / "artifacts", "space": SPACE, "data_key": "data"}  # type: ignore[union-attr]
     words = {key: changes.pop(key) for key in list(changes) if key in ("space", "data_key") and "0" not in changes}
     store.begin_study(fakes.make_study(**changes), **(fixed | words))
 
@@ -500,3 +607,226 @@ def test_migrations_run_once_each_and_all_or_nothing(tmp_path: Path, monkeypatch
             assert "segsearch_new" in names
             assert "segsearch_other" not in names
             assert schema.schema_version(connection) == len(schema.MIGRATIONS)
+
+
+# ---- schema 1 ------------------------------------------------------------------------------------------------------
+
+# The tables and rows as segsearch wrote them before timings were kept by machine.
+SCHEMA_1 = """
+CREATE TABLE segsearch_migrations (number INTEGER NOT NULL, applied FLOAT NOT NULL, PRIMARY KEY (number));
+CREATE TABLE segsearch_studies (
+    name VARCHAR(64) NOT NULL, settings TEXT NOT NULL, space VARCHAR(80) NOT NULL, data_key VARCHAR(64) NOT NULL,
+    artifacts TEXT NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (name)
+);
+CREATE TABLE segsearch_workers (
+    id VARCHAR(32) NOT NULL, host VARCHAR(255) NOT NULL, pid INTEGER NOT NULL, pid_started FLOAT NOT NULL,
+    lease_until FLOAT NOT NULL, asking VARCHAR(64), PRIMARY KEY (id)
+);
+CREATE TABLE segsearch_trials (
+    study VARCHAR(64) NOT NULL, number INTEGER NOT NULL, state VARCHAR(16) NOT NULL, candidate TEXT NOT NULL,
+    "key" VARCHAR(64) NOT NULL, params TEXT NOT NULL, "values" TEXT NOT NULL, artifact VARCHAR(80),
+    machine VARCHAR(64), failure_kind VARCHAR(64), failure_reason TEXT, twin INTEGER, seed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, stages_before INTEGER NOT NULL, stalled INTEGER NOT NULL, worker VARCHAR(32),
+    told INTEGER NOT NULL, started FLOAT NOT NULL, finished FLOAT, PRIMARY KEY (study, number)
+);
+CREATE INDEX segsearch_trials_by_state ON segsearch_trials (study, state);
+CREATE INDEX segsearch_trials_by_told ON segsearch_trials (study, told);
+CREATE INDEX segsearch_trials_by_key ON segsearch_trials (study, "key");
+CREATE TABLE segsearch_evidence (
+    study VARCHAR(64) NOT NULL, trial INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (study, trial)
+);
+CREATE TABLE segsearch_stages (
+    study VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, "key" VARCHAR(128) NOT NULL, trial INTEGER NOT NULL,
+    outcome TEXT NOT NULL, seconds FLOAT NOT NULL, finished FLOAT NOT NULL, PRIMARY KEY (study, name, "key")
+);
+CREATE INDEX segsearch_stages_by_trial ON segsearch_stages (study, trial);
+CREATE TABLE segsearch_machines ("key" VARCHAR(64) NOT NULL, json TEXT NOT NULL, PRIMARY KEY ("key"));
+CREATE TABLE segsearch_picks (
+    number INTEGER NOT NULL, study VARCHAR(64) NOT NULL, trial INTEGER NOT NULL, reason TEXT NOT NULL,
+    created FLOAT NOT NULL, PRIMARY KEY (number)
+);
+INSERT INTO segsearch_migrations VALUES (1, 1.0);
+INSERT INTO segsearch_machines VALUES ('m',
+    '{"cores":2,"cpu":"a CPU","key":"m","memory_bytes":1024,"runtime":"onnxruntime 1","system":"Linux"}');
+INSERT INTO segsearch_picks VALUES (1, 'fake', 1, 'the knee', 9.0);
+"""
+SETTINGS_1 = """{
+"name":"fake","seed":0,"trials":5,"space":"mobile","objectives":["miou","latency_ms"],"limits":["latency_ms<=9"],
+"data":{"kind":"synthetic","height":64,"width":64,"root":null,"images":"images","masks":"masks","train":"train",
+"validation":"val","classes":"classes.txt","void":255,"train_count":192,"validation_count":48},
+"train":{"epochs":4,"height":64,"width":64,"batch_size":8,"fine_tune_epochs":2,"learning_rate":0.003,
+"weight_decay":0.01,"class_weights":"log","jaccard_weight":1.0,"smallest_zoom":0.5,"largest_zoom":2.0,"device":"auto"},
+"teacher":null,"timing":{"threads":1,"warmup_runs":5,"runs":30},
+"search":{"sampler":"tpe","startup_trials":4,"give_up_after":60,"first":[]}}"""
+
+
+def evidence_1(latency_ms: float, confusion: str) -> str:
+    return (
+        f'{{"artifact":"{"0" * 64}.onnx","confusion":{confusion},"macs":100,"parity_max_abs":null,"params":10,"seed":0,'
+        f'"size_bytes":1000,"timing":{{"machine":"m","samples_ms":[{latency_ms},{latency_ms},{latency_ms}],'
+        '"threads":1,"warmup_runs":1},"versions":[["python","3.11"]]}'
+    )
+
+
+def schema_1(path: Path) -> None:
+    """Two studies, one of them with two trained trials, a rejected one, a failed one and one that was killed."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(SCHEMA_1)
+        for created, name in enumerate(("fake", "empty")):
+            settings = SETTINGS_1.replace("fake", name)
+            row = (name, settings, SPACE, "data", "artifacts", float(created))
+            connection.execute("INSERT INTO segsearch_studies VALUES (?, ?, ?, ?, ?, ?)", row)
+        counts = ([[250, 250], [250, 250]], [[800, 100], [100, 800]])
+        add_trial_1(connection, 0, "trained", latency_ms=1 / 3, counts=counts[0])
+        add_trial_1(connection, 1, "trained", latency_ms=4.0, counts=counts[1])
+        add_trial_1(connection, 2, "rejected", latency_ms=12.0)
+        add_trial_1(connection, 3, "failed")
+        add_trial_1(connection, 4, "running")
+
+
+def add_trial_1(
+    connection: sqlite3.Connection,
+    number: int,
+    state: str,
+    *,
+    latency_ms: float | None = None,
+    counts: list[list[int]] | None = None,
+) -> None:
+    one = fakes.candidate(8, number + 1)
+    row: dict[str, Any] = {
+        "study": "fake",
+        "number": number,
+        "state": state,
+        "candidate": to_json(one),
+        "key": one.key,
+        "params": "{}",
+        "values": "{}",
+        "seed": 7,
+        "attempts": 1,
+        "stages_before": 0,
+        "stalled": 0,
+        "worker": "gone",
+        "told": 1,
+        "started": 5.0,
+        "finished": None if state == "running" else 10.0 + number,
+    }
+    if latency_ms is not None:
+        values = {"latency_ms": latency_ms, "latency_p95_ms": latency_ms, "macs": 100.0, "params": 10.0}
+        values |= {"size_bytes": 1000.0} | ({"miou": counts[0][0] / 1000} if counts else {})
+        row |= {"values": json.dumps(values), "machine": "m", "artifact": f"{'0' * 64}.onnx"}
+        evidence = evidence_1(latency_ms, json.dumps({"counts": counts} if counts else None))
+        connection.execute("INSERT INTO segsearch_evidence VALUES ('fake', ?, ?)", (number, evidence))
+    names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO segsearch_trials ({names}) VALUES ({marks})", list(row.values()))
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_database_of_schema_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    with open_store(tmp_path / "study.db") as store:
+        fresh = fakes.make_study(limits=["latency_ms<=9"])
+        assert store.study("fake").study == fresh
+        assert json.loads(dump_study(store.study("empty").study))["timing"]["interval"] == fresh.timing.interval
+        assert store.timings("empty") == ()
+        assert store.timings("fake") == (
+            TimingRow(0, "m", {"latency_ms": 1 / 3, "latency_p95_ms": 1 / 3}, {}, taken=10.0),
+            TimingRow(1, "m", {"latency_ms": 4.0, "latency_p95_ms": 4.0}, {}, taken=11.0),
+            TimingRow(2, "m", {"latency_ms": 12.0, "latency_p95_ms": 12.0}, {}, taken=12.0),
+        )
+        assert stored_timing(store, 0, "m") == Timing((1 / 3,) * 3, warmup_runs=1, threads=1, machine="m")
+        assert store.counts("fake") == Counts(running=1, trained=2, rejected=1, failed=1)
+        assert [trial.candidate for trial in store.trials("fake")] == [fakes.candidate(8, n) for n in range(1, 6)]
+        assert store.evidence("fake", 1) == replace(
+            fakes.evidence(latency_ms=4.0, miou=0.8), timing=Timing((4.0,) * 3, 1, 1, "m")
+        )
+        assert store.machines() == (Machine("m", "a CPU", 2, 1024, "Linux", "onnxruntime 1"),)
+        assert [pick.pick for pick in store.picks("fake")] == [Pick(1, "the knee")]
+        with store.reading() as connection:
+            assert schema.schema_version(connection) == len(schema.MIGRATIONS) == 2
+
+
+def test_the_front_of_a_database_of_schema_1_is_what_it_was(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    with open_store(tmp_path / "study.db") as store:
+        trials, timings = store.trials("fake"), store.timings("fake")
+        machine = one_machine(trials, timings, store.machines())
+        report = make_report(store.study("fake"), trials, timings, machine=machine)
+        assert [(row.trial, row.values["latency_ms"], row.intervals) for row in report.front] == [
+            (0, 1 / 3, {}),
+            (1, 4.0, {}),
+        ]
+        assert (machine, report.untimed, len(report.rejected)) == ("m", 0, 1)
+
+
+def test_a_study_of_schema_1_can_be_carried_on_and_timed_again(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    with open_store(tmp_path / "study.db") as store:
+        begin(store, name="fake", limits=["latency_ms<=9"])
+        with at_work(store, "fake") as worker:
+            work = worker.next(5)
+            assert isinstance(work, Claimed)
+            assert worker.keep(work.trial.number, "trained", evidence=on("n", 1.0)) is not None
+        store.keep_timing("fake", 0, on("n", 2.0))
+        assert plain(store.timings("fake")) == [
+            (0, "m", 1 / 3),
+            (0, "n", 4.0),
+            (1, "m", 4.0),
+            (2, "m", 12.0),
+            (4, "n", 2.0),
+        ]
+
+
+def test_opening_a_migrated_database_again_changes_nothing(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    open_store(tmp_path / "study.db").close()
+    before = dump(tmp_path / "study.db")
+    open_store(tmp_path / "study.db").close()
+    assert dump(tmp_path / "study.db") == before
+    with open_store(tmp_path / "study.db", read_only=True) as store:
+        assert len(store.timings("fake")) == 3
+
+
+def test_a_database_of_schema_1_is_not_changed_to_read_it_and_the_cure_is_said(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    before = (tmp_path / "study.db").read_bytes()
+    with pytest.raises(
+        DatabaseError, match=r"its schema is 1, older than 2, .*`segsearch resume` brings it up to date"
+    ):
+        open_store(tmp_path / "study.db", read_only=True)
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
+def test_a_migrated_database_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    schema_1(tmp_path / "study.db")
+    open_store(tmp_path / "study.db").close()
+    fakes.start(tmp_path / "new", fakes.make_study())[0].close()
+
+    def tables(path: Path) -> dict[str, list[str]]:
+        with closing(sqlite3.connect(path)) as connection:
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: [str(row[1:]) for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
+
+    assert tables(tmp_path / "study.db") == tables(tmp_path / "new" / "study.db")
+
+
+def test_a_migration_that_is_killed_half_way_leaves_schema_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema_1(tmp_path / "study.db")
+    before = dump(tmp_path / "study.db")
+
+    first, second = schema.MIGRATIONS
+
+    def killed(connection: sqlalchemy.Connection) -> None:
+        second(connection)
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (first, killed))
+        with pytest.raises(RuntimeError, match="killed here"):
+            open_store(tmp_path / "study.db")
+    assert dump(tmp_path / "study.db") == before
+    with open_store(tmp_path / "study.db") as store:
+        assert len(store.timings("fake")) == 3

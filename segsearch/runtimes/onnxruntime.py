@@ -20,7 +20,11 @@ _DTYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint64)": np.uint64,
     "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16,
     "tensor(int32)": np.int32,
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
@@ -81,7 +85,7 @@ class OnnxRuntime:
         return OnnxTimer(inner, binding)
 
     def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
-        """Mean time of each operation of the optimized graph, in its order, over `runs` runs after as many unseen."""
+        """Mean time of each operation of the optimized graph, as they run, over `runs` runs after as many unseen."""
         with tempfile.TemporaryDirectory(prefix="segsearch-profile-") as scratch:
             inner = _open(model, threads, profile=Path(scratch) / "profile")
             name, noise = _noise(inner, model)
@@ -92,7 +96,7 @@ class OnnxRuntime:
 
 
 def _operations(events: list[dict[str, Any]], runs: int) -> tuple[Operation, ...]:
-    micros: dict[tuple[int, str, str], list[float]] = {}
+    micros: dict[tuple[int, str, str], list[float]] = {}  # in the order they ran first: indices of fused nodes are not
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             about = event["args"]
@@ -100,7 +104,7 @@ def _operations(events: list[dict[str, Any]], runs: int) -> tuple[Operation, ...
             micros.setdefault(key, []).append(float(event["dur"]))
     return tuple(
         Operation(name, kind, sum(times[-runs:]) / len(times[-runs:]) / 1e3)
-        for (_, kind, name), times in sorted(micros.items())
+        for (_, kind, name), times in micros.items()
     )
 
 
@@ -124,8 +128,8 @@ def _open(model: Path, threads: int, *, profile: Path | None = None) -> Any:
 def _noise(inner: Any, model: Path) -> tuple[str, np.ndarray[Any, np.dtype[Any]]]:
     """The input's name, and noise of a fixed seed for it.
 
-    The time of a convolution does not depend on the picture, and noise has no denormals. Whole numbers may be
-    indices: they are 0.
+    The time of a convolution does not depend on the picture, and noise has no denormals. Whole numbers that are no
+    pixels may be indices: they are 0.
     """
     inputs = inner.get_inputs()
     if len(inputs) != 1:
@@ -138,5 +142,5 @@ def _noise(inner: Any, model: Path) -> tuple[str, np.ndarray[Any, np.dtype[Any]]
         )
     if dtype is None:
         raise TrialFailed("runtime", f"A model to time must take numbers; {model.name} takes {inputs[0].type}.")
-    high = 0 if np.issubdtype(dtype, np.signedinteger) or dtype is np.bool_ else 255
+    high = 255 if np.issubdtype(dtype, np.floating) or dtype is np.uint8 else 0
     return inputs[0].name, np.random.default_rng(0).uniform(0, high, shape).astype(dtype)

@@ -58,5 +58,5 @@ class Runtime(Protocol):
         ...
 
     def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
-        """Mean time of each operation of the optimized graph, in its order. Raises as `timer` does."""
+        """Mean time of each operation of the optimized graph, in the order they run. Raises as `timer` does."""
         ...

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from segsearch.candidate import DECODER, Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
-from segsearch.networks import build, check_architecture
+from segsearch.export import check_parity, export
+from segsearch.networks import build, check_architecture, wear_in
+from segsearch.runtimes import RUNTIMES
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
@@ -137,6 +140,51 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before), "building must not move the caller's generator"
     torch.rand(10)
     again, other = build(PLAIN, 5, seed=3).state_dict(), build(PLAIN, 5, seed=4).state_dict()
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@seams
+def test_wear_leaves_no_two_channels_alike(architecture: Architecture) -> None:
+    network = build(architecture, 5)
+    fresh = {key: value.clone() for key, value in network.state_dict().items()}
+    norms = norms_of(network)
+    assert all(norm.bias.count_nonzero() == 0 for norm in norms), "fresh ones are all alike"
+    assert wear_in(network) is network
+    for tensors in (
+        [norm.weight for norm in norms],
+        [norm.bias for norm in norms],
+        [norm.running_mean for norm in norms],
+        [norm.running_var for norm in norms],
+    ):
+        values = torch.cat([tensor.detach() for tensor in tensors if tensor is not None])
+        assert len(values.unique()) > 0.99 * len(values)
+    assert all((norm.weight > 0).all() and (norm.running_var > 0).all() for norm in norms)
+    worn = {name for name, module in network.named_modules() if module in norms}
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, fresh[key])}
+    parts = ("weight", "bias", "running_mean", "running_var")
+    assert changed == {f"{name}.{part}" for name in worn for part in parts}
+
+
+@seams
+def test_a_worn_network_exports_with_parity(architecture: Architecture, tmp_path: FilePath) -> None:
+    network = wear_in(build(architecture, 5))
+    export(network, (64, 96), tmp_path / "worn.onnx")
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 255
+    assert check_parity(network, tmp_path / "worn.onnx", RUNTIMES["onnxruntime"], image.numpy()) < 1e-4
+
+
+def test_wear_depends_on_its_seed_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    one = wear_in(build(PLAIN, 5), seed=3).state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before), "wear must not move the caller's generator"
+    torch.rand(10)
+    again, other = (wear_in(build(PLAIN, 5), seed=seed).state_dict() for seed in (3, 4))
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert not all(torch.equal(one[key], other[key]) for key in one)
 
