@@ -311,7 +311,8 @@ def measure(
 
     if html is not None and not profile:
         raise StudyError("--html is a chart of where the time goes: give --profile with it.")
-    with _watch() as watch:
+    again = f"segsearch measure {quoted(model)}"
+    with stoppable(lambda: again), _watch() as watch:
         found = ownmodel.measure_own(
             model,
             against=against,

@@ -34,7 +34,7 @@ from segsearch.evaluate import evaluate, pass_gate
 from segsearch.machine import this_machine
 from segsearch.measure import Effort
 from segsearch.objectives import Rejected, read_limit, values_of
-from segsearch.prepare import machine_room
+from segsearch.room import machine_room
 from segsearch.runtimes import RUNTIMES, Runtime
 from segsearch.score import score
 from segsearch.timing import Machine, Timing
