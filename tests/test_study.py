@@ -202,7 +202,7 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
         ("timing.interval", 0.0, ["timing.interval:", "greater than 0", "got 0.0"]),
         ("timing.max_seconds", 0.1, ["timing.max_seconds:", "greater than or equal to 0.5", "got 0.1"]),
         ("timing.cores", [0, -1], ["timing.cores", "greater than or equal to 0", "got -1"]),
-        ("timing.threads", 3, ["timing", "at least as many cores as threads (3), got 1"]),
+        ("timing", {"threads": 3, "cores": [0]}, ["timing", "at least as many cores as threads (3), got 1"]),
         ("timing.warmup_runs", 0, ["timing.warmup_runs:", "got 0"]),
         ("search.give_up_after", 0, ["search.give_up_after:", "got 0"]),
         ("train.learning_rate", float("nan"), ["train.learning_rate:", "finite number", "got nan"]),
