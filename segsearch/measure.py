@@ -17,7 +17,7 @@ from typing import Any
 
 from segsearch.errors import TrialFailed
 from segsearch.machine import this_machine
-from segsearch.ratio import ratio_of
+from segsearch.ratio import of_one_process, ratio_of
 from segsearch.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
 from segsearch.room import machine_room
 from segsearch.runtimes import Runtime
@@ -34,8 +34,8 @@ LEAST_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try: until the 95 % interval is narrower than `interval` (relative) and `samples` are there, or for
-    `max_seconds` in all."""
+    """How hard to try: until the samples' 95 % interval is narrower than `interval` and `samples` are there, or for
+    `max_seconds` in all. `interval` is relative to the latency."""
 
     warmup_runs: int = 5
     interval: float = 0.02
@@ -162,7 +162,7 @@ def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effor
 
 def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str, reference_ms: float) -> Timing:
     blocks = tuple(Block(**block) for block in raw["blocks"])
-    ratio = ratio_of(blocks)
+    ratio = of_one_process(ratio_of(blocks))
     return Timing(
         samples_ms=tuple(round(sample, 6) for sample in raw["samples_ms"]),
         warmup_runs=effort.warmup_runs,

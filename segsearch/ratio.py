@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ LEVEL = 0.95
 # How far one session alone may be off, and from how many sessions on their own spread tells how far they are.
 LUCK = 0.02
 FEWEST_SESSIONS = 6
+
+
+# Standard deviation between whole measurements, each a process of its own, that no measurement sees in its own samples:
+# what `benchmarks/latency.py` finds between repetitions less what their intervals explain.
+PROCESS_SPREAD = 0.006
 
 
 @dataclass(frozen=True)
@@ -62,3 +68,13 @@ def ratio_of(blocks: Sequence[Block], *, resamples: int = RESAMPLES) -> Ratio:
     luck = 1 + (LUCK / count**0.5 if count < FEWEST_SESSIONS else 0.0)
     least, most = (value * (bound / value) ** stretch for bound in (low, high))
     return Ratio(value, min(value / luck, least), max(value * luck, most))
+
+
+def of_one_process(ratio: Ratio) -> Ratio:
+    """The ratio with an interval that also holds what one process cannot see: where its libraries and heap came to lie.
+
+    Both spreads are independent, so that their half-widths add as squares (as factors: the interval stays above 0).
+    """
+    unseen = 1.96 * PROCESS_SPREAD
+    down, up = (math.hypot(math.log(far), unseen) for far in (ratio.value / ratio.low, ratio.high / ratio.value))
+    return Ratio(ratio.value, ratio.value * math.exp(-down), ratio.value * math.exp(up))

@@ -93,8 +93,8 @@ class TeacherSettings(_Frozen):
 class TimingSettings(_Frozen):
     """`[timing]`: how latency is measured.
 
-    A measurement goes on until its 95 % confidence interval is narrower than `interval` (relative to the latency), or
-    for `max_seconds`. `cores` are those that it may use; without them all that the process may use.
+    A measurement goes on until the 95 % confidence interval of its samples is narrower than `interval` (relative to the
+    latency), or for `max_seconds`. `cores` are those that it may use; without them all that the process may use.
     """
 
     threads: Annotated[int, Field(ge=1, le=256)] = 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch.ratio import FEWEST_SESSIONS, LUCK, Ratio, ratio_of
+from segsearch.ratio import FEWEST_SESSIONS, LUCK, PROCESS_SPREAD, Ratio, of_one_process, ratio_of
 from segsearch.timing import Block, Comparison
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -234,3 +235,13 @@ def test_blind_to_sessions_far_fewer_intervals_would_hold_the_truth() -> None:
             found = ratio_of(told, resamples=100)
             held[knows] += found.low <= 2.5 <= found.high
     assert held[True] >= 175 > 150 > held[False]
+
+
+def test_what_one_process_cannot_see_widens_the_interval() -> None:
+    exact = of_one_process(Ratio(2.0, 2.0, 2.0))
+    unseen = 1.96 * PROCESS_SPREAD
+    assert math.log(exact.high / 2) == pytest.approx(unseen)
+    assert math.log(2 / exact.low) == pytest.approx(unseen)
+    wide = of_one_process(Ratio(2.0, 2.0 * math.exp(-0.03), 2.0 * math.exp(0.04)))
+    assert math.log(2 / wide.low) == pytest.approx((0.03**2 + unseen**2) ** 0.5)
+    assert math.log(wide.high / 2) == pytest.approx((0.04**2 + unseen**2) ** 0.5)
