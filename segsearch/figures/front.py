@@ -23,7 +23,7 @@ from segsearch.figures.marks import (
     ticks_of,
     title_of,
 )
-from segsearch.figures.theme import FAINT, Theme, dress, page, theme
+from segsearch.figures.theme import Theme, dress, page, theme
 from segsearch.objectives import Limit, Objective
 from segsearch.report import Report, Row, describe, knee_of, precision, with_interval
 
@@ -31,6 +31,8 @@ Axes = tuple[Objective | None, ...]
 
 # Beyond this many points WebGL draws them: SVG would take one element for each.
 MANY = 1000
+# Beyond this many members of one kind the front's markers are smaller.
+CROWD = 80
 _OPEN, _DOTTED = 100, 300
 _SYMBOLS = {"circle": 0, "square": 1, "diamond": 2}
 
@@ -62,10 +64,17 @@ def explore_figure(
     flat = len(axes) == 2
     if flat:
         _draw_below(chart, report, axes, bounds, limits, look)
-    for marks in marks_of(report, axes, limits):
+        _draw_limits(chart, axes, bounds, look, logs=(log_across, log_up))
+    shown = marks_of(report, axes, limits)
+    for marks in shown:
         chart.add_trace(_markers(marks, axes, look))
+    if flat and any(any(marks.tied) for marks in shown if marks.on_front):
+        chart.add_trace(_tied_entry(look))
     for trace in _pointers(report, axes, look, limits=limits, selected=selected, picked=picked):
         chart.add_trace(trace)
+    faint = [trace for trace in chart.data if trace.legendgroup == "faint"]
+    for trace in faint[1:]:
+        trace.showlegend = False
     dress(
         chart,
         look,
@@ -86,7 +95,7 @@ def explore_figure(
 def _draw_below(
     chart: Any, report: Report, axes: Axes, bounds: Sequence[Limit], limits: Sequence[Limit], look: Theme
 ) -> None:
-    """What lies under the points: the front's edge, the limits, and what was rejected untrained."""
+    """What lies under the points: the front's edge, and what was rejected untrained."""
     across, up = axes
     if across is not None and up is not None:
         edge = edge_of(report, up, across, limits)
@@ -99,13 +108,30 @@ def _draw_below(
         foot = rejected_of(report, (across,), bounds=bounds)
         if (foot.values[0] or foot.beyond) and not (up is not None and both.values[0]):
             chart.add_trace(_rug(foot, look))
+
+
+def _draw_limits(chart: Any, axes: Axes, bounds: Sequence[Limit], look: Theme, *, logs: tuple[bool, bool]) -> None:
+    """A dashed line for each limit on one of the axes, with its words on the side that meets it."""
+    line = {"dash": "dash", "color": look.muted, "width": 1}
     for limit in bounds:
-        style = {"line_dash": "dash", "line_color": look.muted, "line_width": 1, "annotation_text": escape(str(limit))}
-        style |= {"annotation_font_color": look.muted, "annotation_font_size": 11}
-        if across is not None and limit.objective == across.name:
-            chart.add_vline(x=limit.bound, annotation_position="top left", **style)
-        elif up is not None and limit.objective == up.name:
-            chart.add_hline(y=limit.bound, annotation_position="bottom right", **style)
+        below = limit.operator == "<="
+        for axis, log, letter, other in zip(axes, logs, "xy", "yx", strict=True):
+            if axis is None or axis.name != limit.objective or (log and limit.bound <= 0):
+                continue
+            ends = {f"{letter}0": limit.bound, f"{letter}1": limit.bound, f"{other}0": 0, f"{other}1": 1}
+            chart.add_shape(type="line", line=line, layer="below", **{f"{other}ref": "paper"}, **ends)
+            # An annotation on a logarithmic axis is placed by the logarithm, a line by the value.
+            place = math.log10(limit.bound) if log else limit.bound
+            sides = {"xanchor": "right" if below else "left", "yanchor": "top"}
+            if letter == "y":
+                sides = {"xanchor": "right", "yanchor": "top" if below else "bottom"}
+            chart.add_annotation(
+                text=escape(str(limit)),
+                showarrow=False,
+                font={"size": 11, "color": look.muted},
+                **{letter: place, other: 1, f"{other}ref": "paper"},
+                **sides,
+            )
 
 
 def _markers(marks: Marks, axes: Axes, look: Theme) -> Any:
@@ -113,6 +139,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme) -> Any:
     colour, symbol = look.style(marks.ships)
     flat = len(axes) == 2
     kind = go.Scatter3d if not flat else go.Scattergl if len(marks.trials) > MANY else go.Scatter
+    large = 12 if len(marks.trials) <= CROWD else 8 if len(marks.trials) <= MANY else 5
     letters = "xyz"[: len(axes)]
     lines = [
         f"{'trial' if axis is None else axis.name} %{{{letter}:{number_of(axis)}}}"
@@ -120,11 +147,12 @@ def _markers(marks: Marks, axes: Axes, look: Theme) -> Any:
     ]
     some = any(marks.words)
     plain = "<br>".join(["trial %{customdata}", *lines])
-    size = (6 if marks.on_front else 4) if not flat else 12 if marks.on_front else 8
+    size = (6 if marks.on_front else 4) if not flat else large if marks.on_front else min(8, large - 1)
     return kind(
         **{letter: _light(values) for letter, values in zip(letters, marks.values, strict=True)},
         mode="markers",
-        name=marks.name,
+        name=marks.ships if marks.on_front else "dominated or over a limit",
+        legendgroup=marks.ships if marks.on_front else "faint",
         uid=marks.name,
         legendrank=1 if marks.on_front else 2,
         marker={
@@ -133,7 +161,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme) -> Any:
             "size": size,
             "line": {"width": 1.6 if flat and marks.on_front else 0, "color": colour},
         },
-        opacity=1.0 if marks.on_front else FAINT,
+        opacity=1.0 if marks.on_front else look.faint * (1 if len(marks.trials) <= MANY else 0.6),
         **(_bars(marks, axes, colour) if marks.on_front else {}),
         # Lists, not packed arrays: Dash hands a click's customdata on as it lies in the figure.
         customdata=list(marks.trials),
@@ -141,6 +169,13 @@ def _markers(marks: Marks, axes: Axes, look: Theme) -> Any:
         hovertemplate=("%{hovertext}" if all(marks.words) else f"{plain}<br>%{{hovertext}}" if some else plain)
         + "<extra></extra>",
     )
+
+
+def _tied_entry(look: Theme) -> Any:
+    """The line of the legend that says what a dotted marker means."""
+    marker = {"symbol": "circle-open-dot", "size": 11, "color": look.muted, "line": {"width": 1.6}}
+    name = "another is as good within the intervals"
+    return go.Scatter(x=[None], y=[None], mode="markers", name=name, uid="tied", marker=marker, legendrank=2)
 
 
 def _light(values: Sequence[float]) -> Any:
@@ -314,6 +349,8 @@ def figure(report: Report) -> Any:
         bounds = [limit.bound for limit in report.limits if limit.objective == across.name]
         ranges[across.name] = (0.0, 1.1 * max(*(row.values[across.name] for row in report.rows), *bounds, 0.0))
     chart = explore_figure(report, up=up.name, across=across.name if across else None, ranges=ranges)
+    for trace in chart.select_traces(selector=lambda trace: trace.customdata is not None):
+        trace.update(name=trace.uid, showlegend=True)  # there is room for all of it
     return chart.update_layout(height=600)
 
 

@@ -53,6 +53,9 @@ def marks_of(
     groups: dict[tuple[bool, str], list[Row]] = {}
     for row in shown:
         groups.setdefault((row.trial in bright, precision(row.candidate)), []).append(row)
+    for rows in groups.values():
+        # A legend shows the first point's marker: the plain one.
+        rows.sort(key=lambda row: bool(row.tied) or bool(row.broken) or breaks(row, limits))
     return tuple(
         _marks(report, rows, axes, limits, ships=ships, on_front=on_front, told=told)
         for (on_front, ships), rows in sorted(groups.items())

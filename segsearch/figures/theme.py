@@ -10,7 +10,6 @@ from typing import Any
 STYLES: dict[str, tuple[str, str]] = {"fp32": ("#0072B2", "circle"), "int8": ("#D55E00", "diamond")}
 OTHER_STYLE = ("#009E73", "square")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777", "#222222")
-FAINT = 0.3
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -18,8 +17,9 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 class Theme:
     """One ground to draw on. The ground itself is the page's: a figure is transparent.
 
-    `ink` writes, `muted` writes what matters less, `line` draws grids, `panel` fills what floats above the figure.
-    `styles` are the colour and marker of each precision, `palette` is for everything else.
+    `ink` writes, `muted` writes what matters less, `line` draws grids, `panel` fills what floats above the figure,
+    `faint` is the opacity of what stands back, `styles` are the colour and marker of
+    each precision, `palette` is for everything else, `heat` colours shares from 0 to 1.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Theme:
     line: str
     panel: str
     gold: str
+    faint: float
     styles: dict[str, tuple[str, str]]
     other: tuple[str, str]
     palette: tuple[str, ...]
@@ -45,6 +46,7 @@ LIGHT = Theme(
     line="#e3e6e9",
     panel="#ffffff",
     gold="#F0C419",
+    faint=0.3,
     styles=STYLES,
     other=OTHER_STYLE,
     palette=PALETTE,
@@ -58,6 +60,7 @@ DARK = Theme(
     line="#373b40",
     panel="#25282c",
     gold="#F0E442",
+    faint=0.42,
     styles={"fp32": ("#56B4E9", "circle"), "int8": ("#F28E4B", "diamond")},
     other=("#2BC79B", "square"),
     palette=("#56B4E9", "#F28E4B", "#2BC79B", "#D99BBD", "#E6B422", "#8FD0F5", "#A0A6AC", "#E6E8EA"),
