@@ -12,7 +12,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "segsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"errors", "candidate", "evidence", "objectives", "pareto", "study", "workshop", "draws", "timing", "ratio"},
+    {
+        "errors",
+        "candidate",
+        "evidence",
+        "objectives",
+        "pareto",
+        "study",
+        "workshop",
+        "draws",
+        "timing",
+        "ratio",
+        "shapes",
+    },
     {"networks", "datasets", "compression", "runtimes"},
     {"train", "export", "score", "room", "machine", "reference", "energy", "graphs", "stopwatch", "measure"},
     {"bench", "weights", "evaluate", "prepare", "spaces", "store", "search"},
@@ -20,7 +32,10 @@ FLOORS = (
         "terminal",
         "progress",
         "report",
+        "masks",
         "figures",
+        "compare",
+        "dashboard",
         "status",
         "survey",
         "scaffold",
