@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from segsearch.figures.front import as_page, explore_figure, figure
 from segsearch.figures.marks import hover
+from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure, profile_page
+from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
 from segsearch.figures.theme import DARK, LIGHT, OTHER_STYLE, PALETTE, STYLES, Theme, empty_figure, theme
 
 __all__ = [
@@ -14,11 +16,15 @@ __all__ = [
     "PALETTE",
     "STYLES",
     "Theme",
+    "architecture_figure",
     "as_page",
+    "class_iou_figure",
+    "confusion_figure",
     "empty_figure",
     "explore_figure",
     "figure",
     "hover",
+    "losses_figure",
     "profile_figure",
     "profile_page",
     "theme",

@@ -41,6 +41,7 @@ def profile_figure(operations: Sequence[Operation], *, dark: bool = False) -> An
             go.Bar(
                 x=[number for number, _ in found],
                 y=[one.mean_ms for _, one in found],
+                width=0.9,
                 name=f"{escape(kind)}, {spent[kind]:.3g} ms",
                 marker={"color": look.palette[index % len(look.palette)], "line": {"width": 0}},
                 hovertext=[escape(f"{one.name}: {one.mean_ms:.3g} ms") for _, one in found],
@@ -51,9 +52,8 @@ def profile_figure(operations: Sequence[Operation], *, dark: bool = False) -> An
         chart,
         look,
         margin={"l": 64, "r": 16, "t": 16, "b": 130, "autoexpand": False},
-        bargap=0.1,
-        barmode="overlay",  # each place holds one bar: grouping would thin them
+        barmode="overlay",
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
-        xaxis_title="operation, in the order they run",
-        yaxis_title="mean of a run [ms]",
+        xaxis_title_text="operation, in the order they run",
+        yaxis_title_text="mean of a run [ms]",
     )
