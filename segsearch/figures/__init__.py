@@ -7,6 +7,13 @@ from segsearch.figures.marks import hover
 from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure, profile_page
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
+from segsearch.figures.search import (
+    coordinates_figure,
+    hypervolume_figure,
+    importance_figure,
+    outcomes_figure,
+    throughput_figure,
+)
 from segsearch.figures.theme import DARK, LIGHT, OTHER_STYLE, PALETTE, STYLES, Theme, empty_figure, theme
 
 __all__ = [
@@ -20,12 +27,17 @@ __all__ = [
     "as_page",
     "class_iou_figure",
     "confusion_figure",
+    "coordinates_figure",
     "empty_figure",
     "explore_figure",
     "figure",
     "hover",
+    "hypervolume_figure",
+    "importance_figure",
     "losses_figure",
+    "outcomes_figure",
     "profile_figure",
     "profile_page",
     "theme",
+    "throughput_figure",
 ]
