@@ -25,7 +25,9 @@ def neighbours(report: Report, row: Row) -> tuple[Row | None, Row | None]:
 
 def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: Mapping[str, float]) -> str:
     """What going from one model to another brings and what it costs; the gains stand first."""
-    gains, costs, same = [], [], []
+    gains: list[str] = []
+    costs: list[str] = []
+    same: list[str] = []
     for goal in goals:
         if goal.name not in here or goal.name not in there:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -54,6 +55,13 @@ def _say(error: Exception) -> Any:
 def _connect_shell(app: Dash, reader: Reader) -> None:
     """What stands around the tabs: whether anything changed, what is wrong, how far the search is."""
 
+    # Before somebody presses it, the toggle tells "light" wherever the ground follows the system.
+    app.clientside_callback(
+        "(told) => document.documentElement.getAttribute('data-mantine-color-scheme') || told || 'light'",
+        Output("ground", "data"),
+        Input("scheme", "computedColorScheme"),
+    )
+
     @app.callback(
         Output("mark", "data"),
         Input("tick", "n_intervals"),
@@ -71,6 +79,7 @@ def _connect_shell(app: Dash, reader: Reader) -> None:
         Output("title", "children"),
         Output("live", "children"),
         Output("live", "color"),
+        Output("picked", "children"),
         *VIEW,
     )
     def on_look(search: str | None, mark: str) -> Any:
@@ -78,7 +87,28 @@ def _connect_shell(app: Dash, reader: Reader) -> None:
         looked = reader.look(from_address(search).study)
         empty = scene is None or not scene.seen.trials
         title = looked.seen.study.name if looked.seen else "segsearch"
-        return trouble_of(trouble), empty, title, *_live(looked)
+        return trouble_of(trouble), empty, title, *_live(looked), picked_of(looked)
+
+
+def picked_of(looked: Looked) -> Any:
+    """The pick, shown on every tab, with the way to take it back."""
+    picked = looked.seen.picked if looked.seen else None
+    if picked is None:
+        return None
+    when = datetime.fromtimestamp(picked.created).strftime("%Y-%m-%d %H:%M")
+    words = dmc.Text(picked.pick.reason, size="sm", className="wraps", lineClamp=2)
+    show = {"type": "show", "trial": picked.pick.trial, "where": "banner"}
+    undo = {"type": "undo-pick", "number": picked.number}
+    return html.Div(
+        [
+            dmc.Badge(f"Picked: trial {picked.pick.trial}", color="yellow", autoContrast=True, size="lg", tt="none"),
+            html.Div(words, className="stretch"),
+            dmc.Text(when, size="xs", c="dimmed"),
+            dmc.Button("Select", id=show, variant="default", size="compact-sm"),
+            dmc.Button("Undo", id=undo, variant="subtle", color="gray", size="compact-sm"),
+        ],
+        className="picked-banner",
+    )
 
 
 def _live(looked: Looked) -> tuple[str, str]:

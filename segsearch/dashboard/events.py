@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash.exceptions import PreventUpdate
 
 from segsearch.dashboard.limits import STEPS, Scale, scales
 from segsearch.dashboard.reading import Reader
@@ -19,6 +20,7 @@ from segsearch.objectives import OBJECTIVES
 LIMIT_NAMES = tuple(OBJECTIVES)
 NO_DEPTH = "none"
 BY_TRIAL = "trial"
+BUTTONS = ("show", "drop", "choose")
 SELECTS = ("study", "machine", "up", "across", "depth", "tab")
 
 
@@ -53,10 +55,11 @@ def connect_events(app: Dash, reader: Reader) -> None:
         },
     )
     def on_event(search: str | None, **happened: Any) -> dict[str, Any]:
-        before = from_address(search)
+        causes = _causes()
+        if ctx.triggered and not causes:
+            raise PreventUpdate
+        before = after = from_address(search)
         scene, _ = set_scene(reader, search)
-        causes = list(ctx.triggered_prop_ids.items())
-        after = before
         for full, cause in causes:
             after = _changed(after, scene, full, cause, happened)
         if after != before:
@@ -67,6 +70,16 @@ def connect_events(app: Dash, reader: Reader) -> None:
         shown["click"] = None if happened["click"] else no_update
         shown["scroll"] = _scroll(scene, causes, happened)
         return shown
+
+
+def _causes() -> list[tuple[str, Any]]:
+    """What happened: the property, and the id of the component. A button that only appeared was not pressed."""
+    pressed = {one["prop_id"]: one["value"] for one in ctx.triggered}
+    return [
+        (full, cause)
+        for full, cause in ctx.triggered_prop_ids.items()
+        if not (isinstance(cause, dict) and cause["type"] in BUTTONS and not pressed.get(full))
+    ]
 
 
 def _changed(state: View, scene: Scene | None, full: str, cause: Any, happened: Mapping[str, Any]) -> View:
@@ -113,13 +126,13 @@ def _pressed(state: View, scene: Scene | None, cause: Mapping[str, Any], happene
     kind = cause["type"]
     if kind == "limit" and scene is not None:
         return _limited(state, scales(scene.report), cause["name"], happened["steps"])
-    if kind == "show" and any(happened["show"]):
+    if kind == "show":
         rest = tuple(trial for trial in state.selected if trial != cause["trial"])
         tab = "model" if cause["where"] == "model" else state.tab
         return replace(state, selected=chosen((*rest, cause["trial"])), tab=tab)
-    if kind == "drop" and any(happened["drop"]):
+    if kind == "drop":
         return replace(state, selected=tuple(trial for trial in state.selected if trial != cause["trial"]))
-    if kind == "choose" and any(happened["choose"]):
+    if kind == "choose":
         return _chose(state, None, cause["what"], cause["value"])
     return state
 

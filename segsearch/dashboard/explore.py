@@ -20,15 +20,16 @@ from segsearch.figures.theme import empty_figure
 from segsearch.report import Row, describe, pick_from
 
 VIEW = (Input("address", "search"), Input("mark", "data"))
+GROUND = Input("ground", "data")  # "light" or "dark"
 
 
 def connect_explore(app: Dash, reader: Reader) -> None:
     """The callbacks that only show."""
 
-    @app.callback(Output("front", "figure"), *VIEW, Input("scheme", "computedColorScheme"))
-    def on_front(search: str | None, mark: str, scheme: str | None) -> Any:
+    @app.callback(Output("front", "figure"), *VIEW, GROUND)
+    def on_front(search: str | None, mark: str, ground: str | None) -> Any:
         scene, _ = set_scene(reader, search)
-        dark = scheme == "dark"
+        dark = ground == "dark"
         return empty_figure("No models yet", dark=dark) if scene is None else front_of(scene, dark=dark)
 
     @app.callback(
@@ -95,9 +96,9 @@ def connect_explore(app: Dash, reader: Reader) -> None:
         prevent_initial_call=True,
     )
 
-    @app.callback(Output("grid-box", "data-ag-theme-mode"), Input("scheme", "computedColorScheme"))
-    def on_scheme(scheme: str | None) -> str:
-        return "dark" if scheme == "dark" else "light"
+    @app.callback(Output("grid-box", "data-ag-theme-mode"), GROUND)
+    def on_ground(ground: str | None) -> str:
+        return "dark" if ground == "dark" else "light"
 
 
 def front_of(scene: Scene, *, dark: bool) -> Any:

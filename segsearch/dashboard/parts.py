@@ -33,11 +33,13 @@ def graph(name: str, *, height: int, label: str) -> Any:
     )
 
 
-def figure_of(chart: Any, *, height: int, label: str) -> Any:
-    """A figure that is there already."""
+def figure_of(chart: Any, *, label: str, height: int | None = None) -> Any:
+    """A figure that is there already, at the height that it asks for."""
+    tall = height or chart.layout.height or 360
+    chart.update_layout(height=None, autosize=True)
     return html.Div(
         dcc.Graph(figure=chart, config=GRAPH_CONFIG, style={"height": "100%"}, responsive=True),
-        style={"height": height},
+        style={"height": tall},
         role="figure",
         **{"aria-label": label},
     )

@@ -37,7 +37,7 @@ def connect_pick(app: Dash, reader: Reader) -> None:
         cause = ctx.triggered_id
         if cause == "pick-cancel":
             return False, no_update, no_update, no_update, no_update
-        if not isinstance(cause, dict) or not any(opens):
+        if not isinstance(cause, dict) or not ctx.triggered[0]["value"]:  # it only appeared
             return (no_update,) * 5
         scene, _ = set_scene(reader, search)
         about = [] if scene is None else _about(scene, cause["trial"])
@@ -72,7 +72,7 @@ def connect_pick(app: Dash, reader: Reader) -> None:
     )
     def on_undo(clicks: list[int | None], search: str | None) -> Any:
         cause = ctx.triggered_id
-        if not isinstance(cause, dict) or not any(clicks):
+        if not isinstance(cause, dict) or not ctx.triggered[0]["value"]:  # it only appeared
             return no_update, no_update
         try:
             undo(reader, search, int(cause["number"]))

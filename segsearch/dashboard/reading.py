@@ -126,7 +126,7 @@ class Reader:
             return None
         if file is None:
             return None
-        found = []
+        found: list[object] = []
         for path in (file, Path(f"{file}-wal")):
             try:
                 about = path.stat()

@@ -153,13 +153,13 @@ def _holds(value: Cell, model: Mapping[str, Any]) -> bool:
         return any(parts) if model.get("operator") == "OR" else all(parts)
     kind = model.get("type")
     if kind in ("blank", "notBlank"):
-        return (value is None) == (kind == "blank")
+        return bool((value is None) == (kind == "blank"))
     if value is None:
         return False
     if model.get("filterType") == "number":
         return _number_holds(float(value) if not isinstance(value, str) else 0.0, model)
     have, wanted = str(value).lower(), str(model.get("filter") or "").lower()
-    tests = {
+    tests: dict[str, bool] = {
         "contains": wanted in have,
         "notContains": wanted not in have,
         "equals": have == wanted,
@@ -174,7 +174,7 @@ def _number_holds(value: float, model: Mapping[str, Any]) -> bool:
     low, high = model.get("filter"), model.get("filterTo")
     if low is None:
         return True
-    tests = {
+    tests: dict[str, bool] = {
         "equals": value == low,
         "notEqual": value != low,
         "lessThan": value < low,
