@@ -72,8 +72,10 @@ def _colours(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _farthest(chosen: Sequence[str]) -> str:
-    """The colour of the list that is least like all that are chosen; when the list is empty, of the others."""
-    free = [colour for colour in _COLOURS if colour not in chosen] or [c for c in _more() if c not in chosen]
+    """The colour of the list that is least like all that are chosen; when the list is empty, the next of the others."""
+    free = [colour for colour in _COLOURS if colour not in chosen]
+    if not free:
+        return next(colour for colour in _more() if colour not in chosen)
     return max(free, key=lambda colour: min((_apart(colour, other) for other in chosen), default=0.0))
 
 
