@@ -239,6 +239,9 @@ def test_a_file_that_is_gone_or_broken_is_said_in_one_line(wall: Wall, tmp_path:
     with pytest.raises(DatabaseError, match="cannot be run") as broken:
         predict(gallery, name, 0, MaskCache())
     assert "\n" not in str(broken.value)
+    gallery.artifacts.path(name).write_bytes(b"another graph")
+    with pytest.raises(DatabaseError, match="it was changed"):
+        predict(gallery, name, 0, MaskCache())
     with pytest.raises(DatabaseError, match="must be <sha256>"):
         predict(gallery, "../../etc/passwd", 0, MaskCache())
 

@@ -92,18 +92,18 @@ class MaskCache:
             while total > self.max_bytes and len(self._masks) > 1:
                 total -= self._masks.popitem(last=False)[1].nbytes
 
-    def session(self, path: Path) -> Session:
-        """The opened file; opened now where it is not among the last ones."""
+    def session(self, artifacts: Artifacts, name: str) -> Session:
+        """The opened file; where it is not among the last ones its bytes are checked and it is opened now."""
         with self._lock:
-            found = self._sessions.get(path.name)
+            found = self._sessions.get(name)
             if found is not None:
-                self._sessions.move_to_end(path.name)
+                self._sessions.move_to_end(name)
                 return found
         from segsearch.runtimes import RUNTIMES
 
-        opened = RUNTIMES["onnxruntime"].open(path, threads=1)
+        opened = RUNTIMES["onnxruntime"].open(artifacts.verified(name), threads=1)
         with self._lock:
-            self._sessions[path.name] = opened
+            self._sessions[name] = opened
             while len(self._sessions) > self.max_sessions:
                 self._sessions.popitem(last=False)
         return opened
@@ -137,10 +137,12 @@ def predict(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> UI
         return found
     path = gallery.artifacts.path(artifact)
     try:
-        session = cache.session(path)
+        session = cache.session(gallery.artifacts, artifact)
         scores = session.run(to_input(gallery.split.images[index]))
     except TrialFailed as error:
         raise DatabaseError(f"{path}: cannot be run: {' '.join(str(error).split())[:200]}") from None
+    except DatabaseError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no base class but Exception
         raise DatabaseError(
             f"{path}: failed on {gallery.split.names[index]}: {' '.join(str(error).split())[:200]}"
