@@ -13,11 +13,13 @@ from segsearch.dashboard.events import connect_events
 from segsearch.dashboard.explore import VIEW, connect_explore
 from segsearch.dashboard.files import serve_files
 from segsearch.dashboard.guards import guard
+from segsearch.dashboard.masks_tab import connect_masks
 from segsearch.dashboard.page import make_page
 from segsearch.dashboard.parts import note
-from segsearch.dashboard.pick import connect_pick, notice
+from segsearch.dashboard.pick import connect_pick
 from segsearch.dashboard.reading import Looked, Reader, Seen
 from segsearch.dashboard.scene import Trouble, set_scene
+from segsearch.dashboard.search_tab import connect_search
 from segsearch.dashboard.state import from_address
 from segsearch.errors import SegsearchError
 
@@ -38,6 +40,8 @@ def make_app(reader: Reader, *, host: str = "127.0.0.1", token: str | None = Non
     connect_events(app, reader)
     connect_explore(app, reader)
     connect_detail(app, reader)
+    connect_masks(app, reader)
+    connect_search(app, reader)
     connect_pick(app, reader)
     _connect_shell(app, reader)
     serve_files(app.server, reader)
@@ -137,6 +141,3 @@ def trouble_of(trouble: Trouble | None) -> Any:
     extra = [html.Div(buttons, className="actions", style={"marginTop": "1rem"})] if buttons else []
     kind = "info" if trouble.choices or "yet" in trouble.title else "warn" if trouble.stale else "wrong"
     return html.Div(note(trouble.title, trouble.text, kind=kind, extra=extra), style={"margin": "1rem 0"})
-
-
-__all__ = ["make_app", "notice"]

@@ -16,9 +16,9 @@ def serve_files(server: flask.Flask, reader: Reader) -> None:
     """Add the addresses of what can be downloaded."""
 
     def model(sha256: str) -> flask.typing.ResponseReturnValue:
-        seen = _seen(reader)
-        name = next((one.artifact for one in seen.trials if one.artifact and one.artifact[:-5] == sha256), None)
-        if name is None or not name.endswith(".onnx"):
+        seen = seen_of(reader)
+        name = seen.artifact(sha256)
+        if name is None:
             flask.abort(404, "The database names no model of that hash.")
         path = seen.study.artifacts.verified(name)
         return flask.send_file(path, "application/octet-stream", as_attachment=True, download_name=name)
@@ -26,14 +26,14 @@ def serve_files(server: flask.Flask, reader: Reader) -> None:
     def about(trial: int) -> flask.typing.ResponseReturnValue:
         state = _state()
         found = next(
-            (one for one in as_objects(reader.report(_seen(reader), state.machine)) if one["trial"] == trial), None
+            (one for one in as_objects(reader.report(seen_of(reader), state.machine)) if one["trial"] == trial), None
         )
         if found is None:
             flask.abort(404, "No trained trial has that number.")
         return _attached(json.dumps(found, indent=2) + "\n", f"trial-{trial}.json", "application/json")
 
     def table() -> flask.typing.ResponseReturnValue:
-        state, seen = _state(), _seen(reader)
+        state, seen = _state(), seen_of(reader)
         text = as_csv(reader.report(seen, state.machine, state.bounds))
         return _attached(text, f"{seen.study.name}.csv", "text/csv")
 
@@ -50,7 +50,8 @@ def _state() -> State:
     return from_address(flask.request.query_string.decode(errors="replace"))
 
 
-def _seen(reader: Reader) -> Seen:
+def seen_of(reader: Reader) -> Seen:
+    """The study that the request names; answers 409 where it cannot be read."""
     looked = reader.look(_state().study)
     if looked.seen is None:
         flask.abort(409, looked.wrong or "Name the study.")

@@ -52,7 +52,8 @@ def guard(server: flask.Flask, *, host: str, token: str | None, scripts: Sequenc
         return None if token is None else _check_token(token)
 
     def seal(response: flask.Response) -> flask.Response:
-        sources = " ".join(["'self'", *scripts])
+        # Plotly's WebGL (many points, three axes, parallel lines) compiles its drawing commands with `Function`.
+        sources = " ".join(["'self'", "'unsafe-eval'", *scripts])
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src {sources}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
             "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -9,12 +9,13 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from segsearch.dashboard.limits import STEPS
+from segsearch.dashboard.masks_tab import masks_panel
 from segsearch.dashboard.parts import card, graph, heading
+from segsearch.dashboard.search_tab import search_panel
 from segsearch.objectives import OBJECTIVES
 
 POLL_MILLISECONDS = 2000
 TAB_NAMES = {"explore": "Explore", "model": "One model", "masks": "Masks", "search": "The search"}
-DETAILS = ("model", "masks", "search")
 
 
 def make_page(mark: str, title: str) -> Any:
@@ -66,7 +67,9 @@ def _header(title: str) -> Any:
 def _tabs() -> Any:
     panels = [
         dmc.TabsPanel(_explore(), value="explore", pt="md"),
-        *(dmc.TabsPanel(html.Div(id=f"{name}-panel", className="panel"), value=name, pt="md") for name in DETAILS),
+        dmc.TabsPanel(html.Div(id="model-panel", className="panel"), value="model", pt="md"),
+        dmc.TabsPanel(masks_panel(), value="masks", pt="md"),
+        dmc.TabsPanel(search_panel(), value="search", pt="md"),
     ]
     tabs = dmc.TabsList([dmc.TabsTab(words, value=name) for name, words in TAB_NAMES.items()])
     return dmc.Tabs([tabs, *panels], id="tab", value="explore", keepMounted=True)

@@ -37,6 +37,11 @@ class Seen:
         """The pick that counts."""
         return self.picks[-1] if self.picks else None
 
+    def artifact(self, sha256: str) -> str | None:
+        """The name of the model of that hash, where a trial has it."""
+        wanted = f"{sha256}.onnx"
+        return wanted if any(trial.artifact == wanted for trial in self.trials) else None
+
     def trial(self, number: int) -> TrialRow | None:
         return next((trial for trial in self.trials if trial.number == number), None)
 
