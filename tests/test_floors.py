@@ -41,6 +41,7 @@ FLOORS = (
         "scaffold",
         "launch",
         "remeasure",
+        "ownmodel",
         "cli",
         "__main__",
     },

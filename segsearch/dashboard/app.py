@@ -59,10 +59,14 @@ def _say(error: Exception) -> Any:
 def _connect_shell(app: Dash, reader: Reader) -> None:
     """What stands around the tabs: whether anything changed, what is wrong, how far the search is."""
 
-    # Before somebody presses it, the toggle tells "light" wherever the ground follows the system.
+    # The toggle tells "light" at first, also where the ground follows a dark system: the page itself knows, soon after.
     app.clientside_callback(
-        "(told) => document.documentElement.getAttribute('data-mantine-color-scheme') || told || 'light'",
+        """(told) => new Promise((done) => setTimeout(() => {
+            const now = document.documentElement.getAttribute('data-mantine-color-scheme') || 'light'
+            done([now, now])
+        }, 20))""",
         Output("ground", "data"),
+        Output("scheme", "computedColorScheme"),
         Input("scheme", "computedColorScheme"),
     )
 

@@ -188,22 +188,27 @@ def _controls(state: View, scene: Scene | None, reader: Reader) -> dict[str, Any
     study = looked.seen.study.name if looked.seen else state.study
     machine = next((one.short for one in machines if scene and one.key == scene.report.machine), None)
     by_trial = {"value": BY_TRIAL, "label": "trial"}
+    choices = {
+        "study": [{"value": name, "label": name} for name in looked.studies],
+        "machine": [{"value": one.short, "label": machine_words(one)} for one in machines],
+        "up": axes,
+        "across": [*axes, by_trial] if scene and scene.across is None else axes,
+        "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
+    }
+    wanted = {
+        "study": study,
+        "machine": machine,
+        "up": scene.up if scene else None,
+        "across": (scene.across or BY_TRIAL) if scene else None,
+        "depth": state.depth or NO_DEPTH,
+    }
+    # A select that is given what it does not offer takes it back at once, and the two would never agree.
+    values = {
+        name: value if value in [one["value"] for one in choices[name]] else None for name, value in wanted.items()
+    }
     return {
-        "values": {
-            "study": study or None,
-            "machine": machine,
-            "up": scene.up if scene else None,
-            "across": (scene.across or BY_TRIAL) if scene else None,
-            "depth": state.depth or NO_DEPTH,
-            "tab": state.tab,
-        },
-        "choices": {
-            "study": [{"value": name, "label": name} for name in looked.studies],
-            "machine": [{"value": one.short, "label": machine_words(one)} for one in machines],
-            "up": axes,
-            "across": [*axes, by_trial] if scene and scene.across is None else axes,
-            "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
-        },
+        "values": values | {"tab": state.tab},
+        "choices": choices,
         "logs": list(state.logs),
         "steps": steps,
         "rows": rows,

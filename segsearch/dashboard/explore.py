@@ -14,6 +14,7 @@ from segsearch.dashboard.parts import note
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.dashboard.table import columns, rows
+from segsearch.dashboard.zoom import keep_zoom, zoomed
 from segsearch.errors import StudyError
 from segsearch.figures.front import explore_figure
 from segsearch.figures.theme import empty_figure
@@ -26,11 +27,25 @@ GROUND = Input("ground", "data")  # "light" or "dark"
 def connect_explore(app: Dash, reader: Reader) -> None:
     """The callbacks that only show."""
 
-    @app.callback(Output("front", "figure"), *VIEW, GROUND)
-    def on_front(search: str | None, mark: str, ground: str | None) -> Any:
+    @app.callback(Output("front", "figure"), *VIEW, GROUND, State("zoom", "data"))
+    def on_front(search: str | None, mark: str, ground: str | None, zoom: dict[str, Any] | None) -> Any:
         scene, _ = set_scene(reader, search)
         dark = ground == "dark"
-        return empty_figure("No models yet", dark=dark) if scene is None else front_of(scene, dark=dark)
+        if scene is None:
+            return empty_figure("No models yet", dark=dark)
+        return keep_zoom(front_of(scene, dark=dark), zoom, axes_of(scene))
+
+    @app.callback(
+        Output("zoom", "data"),
+        Input("front", "relayoutData"),
+        State("zoom", "data"),
+        State("address", "search"),
+        prevent_initial_call=True,
+    )
+    def on_zoom(told: dict[str, Any] | None, zoom: dict[str, Any] | None, search: str | None) -> Any:
+        scene, _ = set_scene(reader, search)
+        now = zoomed(zoom, told, axes_of(scene)) if scene else None
+        return no_update if now is None or now == zoom else now
 
     @app.callback(
         Output("left", "children"),
@@ -114,6 +129,10 @@ def front_of(scene: Scene, *, dark: bool) -> Any:
         log_up="y" in state.logs,
         log_across="x" in state.logs,
     )
+
+
+def axes_of(scene: Scene) -> str:
+    return f"{scene.across},{scene.up},{scene.state.depth},{scene.state.logs}"
 
 
 def suggestions(scene: Scene) -> list[Any]:

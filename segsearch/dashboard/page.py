@@ -26,6 +26,7 @@ def make_page(mark: str, title: str) -> Any:
             dcc.Store(id="mark", data=mark),
             dcc.Store(id="table-version"),
             dcc.Store(id="ground"),
+            dcc.Store(id="zoom"),
             dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
             dmc.NotificationContainer(id="notices", position="bottom-right"),
             html.A("Skip to the models", href="#content", className="skip"),

@@ -11,6 +11,7 @@ from segsearch.objectives import OBJECTIVES, Limit, read_limit
 
 TABS = ("explore", "model", "masks", "search")
 MOST_SELECTED = 4
+MOST_FIELDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ def to_address(state: State) -> str:
 
 def from_address(text: str | None) -> State:
     """The inverse of `to_address`. What is not understood is left out: an address may come from anywhere."""
-    found = parse_qs((text or "").removeprefix("?"), max_num_fields=40)
+    try:
+        found = parse_qs((text or "").removeprefix("?"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return State()
 
     def one(name: str) -> str:
         return found.get(name, [""])[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import insert
 
 from segsearch.candidate import (
@@ -24,7 +26,9 @@ from segsearch.candidate import (
     to_json,
 )
 from segsearch.candidate import Path as Chain
+from segsearch.datasets import open_dataset
 from segsearch.evidence import Confusion, Evidence
+from segsearch.launch import cache_of
 from segsearch.objectives import intervals_of, values_of
 from segsearch.store import Store, StudyRow, open_store, schema
 from segsearch.timing import Block, Comparison, Machine, Timing
@@ -39,7 +43,7 @@ BEGAN = 1_760_000_000.0
 def fill(folder: Path, trials: int, *, name: str = "streets", seed: int = 0, goals: Sequence[str] = ()) -> Path:
     """A database of `trials` trials, four in five trained; its path."""
     objectives = list(goals) or ["miou", "latency_ms", "size_bytes"]
-    study = fakes.make_study(name=name, trials=trials, objectives=objectives, limits=["latency_ms<=40"])
+    study = fakes.make_study(name=name, trials=max(1, trials), objectives=objectives, limits=["latency_ms<=40"])
     store, row = fakes.start(folder, study)
     with store:
         store.keep_machine(MACHINE)
@@ -47,16 +51,50 @@ def fill(folder: Path, trials: int, *, name: str = "streets", seed: int = 0, goa
     return folder / "study.db"
 
 
-def grow(store: Store, row: StudyRow, numbers: range, *, seed: int = 0, machine: Machine = MACHINE) -> None:
-    """Add trials of these numbers."""
+def with_real_files(folder: Path, trials: int = 4) -> Path:
+    """A study of trained trials on tiny scenes whose files can be run: one convolution of random weights each."""
+    data = {"train_count": 2, "validation_count": 6, "height": 64, "width": 64}
+    study = fakes.make_study(name="tiny", trials=trials, data=data)
+    dataset = open_dataset(study.data, cache=cache_of(folder))
+    with open_store(folder / "study.db", create=True) as store:
+        space, artifacts = "0" * 64 + ".py", folder / "artifacts"
+        row = store.begin_study(study, artifacts=artifacts, space=space, data_key=dataset.key)
+        store.keep_machine(MACHINE)
+        grow(store, row, range(trials), only="trained", file=_file)
+    return folder / "study.db"
+
+
+def _file(number: int) -> bytes:
+    weights = np.random.default_rng(number).normal(size=(CLASSES, 3, 1, 1)).astype(np.float32)
+    size = (64, 64)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "weights"], ["scores"])],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, *size))],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (1, CLASSES, *size))],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def grow(
+    store: Store,
+    row: StudyRow,
+    numbers: range,
+    *,
+    seed: int = 0,
+    machine: Machine = MACHINE,
+    only: str = "",
+    file: Callable[[int], bytes] = lambda number: f"model {number}".encode(),
+) -> None:
+    """Add trials of these numbers; files of the first few are there."""
     trials, timings, evidences, stages = [], [], [], []
     for number in numbers:
         dice = random.Random(seed * 1_000_003 + number)
         params, one = _design(dice)
-        state = dice.choices(["trained", "rejected", "failed", "duplicate"], [80, 12, 4, 4])[0]
-        artifact = (
-            row.artifacts.keep_bytes(f"model {number}".encode(), ".onnx") if number < 400 else f"{number:064x}.onnx"
-        )
+        state = only or dice.choices(["trained", "rejected", "failed", "duplicate"], [80, 12, 4, 4])[0]
+        artifact = row.artifacts.keep_bytes(file(number), ".onnx") if number < 400 else f"{number:064x}.onnx"
         found = _evidence(dice, params, artifact, machine, trained=state == "trained")
         measured = state in ("trained", "rejected")
         trials.append(
