@@ -13,7 +13,6 @@ import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, State, html, no_update
 
 from segsearch.compare import difference, neighbours
-from segsearch.dashboard.explore import GROUND, VIEW
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import card, command, facts, figure_of, heading, note
 from segsearch.dashboard.reading import Reader
@@ -37,27 +36,19 @@ from segsearch.workshop import user_folder
 PROFILED_RUNS = 20
 
 
-def connect_detail(app: Dash, reader: Reader) -> None:
-    """The panel is drawn when it is looked at, and again only when something of this model changed."""
+def model_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None) -> tuple[Any, Any]:
+    """The panel and its version; neither where this very panel is shown already."""
+    row = focused(scene)
+    near = [other.trial if other else None for other in neighbours(scene.report, row)] if row else []
+    wanted = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, len(scene.seen.picks)]
+    version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
+    if version == shown:
+        return no_update, no_update
+    return _panel(scene, reader, row, dark=ground == "dark"), version
 
-    @app.callback(
-        Output("model-panel", "children"),
-        Output("model-panel", "data-shown"),
-        *VIEW,
-        GROUND,
-        State("model-panel", "data-shown"),
-    )
-    def on_model(search: str | None, mark: str, ground: str | None, shown: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None or scene.state.tab != "model":
-            return no_update, no_update
-        row = focused(scene)
-        near = [other.trial if other else None for other in neighbours(scene.report, row)] if row else []
-        wanted = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, len(scene.seen.picks)]
-        key = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
-        if key == shown:
-            return no_update, no_update
-        return _panel(scene, reader, row, dark=ground == "dark"), key
+
+def connect_profile(app: Dash, reader: Reader) -> None:
+    """Where the time of the model goes is measured when somebody asks."""
 
     @app.callback(
         Output({"type": "profile", "trial": MATCH}, "children"),

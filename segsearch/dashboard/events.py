@@ -1,4 +1,4 @@
-"""What a person does, as changes of the address; and the controls as the address says."""
+"""What a person does, as changes of the address; one round trip brings the next address and all that it shows."""
 
 from __future__ import annotations
 
@@ -9,38 +9,44 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
-from segsearch.dashboard.limits import STEPS, Scale, scales
+from segsearch.dashboard.explore import Drawings
+from segsearch.dashboard.limits import Scale
 from segsearch.dashboard.reading import Reader
-from segsearch.dashboard.scene import Scene, machine_words, set_scene
+from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import chosen, from_address, to_address, toggled
 from segsearch.dashboard.table import position
-from segsearch.objectives import OBJECTIVES
+from segsearch.dashboard.view import (
+    BY_TRIAL,
+    CHOOSERS,
+    CONTROLS,
+    LIMIT_NAMES,
+    NO_DEPTH,
+    PLACES,
+    controls_of,
+    places_of,
+)
 
-LIMIT_NAMES = tuple(OBJECTIVES)
-NO_DEPTH = "none"
-BY_TRIAL = "trial"
 BUTTONS = ("show", "drop", "choose")
-SELECTS = ("study", "machine", "up", "across", "depth", "tab")
+SELECTS = (*CHOOSERS, "tab")
+VERSIONS = ("study-version", "table-version", "figure-version")
 
 
-def connect_events(app: Dash, reader: Reader) -> None:
-    """One callback turns every event into the next address; the address alone settles what is shown."""
+def connect_events(app: Dash, reader: Reader, drawings: Drawings) -> None:
+    """The address alone settles what is shown: every event becomes the next address first."""
 
     @app.callback(
         output={
             "search": Output("address", "search"),
-            "values": {name: Output(name, "value") for name in SELECTS},
-            "choices": {name: Output(name, "data") for name in SELECTS if name != "tab"},
-            "logs": Output("logs", "value"),
-            "steps": [Output({"type": "limit", "name": name}, "value") for name in LIMIT_NAMES],
-            "rows": [Output({"type": "limit-row", "name": name}, "style") for name in LIMIT_NAMES],
             "click": Output("front", "clickData"),
             "scroll": Output("grid", "scrollTo"),
+            "controls": CONTROLS,
+            "places": PLACES,
         },
         inputs={
             "search": Input("address", "search"),
             "mark": Input("mark", "data"),
+            "ground": Input("ground", "data"),
             "values": {name: Input(name, "value") for name in SELECTS},
             "logs": Input("logs", "value"),
             "steps": [Input({"type": "limit", "name": name}, "value") for name in LIMIT_NAMES],
@@ -52,24 +58,42 @@ def connect_events(app: Dash, reader: Reader) -> None:
             "drop": Input({"type": "drop", "trial": ALL}, "n_clicks"),
             "choose": Input({"type": "choose", "what": ALL, "value": ALL}, "n_clicks"),
             "request": State("grid", "getRowsRequest"),
+            "zoom": State("zoom", "data"),
+            "shown": {name: State(name, "data") for name in VERSIONS},
         },
+        prevent_initial_call=True,
     )
     def on_event(search: str | None, **happened: Any) -> dict[str, Any]:
         causes = _causes()
-        if ctx.triggered and not causes:
+        if not causes:
             raise PreventUpdate
-        before = after = from_address(search)
         scene, _ = set_scene(reader, search)
+        before = after = from_address(search)
         for full, cause in causes:
-            after = _changed(after, scene, full, cause, happened)
-        if after != before:
-            scene, _ = set_scene(reader, to_address(after))
+            after = _changed(after, scene, reader, full, cause, happened)
         address = to_address(after)
-        shown = _controls(after, scene, reader)
-        shown["search"] = no_update if address == (search or "") else address
-        shown["click"] = None if happened["click"] else no_update
-        shown["scroll"] = _scroll(scene, causes, happened)
-        return shown
+        quiet = all(full.rpartition(".")[0] in SELECTS or "limit" in full for full, _ in causes)
+        if after == before and quiet:
+            raise PreventUpdate  # a control that was set by us says so
+        if after != before:
+            scene, _ = set_scene(reader, address)
+        ground, shown = happened["ground"] or "light", happened["shown"]
+        return {
+            "search": no_update if after == before else address,
+            "click": None if happened["click"] else no_update,
+            "scroll": _scroll(scene, causes, happened),
+            "controls": _unlike(controls_of(reader, scene, after), happened),
+            "places": places_of(reader, drawings, address, ground=ground, zoom=happened["zoom"], shown=shown),
+        }
+
+
+def _unlike(wanted: Any, there: Any) -> Any:
+    """The controls that do not stand so already: each one that is set costs the browser time."""
+    if isinstance(wanted, Mapping):
+        return {name: _unlike(value, there[name]) for name, value in wanted.items()}
+    if isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there) == len(LIMIT_NAMES):
+        return [_unlike(one, other) for one, other in zip(wanted, there, strict=True)]
+    return no_update if wanted == there else wanted
 
 
 def _causes() -> list[tuple[str, Any]]:
@@ -82,11 +106,16 @@ def _causes() -> list[tuple[str, Any]]:
     ]
 
 
-def _changed(state: View, scene: Scene | None, full: str, cause: Any, happened: Mapping[str, Any]) -> View:
+def _changed(
+    state: View, scene: Scene | None, reader: Reader, full: str, cause: Any, happened: Mapping[str, Any]
+) -> View:
     """The state after one event."""
     name, values = full.rpartition(".")[0], happened["values"]
     if isinstance(cause, dict):
-        return _pressed(state, scene, cause, happened)
+        if cause["type"] == "limit":
+            known = reader.scales(scene.seen, state.machine) if scene else {}
+            return _limited(state, known, cause["name"], happened["steps"])
+        return _pressed(state, cause)
     if name == "clear":
         return replace(state, limits=())
     if name == "front":
@@ -103,29 +132,27 @@ def _changed(state: View, scene: Scene | None, full: str, cause: Any, happened: 
 
 
 def _chose(state: View, scene: Scene | None, name: str, value: str) -> View:
-    if name == "study" and value != state.study:
-        only = scene is not None and scene.seen.study.name == value
-        return state if only else View(study=value, tab=state.tab)
-    if name == "machine":
-        same = scene is not None and value and scene.report.machine.startswith(value)
+    if name == "study" and value:
+        same = scene is not None and scene.seen.study.name == value
+        return state if same else View(study=value, tab=state.tab)
+    if name == "machine" and value:
+        same = scene is not None and scene.report.machine.startswith(value)
         return state if same else replace(state, machine=value)
-    if scene is None and name != "tab":
+    if name == "tab":
+        return replace(state, tab=value or state.tab)
+    if scene is None or not value:
         return state
     if name == "across":
-        return replace(
-            state, across="" if scene and value == (scene.across or BY_TRIAL) and not state.across else value
-        )
+        return state if value == (scene.across or BY_TRIAL) else replace(state, across=value)
     if name == "up":
-        return replace(state, up="" if scene and value == scene.up and not state.up else value)
+        return state if value == scene.up else replace(state, up=value)
     if name == "depth":
         return replace(state, depth="" if value == NO_DEPTH else value)
-    return replace(state, tab=value or state.tab)
+    return state
 
 
-def _pressed(state: View, scene: Scene | None, cause: Mapping[str, Any], happened: Mapping[str, Any]) -> View:
+def _pressed(state: View, cause: Mapping[str, Any]) -> View:
     kind = cause["type"]
-    if kind == "limit" and scene is not None:
-        return _limited(state, scales(scene.report), cause["name"], happened["steps"])
     if kind == "show":
         rest = tuple(trial for trial in state.selected if trial != cause["trial"])
         tab = "model" if cause["where"] == "model" else state.tab
@@ -158,9 +185,7 @@ def clicked(data: Any) -> int | None:
 
 def row_of(full: str, happened: Mapping[str, Any]) -> int | None:
     """The trial of a click or a press of the space bar in the table."""
-    found = (
-        (happened["cell"] or {}).get("rowId") if full.endswith("cellClicked") else (happened["key"] or {}).get("data")
-    )
+    found = (happened["cell"] or {}).get("rowId") if full.endswith("cellClicked") else (happened["key"] or {}).get("data")
     return int(str(found)) if str(found).isdigit() else None
 
 
@@ -171,45 +196,3 @@ def _scroll(scene: Scene | None, causes: Sequence[tuple[str, Any]], happened: Ma
         return no_update
     index = position(scene.seen, scene.report, happened["request"] or {}, trial)
     return no_update if index is None else {"rowIndex": index, "rowPosition": "middle"}
-
-
-def _controls(state: View, scene: Scene | None, reader: Reader) -> dict[str, Any]:
-    """Every control as the state says."""
-    looked = reader.look(state.study)
-    known = scales(scene.report) if scene else {}
-    axes = [{"value": name, "label": scale.goal.title} for name, scale in known.items()]
-    steps, rows = [], []
-    for name in LIMIT_NAMES:
-        scale, limit = known.get(name), state.limit(name)
-        open_end = 0 if OBJECTIVES[name].direction == "maximize" else STEPS
-        steps.append(scale.step(limit.bound) if scale and limit else open_end)
-        rows.append({"order": list(known).index(name)} if scale and scale.high > scale.low else {"display": "none"})
-    machines = looked.seen.machines if looked.seen else ()
-    study = looked.seen.study.name if looked.seen else state.study
-    machine = next((one.short for one in machines if scene and one.key == scene.report.machine), None)
-    by_trial = {"value": BY_TRIAL, "label": "trial"}
-    choices = {
-        "study": [{"value": name, "label": name} for name in looked.studies],
-        "machine": [{"value": one.short, "label": machine_words(one)} for one in machines],
-        "up": axes,
-        "across": [*axes, by_trial] if scene and scene.across is None else axes,
-        "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
-    }
-    wanted = {
-        "study": study,
-        "machine": machine,
-        "up": scene.up if scene else None,
-        "across": (scene.across or BY_TRIAL) if scene else None,
-        "depth": state.depth or NO_DEPTH,
-    }
-    # A select that is given what it does not offer takes it back at once, and the two would never agree.
-    values = {
-        name: value if value in [one["value"] for one in choices[name]] else None for name, value in wanted.items()
-    }
-    return {
-        "values": values | {"tab": state.tab},
-        "choices": choices,
-        "logs": list(state.logs),
-        "steps": steps,
-        "rows": rows,
-    }

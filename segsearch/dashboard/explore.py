@@ -1,137 +1,70 @@
-"""The first tab: the front, what is suggested, the table's rows, and the models that are selected."""
+"""What the first tab shows of a scene: the front, the words beside it, what is suggested and what is selected."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, html, no_update
+from dash import html
 
 from segsearch.compare import difference, neighbours
-from segsearch.dashboard.events import LIMIT_NAMES
-from segsearch.dashboard.limits import in_unit, left_words, scales, slider_words
+from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import note
-from segsearch.dashboard.reading import Reader
-from segsearch.dashboard.scene import Scene, set_scene
-from segsearch.dashboard.table import columns, rows
-from segsearch.dashboard.zoom import keep_zoom, zoomed
+from segsearch.dashboard.scene import Scene
 from segsearch.errors import StudyError
 from segsearch.figures.front import explore_figure
-from segsearch.figures.theme import empty_figure
+from segsearch.figures.marks import axis_named
+from segsearch.figures.points import pointers
+from segsearch.figures.theme import theme
 from segsearch.report import Row, describe, pick_from
 
-VIEW = (Input("address", "search"), Input("mark", "data"))
-GROUND = Input("ground", "data")  # "light" or "dark"
+
+@dataclass
+class Drawings:
+    """The charts drawn last, without what points at models: to select one does not draw all others again."""
+
+    _kept: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+
+    def base(self, scene: Scene, *, dark: bool) -> dict[str, Any]:
+        key = (scene.seen.study.name, scene.seen.mark, scene.report.machine, axes_of(scene), *scene.state.bounds)
+        key += ("dark" if dark else "light",)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = plain_front(scene, dark=dark)
+            while len(self._kept) >= 4:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[key] = kept
+        return kept
 
 
-def connect_explore(app: Dash, reader: Reader) -> None:
-    """The callbacks that only show."""
-
-    @app.callback(Output("front", "figure"), *VIEW, GROUND, State("zoom", "data"))
-    def on_front(search: str | None, mark: str, ground: str | None, zoom: dict[str, Any] | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        dark = ground == "dark"
-        if scene is None:
-            return empty_figure("No models yet", dark=dark)
-        return keep_zoom(front_of(scene, dark=dark), zoom, axes_of(scene))
-
-    @app.callback(
-        Output("zoom", "data"),
-        Input("front", "relayoutData"),
-        State("zoom", "data"),
-        State("address", "search"),
-        prevent_initial_call=True,
+def front_of(scene: Scene, drawings: Drawings, *, dark: bool) -> dict[str, Any]:
+    """The front as plain data, with the selected models and the picked one marked."""
+    base = drawings.base(scene, dark=dark)
+    axes = tuple(map(axis_named, (scene.across, scene.up, *([scene.depth] if scene.depth else []))))
+    marks = pointers(
+        scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked
     )
-    def on_zoom(told: dict[str, Any] | None, zoom: dict[str, Any] | None, search: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        now = zoomed(zoom, told, axes_of(scene)) if scene else None
-        return no_update if now is None or now == zoom else now
-
-    @app.callback(
-        Output("left", "children"),
-        Output("own-limits", "children"),
-        Output("suggested", "children"),
-        Output("chosen", "children"),
-        Output("csv", "href"),
-        *[Output({"type": "limit-words", "name": name}, "children") for name in LIMIT_NAMES],
-        *VIEW,
-    )
-    def on_words(search: str | None, mark: str) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None:
-            return "", "", [], [], "models.csv", *[""] * len(LIMIT_NAMES)
-        known = scales(scene.report)
-        words = [slider_words(known[name], scene.state, scene.report) if name in known else "" for name in LIMIT_NAMES]
-        own = ", ".join(str(limit) for limit in scene.seen.study.study.bounds)
-        told = f"on top of the study's own: {own}" if own else ""
-        left = left_words(scene.report, scene.state.limits)
-        return left, told, suggestions(scene), selection(scene), f"models.csv{search or ''}", *words
-
-    @app.callback(
-        Output("grid", "columnDefs"),
-        Output("table-version", "data"),
-        *VIEW,
-        State("grid", "columnDefs"),
-        State("table-version", "data"),
-    )
-    def on_table(search: str | None, mark: str, before: Any, version: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None:
-            return no_update, no_update
-        now = "|".join(
-            [
-                scene.seen.study.name,
-                scene.seen.mark,
-                scene.report.machine,
-                *scene.state.bounds,
-                str(scene.state.selected),
-            ]
-        )
-        if now == version:
-            return no_update, no_update
-        wanted = columns(scene.seen, scene.report)
-        return no_update if wanted == before else wanted, now
-
-    @app.callback(
-        Output("grid", "getRowsResponse"),
-        Input("grid", "getRowsRequest"),
-        State("address", "search"),
-        prevent_initial_call=True,
-    )
-    def on_rows(request: dict[str, Any] | None, search: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None or request is None:
-            return {"rowData": [], "rowCount": 0}
-        return rows(scene.seen, scene.report, request, scene.state.selected)
-
-    # No property of the grid asks for its rows anew.
-    app.clientside_callback(
-        "(version) => { try { dash_ag_grid.getApi('grid').refreshInfiniteCache() } catch (error) {} }",
-        Input("table-version", "data"),
-        prevent_initial_call=True,
-    )
-
-    @app.callback(Output("grid-box", "data-ag-theme-mode"), GROUND)
-    def on_ground(ground: str | None) -> str:
-        return "dark" if ground == "dark" else "light"
+    more = [mark.to_plotly_json() for mark in marks if mark.uid != "knee"]
+    return {"data": [*base["data"], *more], "layout": base["layout"]}
 
 
-def front_of(scene: Scene, *, dark: bool) -> Any:
-    state, shown = scene.state, scales(scene.report)
-    return explore_figure(
+def plain_front(scene: Scene, *, dark: bool) -> dict[str, Any]:
+    chart = explore_figure(
         scene.report,
         up=scene.up,
         across=scene.across,
-        depth=state.depth if state.depth in shown else None,
-        selected=state.selected,
-        picked=scene.picked,
+        depth=scene.depth,
         dark=dark,
-        log_up="y" in state.logs,
-        log_across="x" in state.logs,
+        log_up="y" in scene.state.logs,
+        log_across="x" in scene.state.logs,
     )
+    found: dict[str, Any] = chart.to_plotly_json()
+    return found
 
 
 def axes_of(scene: Scene) -> str:
+    """Names what is on the axes: a zoom belongs to it."""
     return f"{scene.across},{scene.up},{scene.state.depth},{scene.state.logs}"
 
 
@@ -155,6 +88,7 @@ def suggestions(scene: Scene) -> list[Any]:
             id={"type": "show", "trial": pick.trial, "where": wanted},
             variant="light",
             size="compact-sm",
+            className="stiff",
         )
         words = dmc.Text(pick.reason, size="xs", c="dimmed", className="wraps")
         found.append(html.Div([html.Div([dmc.Text(title, fw=600, size="sm"), button], className="line"), words]))
@@ -173,16 +107,14 @@ def selection(scene: Scene) -> Any:
 
 def selected_card(scene: Scene, row: Row) -> Any:
     goals = scene.report.objectives
-    numbers = " · ".join(
-        f"{goal.title} {in_unit(goal, row.values[goal.name])}" for goal in goals if goal.name in row.values
-    )
+    numbers = [f"{goal.title} {in_unit(goal, row.values[goal.name])}" for goal in goals if goal.name in row.values]
     picked = [dmc.Badge("picked", color="yellow", autoContrast=True)] if row.trial == scene.picked else []
     return dmc.Paper(
         [
             html.Div(
                 [
                     dmc.Group([dmc.Text(f"Trial {row.trial}", fw=700), *picked], gap="xs"),
-                    dmc.Text(numbers, size="sm", className="number"),
+                    dmc.Text(" · ".join(numbers), size="sm", className="number"),
                 ],
                 className="line",
             ),

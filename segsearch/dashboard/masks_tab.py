@@ -10,13 +10,12 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import flask
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import dcc, html, no_update
 
-from segsearch.dashboard.explore import VIEW
 from segsearch.dashboard.files import seen_of
 from segsearch.dashboard.parts import card, heading, note
 from segsearch.dashboard.reading import Reader, Seen
-from segsearch.dashboard.scene import Scene, set_scene
+from segsearch.dashboard.scene import Scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import SegsearchError
@@ -38,8 +37,6 @@ from segsearch.masks import (
 from segsearch.report import Row
 from segsearch.room import Room
 from segsearch.workshop import user_folder
-
-KINDS = ("picture", "truth", "classes", "errors")
 
 
 @dataclass
@@ -100,42 +97,18 @@ def masks_panel() -> Any:
     return html.Div(card(controls, dcc.Loading(box, delay_show=400, type="dot")), className="panel")
 
 
-def connect_masks(app: Dash, reader: Reader) -> None:
-    """The comparison, and the addresses of its pictures."""
-    galleries = Galleries()
-
-    @app.callback(
-        Output("masks", "children"),
-        Output("masks", "data-shown"),
-        *VIEW,
-        Input("other-images", "n_clicks"),
-        State("masks", "data-shown"),
-    )
-    def on_masks(search: str | None, mark: str, others: int | None, shown: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None or scene.state.tab != "masks":
-            return no_update, no_update
-        rows = compared(scene)
-        seed = others or 0
-        key = "|".join(map(str, [scene.seen.study.name, seed, *(row.sha256 for row in rows)]))
-        if key == shown:
-            return no_update, no_update
-        if not rows:
-            return note("No models to compare yet", "Masks come with the first trained models."), key
-        try:
-            return _comparison(scene, galleries, rows, seed), key
-        except SegsearchError as error:
-            return note("The masks cannot be compared", str(error), kind="wrong"), no_update
-
-    # The pictures are there already: only a style changes, and a hand that drags does not wait for a server.
-    app.clientside_callback(
-        "(opacity, kind) => [{'--opacity': opacity / 100}, kind]",
-        Output("masks-box", "style"),
-        Output("masks-box", "data-kind"),
-        Input("opacity", "value"),
-        Input("mask-kind", "value"),
-    )
-    _serve_pictures(app.server, reader, galleries)
+def masks_of(scene: Scene, galleries: Galleries, *, others: int, shown: str | None) -> tuple[Any, Any]:
+    """The comparison and its version; neither where this very one is shown already."""
+    rows = compared(scene)
+    version = "|".join(map(str, [scene.seen.study.name, others, *(row.sha256 for row in rows)]))
+    if version == shown:
+        return no_update, no_update
+    if not rows:
+        return note("No models to compare yet", "Masks come with the first trained models."), version
+    try:
+        return _comparison(scene, galleries, rows, others), version
+    except SegsearchError as error:
+        return note("The masks cannot be compared", str(error), kind="wrong"), no_update
 
 
 def compared(scene: Scene) -> list[Row]:
@@ -207,7 +180,9 @@ def _cell(caption: str, picture: str, layers: Sequence[tuple[str, str]]) -> Any:
     return html.Figure([html.Div([base, *over], className=f"layers{truth}"), html.Figcaption(caption)])
 
 
-def _serve_pictures(server: flask.Flask, reader: Reader, galleries: Galleries) -> None:
+def serve_pictures(server: flask.Flask, reader: Reader, galleries: Galleries) -> None:
+    """Add the addresses of the pictures: numbers and hashes, never a path."""
+
     def plain(kind: str, index: int) -> flask.typing.ResponseReturnValue:
         gallery = _gallery(index)
         if kind == "picture":

@@ -18,19 +18,19 @@ POLL_MILLISECONDS = 2000
 TAB_NAMES = {"explore": "Explore", "model": "One model", "masks": "Masks", "search": "The search"}
 
 
-def make_page(mark: str, title: str) -> Any:
+def make_page(address: str, mark: str) -> Any:
     """The whole page; `mark` names what the database holds, so that nothing is asked twice."""
     return dmc.MantineProvider(
         [
-            dcc.Location(id="address", refresh=False),
+            dcc.Location(id="address", refresh=False, search=address),
             dcc.Store(id="mark", data=mark),
-            dcc.Store(id="table-version"),
-            dcc.Store(id="ground"),
+            *(dcc.Store(id=name) for name in ("study-version", "table-version", "figure-version", "detail")),
+            dcc.Store(id="ground", data="light"),
             dcc.Store(id="zoom"),
             dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
             dmc.NotificationContainer(id="notices", position="bottom-right"),
             html.A("Skip to the models", href="#content", className="skip"),
-            _header(title),
+            _header(),
             html.Main(
                 [html.Div(id="picked"), html.Div(id="trouble"), html.Div(_tabs(), id="content", tabIndex=-1)],
                 className="page",
@@ -42,10 +42,10 @@ def make_page(mark: str, title: str) -> Any:
     )
 
 
-def _header(title: str) -> Any:
+def _header() -> Any:
     return html.Header(
         [
-            dmc.Title(title, order=1, size="h3", id="title", className="title"),
+            dmc.Title("segsearch", order=1, size="h3", id="title", className="title"),
             dmc.Badge("", id="live", variant="light", size="lg", tt="none"),
             html.Div(className="stretch"),
             dmc.Select(id="study", placeholder="choose a study", data=[], size="sm", w=200, **{"aria-label": "Study"}),

@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from segsearch.dashboard.limits import Scale, scales
 from segsearch.errors import UserError
-from segsearch.report import Report, make_report, one_machine
+from segsearch.objectives import read_limit
+from segsearch.report import Report, make_report, narrowed, one_machine
 from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
 from segsearch.store.database import locate
 from segsearch.store.worker import living
@@ -72,6 +74,7 @@ class Reader:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _last: dict[str, tuple[object, Looked]] = field(default_factory=dict, repr=False)
     _reports: dict[tuple[str, ...], Report] = field(default_factory=dict, repr=False)
+    _scales: tuple[tuple[str, ...], dict[str, Scale]] | None = field(default=None, repr=False)
 
     def look(self, study: str = "") -> Looked:
         """The database as it is now; nothing is read again while its file stays as it was."""
@@ -89,19 +92,28 @@ class Reader:
 
     def report(self, seen: Seen, machine: str = "", limits: tuple[str, ...] = ()) -> Report:
         """The study on one machine under its own limits and further ones. Raises `StudyError` for several machines."""
-        from segsearch.objectives import read_limit
-
-        wanted = machine or self.machine
-        key = (seen.study.name, seen.mark, wanted or "", *limits)
+        wanted = machine or self.machine or ""
+        plain, key = (seen.study.name, seen.mark, wanted), (seen.study.name, seen.mark, wanted, *limits)
         with self._lock:
+            if plain not in self._reports:
+                found = one_machine(seen.trials, seen.timings, seen.machines, wanted or None)
+                self._keep(plain, make_report(seen.study, seen.trials, seen.timings, machine=found))
             if key not in self._reports:
-                found = one_machine(seen.trials, seen.timings, seen.machines, wanted)
-                bounds = [read_limit(limit) for limit in limits]
-                report = make_report(seen.study, seen.trials, seen.timings, bounds, machine=found)
-                while len(self._reports) >= 4:  # the oldest goes; a report of many trials is large
-                    self._reports.pop(next(iter(self._reports)))
-                self._reports[key] = report
+                self._keep(key, narrowed(self._reports[plain], [read_limit(limit) for limit in limits]))
             return self._reports[key]
+
+    def scales(self, seen: Seen, machine: str = "") -> dict[str, Scale]:
+        """The range of each limit's slider; limits do not move it. Raises as `report` does."""
+        key = (seen.study.name, seen.mark, machine or self.machine or "")
+        with self._lock:
+            if self._scales is None or self._scales[0] != key:
+                self._scales = (key, scales(self.report(seen, machine)))
+            return self._scales[1]
+
+    def _keep(self, key: tuple[str, ...], report: Report) -> None:
+        while len(self._reports) >= 6:  # the oldest goes: its study has grown, or its limits have moved
+            self._reports.pop(next(name for name in self._reports if name != key[:3]))
+        self._reports[key] = report
 
     def open(self) -> Store:
         """The database, to read. Raises `DatabaseError`."""

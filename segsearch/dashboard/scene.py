@@ -32,6 +32,12 @@ class Scene:
         return next((goal.name for goal in goals if goal.name != self.up), None)
 
     @property
+    def depth(self) -> str | None:
+        """The objective in depth, where any model has it."""
+        wanted = self.state.depth
+        return wanted if wanted and any(wanted in row.values for row in self.report.rows) else None
+
+    @property
     def picked(self) -> int | None:
         return self.seen.picked.pick.trial if self.seen.picked else None
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Output, State, html, no_update
+from dash import Output, html, no_update
 
-from segsearch.dashboard.explore import GROUND, VIEW
 from segsearch.dashboard.parts import card, graph, heading
 from segsearch.dashboard.reading import Reader
-from segsearch.dashboard.scene import Scene, set_scene
+from segsearch.dashboard.scene import Scene
 from segsearch.figures.reached import pace
 from segsearch.figures.search import (
     coordinates_figure,
@@ -46,26 +45,20 @@ def search_panel() -> Any:
     return html.Div([how_far, html.Div(cards, className="two"), lines], className="panel")
 
 
-def connect_search(app: Dash, reader: Reader) -> None:
-    """Drawn when it is looked at, and again when the study grew."""
+PLACES = [
+    Output("pace", "children"),
+    Output("pace", "data-shown"),
+    *(Output(name, "figure") for name, _, _ in FIGURES),
+    Output(COORDINATES, "figure"),
+]
 
-    @app.callback(
-        Output("pace", "children"),
-        Output("pace", "data-shown"),
-        *[Output(name, "figure") for name, _, _ in FIGURES],
-        Output(COORDINATES, "figure"),
-        *VIEW,
-        GROUND,
-        State("pace", "data-shown"),
-    )
-    def on_search(search: str | None, mark: str, ground: str | None, shown: str | None) -> Any:
-        scene, _ = set_scene(reader, search)
-        if scene is None or scene.state.tab != "search":
-            return (no_update,) * (len(FIGURES) + 3)
-        key = "|".join([scene.seen.study.name, scene.seen.mark, scene.report.machine, str(ground)])
-        if key == shown:
-            return (no_update,) * (len(FIGURES) + 3)
-        return _pace(scene), key, *_figures(scene, reader, dark=ground == "dark")
+
+def search_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None) -> list[Any]:
+    """What goes into `PLACES`; nothing where it is shown already."""
+    version = "|".join([scene.seen.study.name, scene.seen.mark, scene.report.machine, ground])
+    if version == shown:
+        return [no_update] * len(PLACES)
+    return [_pace(scene), version, *_figures(scene, reader, dark=ground == "dark")]
 
 
 def _figures(scene: Scene, reader: Reader, *, dark: bool) -> list[Any]:

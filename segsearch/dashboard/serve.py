@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +12,10 @@ from urllib.parse import quote
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from segsearch.dashboard.app import make_app
+from segsearch.dashboard.explore import plain_front
 from segsearch.dashboard.guards import check_binding
 from segsearch.dashboard.reading import Reader
+from segsearch.dashboard.scene import set_scene
 from segsearch.errors import StudyError
 
 
@@ -41,11 +44,19 @@ def make_dashboard(reader: Reader, *, host: str, port: int, token: str | None) -
 def serve(reader: Reader, *, host: str, port: int, token: str | None, ready: Callable[[int], None]) -> None:
     """Serve until Ctrl-C. `ready` is told the port once the server answers."""
     server = make_dashboard(reader, host=host, port=port, token=token)
+    threading.Thread(target=_warm, args=(reader,), daemon=True).start()
     try:
         ready(server.port)
         server.serve_forever()
     finally:
         server.server_close()
+
+
+def _warm(reader: Reader) -> None:
+    """Read the database and draw once while the browser starts: the first page need not wait for either."""
+    scene, _ = set_scene(reader, "")
+    if scene is not None:
+        plain_front(scene, dark=False)
 
 
 def address_of(host: str, port: int, token: str | None) -> str:

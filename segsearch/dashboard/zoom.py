@@ -23,13 +23,14 @@ def zoomed(before: Mapping[str, Any] | None, told: Mapping[str, Any] | None, axe
     return zoom
 
 
-def keep_zoom(chart: Any, zoom: Mapping[str, Any] | None, axes: str) -> Any:
-    """A figure at the zoom that was chosen for its axes."""
+def keep_zoom(chart: Mapping[str, Any], zoom: Mapping[str, Any] | None, axes: str) -> dict[str, Any]:
+    """A figure (as plain data) at the zoom that was chosen for its axes."""
     if not zoom or zoom.get("axes") != axes:
-        return chart
+        return dict(chart)
+    layout = dict(chart["layout"])
     for name in ZOOMED:
         if name in zoom:
-            chart.update_layout({name: {"range": zoom[name], "autorange": False}})
+            layout[name] = {**layout.get(name, {}), "range": zoom[name], "autorange": False}
     if "camera" in zoom:
-        chart.update_layout(scene_camera=zoom["camera"])
-    return chart
+        layout["scene"] = {**layout.get("scene", {}), "camera": zoom["camera"]}
+    return {**chart, "layout": layout}

@@ -14,9 +14,9 @@ from segsearch.dashboard.scene import set_scene
 from segsearch.dashboard.state import State, from_address, to_address, toggled
 from segsearch.dashboard.table import columns, position, rows
 from segsearch.errors import StudyError
-from segsearch.objectives import OBJECTIVES, Limit
+from segsearch.objectives import OBJECTIVES, Limit, read_limit
 from segsearch.pareto import Pick
-from segsearch.report import Report
+from segsearch.report import Report, make_report, narrowed
 from segsearch.store import open_store
 from tests.dashboard import many
 
@@ -277,6 +277,26 @@ def test_several_studies_ask_which(tmp_path: Path) -> None:
     assert scene is None
     assert trouble is not None
     assert "holds no study" in trouble.text
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (),
+        ("latency_ms<=9",),
+        ("latency_ms<=9", "miou>=0.3", "size_bytes<=20000"),
+        ("params<=5000",),
+        ("latency_ms>=9", "macs<=9000000"),
+        ("latency_ms<=40", "miou>=0.99"),
+    ],
+)
+def test_a_report_narrowed_is_the_report_made_under_the_limits(small: Path, texts: tuple[str, ...]) -> None:
+    seen = Reader(str(small)).look().seen
+    assert seen is not None
+    limits = [read_limit(text) for text in texts]
+    plain = make_report(seen.study, seen.trials, seen.timings, machine=many.MACHINE.key)
+    whole = make_report(seen.study, seen.trials, seen.timings, limits, machine=many.MACHINE.key)
+    assert narrowed(plain, limits) == whole
 
 
 # ---- words
