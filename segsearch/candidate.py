@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -190,6 +191,11 @@ class Prune:
     @property
     def words(self) -> str:
         return f"pruned {self.ratio:.0%} by {self.criterion}"
+
+    def left(self, channels: int, *, multiple: int) -> int:
+        """Channels left of a layer: the multiple nearest to its share, at least one; all where it is smaller."""
+        share = channels * (1 - self.ratio) / multiple
+        return min(channels, max(1, math.floor(share + 0.5)) * multiple)
 
 
 @dataclass(frozen=True)

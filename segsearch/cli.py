@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -355,6 +356,35 @@ def remeasure(
     say(f"Timed {done.timed} models on machine {done.machine.short} ({done.machine.cpu}, {done.machine.runtime}).")
     say(*(f"Failed   trial {trial}: {why}" for trial, why in done.failed))
     suggest(f"segsearch front {quoted(db)} --machine {done.machine.short}", "the front as it is here")
+
+
+@app.command()
+def dashboard(
+    db: Database,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 finds a free one.")] = 8050,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Another address needs a --token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="TEXT", help="What a visitor must know; at least 16 letters.")
+    ] = None,
+    study: StudyName = None,
+    machine: OnMachine = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+) -> None:
+    """Choose a model with your eyes: the front, each model, its masks and the search, live in a browser."""
+    from segsearch.dashboard.reading import Reader
+    from segsearch.dashboard.serve import address_of, serve
+
+    def ready(bound: int) -> None:
+        where = address_of(host, bound, token)
+        say(f"The dashboard of {db} is at {where}", "Ctrl-C ends it.")
+        sys.stdout.flush()
+        if not no_browser and sys.stdout.isatty():
+            typer.launch(where)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(Reader(db, study, machine), host=host, port=port, token=token, ready=ready)
 
 
 # ---- helpers

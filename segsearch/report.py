@@ -100,6 +100,43 @@ def make_report(
     return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows))
 
 
+def narrowed(report: Report, limits: Sequence[Limit]) -> Report:
+    """A report under further limits: what `make_report` makes of them, without reading anything again."""
+    more = [limit for limit in dict.fromkeys(limits) if limit not in report.limits]
+    if not more:
+        return report
+    goals = report.objectives
+    rows = []
+    for row in report.rows:
+        broken = _broken(more, row.values)
+        rows.append(replace(row, broken=row.broken + broken, on_front=False, tied=()) if broken else row)
+    if all(any(limit.objective == goal.name and _bounds(limit, goal) for goal in goals) for limit in more):
+        # Whatever beats a model in every objective is within the limits on them, too: who was beaten still is.
+        members = [row for row in rows if row.on_front]
+    else:
+        meeting = [row for row in rows if not row.broken and all(goal.name in row.values for goal in goals)]
+        intervals = [tuple(row.intervals.get(goal.name) for goal in goals) for row in meeting]
+        points = [_point(goals, row.values) for row in meeting]
+        chosen = front(points, [goal.direction for goal in goals], intervals=intervals)
+        members = [meeting[index] for index in chosen]
+    beaten = ties([_point(goals, row.values) for row in members], [goal.direction for goal in goals])
+    tied = {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
+    shown = tuple(_standing_as(row, tied.get(row.trial)) for row in rows)
+    return replace(report, limits=(*report.limits, *more), rows=shown)
+
+
+def _bounds(limit: Limit, goal: Objective) -> bool:
+    """Whether a limit cuts off the worse end of an objective."""
+    return (limit.operator == ">=") == (goal.direction == "maximize")
+
+
+def _standing_as(row: Row, tied: tuple[int, ...] | None) -> Row:
+    """A row on the front with these ties, or off it with None."""
+    if row.on_front == (tied is not None) and row.tied == (tied or ()):
+        return row
+    return replace(row, on_front=tied is not None, tied=tied or ())
+
+
 def one_machine(
     trials: Sequence[TrialRow], timings: Sequence[TimingRow], machines: Sequence[Machine], wanted: str | None = None
 ) -> str:

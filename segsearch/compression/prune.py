@@ -51,9 +51,8 @@ def _everything(network: nn.Module, image: Tensor) -> Any:
 
 
 def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
-    """Channels left of a layer: the multiple nearest to its share, at least one multiple; all where it is smaller."""
-    share = channels * (1 - step.ratio) / multiple
-    return min(channels, max(1, math.floor(share + 0.5)) * multiple)
+    """Channels left of a layer: `step.left`, which `shapes` foretells the widths of a pruned network with."""
+    return step.left(channels, multiple=multiple)
 
 
 def _weakest(graph: Any, group: Any, weights: Tensor, step: Prune) -> list[int]:

@@ -92,10 +92,11 @@ class StageRow:
 
 @dataclass(frozen=True)
 class PickRow:
-    """A recorded pick."""
+    """A recorded pick; the highest `number` of a study is the one that counts."""
 
     pick: Pick
     created: float
+    number: int
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from segsearch.candidate import Candidate, from_json, to_json
 from segsearch.errors import DatabaseError, StudyError
@@ -152,10 +152,10 @@ class Store:
             raise StudyError(f"{self.where}: holds {len(rows)} studies; choose one with --study: {names}.")
         raise StudyError(f"{self.where}: holds no study {name!r}; it holds: {names}.")
 
-    def trials(self, study: str, states: Collection[State] | None = None) -> tuple[TrialRow, ...]:
-        """Trials by number; all of them, or those in `states`."""
+    def trials(self, study: str, states: Collection[State] | None = None, *, first: int = 0) -> tuple[TrialRow, ...]:
+        """Trials by number from `first` on; all of them, or those in `states`."""
         table = schema.trials
-        query = select(table).where(table.c.study == study).order_by(table.c.number)
+        query = select(table).where(table.c.study == study, table.c.number >= first).order_by(table.c.number)
         if states is not None:
             query = query.where(table.c.state.in_(states))
         with self.reading() as connection:
@@ -181,11 +181,15 @@ class Store:
             ).scalar_one_or_none()
         return None if text is None else from_json(Evidence, text)
 
-    def timings(self, study: str) -> tuple[TimingRow, ...]:
-        """What every measured trial costs on every machine that it was measured on, by trial, the oldest first."""
+    def timings(self, study: str, *, since: float = 0.0) -> tuple[TimingRow, ...]:
+        """What every measured trial costs on every machine that it was measured on, by trial, the oldest first.
+
+        With `since`, only what was taken then or later.
+        """
         table = schema.timings
         columns = (table.c.trial, table.c.machine, table.c["values"], table.c.intervals, table.c.taken)
-        query = select(*columns).where(table.c.study == study).order_by(table.c.trial, table.c.taken)
+        query = select(*columns).where(table.c.study == study, table.c.taken >= since)
+        query = query.order_by(table.c.trial, table.c.taken)
         with self.reading() as connection:
             return tuple(
                 TimingRow(
@@ -234,7 +238,9 @@ class Store:
         table = schema.picks
         query = select(table).where(table.c.study == study).order_by(table.c.number)
         with self.reading() as connection:
-            return tuple(PickRow(Pick(row.trial, row.reason), row.created) for row in connection.execute(query))
+            return tuple(
+                PickRow(Pick(row.trial, row.reason), row.created, row.number) for row in connection.execute(query)
+            )
 
     def add_pick(self, study: str, pick: Pick) -> None:
         """Record a pick."""
@@ -242,6 +248,26 @@ class Store:
             connection.execute(
                 insert(schema.picks).values(study=study, trial=pick.trial, reason=pick.reason, created=time.time())
             )
+
+    def undo_pick(self, study: str, number: int) -> None:
+        """Take the newest pick back; the one before it counts again. Raises `StudyError` where another is newer."""
+        table = schema.picks
+        with self.writing() as connection:
+            newest = connection.execute(select(func.max(table.c.number)).where(table.c.study == study)).scalar_one()
+            if newest != number:
+                raise StudyError(f"{self.where}: only the newest pick can be undone, and it has changed meanwhile.")
+            connection.execute(delete(table).where(table.c.number == number))
+
+    def mark(self, study: str) -> str:
+        """A short text that changes whenever a listing of the study would: cheap to ask again and again."""
+        trials, timings, picks = schema.trials, schema.timings, schema.picks
+        of_trials = select(trials.c.state, func.count(), func.max(trials.c.number)).where(trials.c.study == study)
+        of_timings = select(func.count(), func.max(timings.c.taken)).where(timings.c.study == study)
+        of_picks = select(func.count(), func.max(picks.c.number)).where(picks.c.study == study)
+        with self.reading() as connection:
+            states = connection.execute(of_trials.group_by(trials.c.state).order_by(trials.c.state)).all()
+            found = [*states, *(connection.execute(query).one() for query in (of_timings, of_picks))]
+        return ";".join(",".join(map(str, row)) for row in found)
 
     def machines(self) -> tuple[Machine, ...]:
         """Every machine that a latency in here was taken on."""

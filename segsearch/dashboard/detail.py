@@ -1,0 +1,276 @@
+"""The second tab: one model, its network, its scores, where its time goes and where its numbers come from."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import MATCH, Dash, Input, Output, State, html, no_update
+
+from segsearch.compare import difference, neighbours
+from segsearch.dashboard.limits import in_unit
+from segsearch.dashboard.parts import card, command, facts, figure_of, heading, note
+from segsearch.dashboard.reading import Reader
+from segsearch.dashboard.scene import Scene, machine_words, set_scene
+from segsearch.dashboard.state import State as View
+from segsearch.dashboard.state import to_address
+from segsearch.errors import DataError, SegsearchError, UserError
+from segsearch.evidence import Evidence
+from segsearch.figures.model import architecture_figure
+from segsearch.figures.profile import profile_figure
+from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
+from segsearch.objectives import OBJECTIVES
+from segsearch.report import Row, describe, with_interval
+from segsearch.room import Room
+from segsearch.store import StageRow
+from segsearch.study import Study
+from segsearch.terminal import quoted
+from segsearch.timing import Timing
+from segsearch.workshop import user_folder
+
+PROFILED_RUNS = 20
+
+
+def model_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None) -> tuple[Any, Any]:
+    """The panel and its version; neither where this very panel is shown already."""
+    row = focused(scene)
+    near = [other.trial if other else None for other in neighbours(scene.report, row)] if row else []
+    wanted = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, len(scene.seen.picks)]
+    version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
+    if version == shown:
+        return no_update, no_update
+    return _panel(scene, reader, row, dark=ground == "dark"), version
+
+
+def connect_profile(app: Dash, reader: Reader) -> None:
+    """Where the time of the model goes is measured when somebody asks."""
+
+    @app.callback(
+        Output({"type": "profile", "trial": MATCH}, "children"),
+        Input({"type": "profile-run", "trial": MATCH}, "n_clicks"),
+        State("address", "search"),
+        State("ground", "data"),
+        prevent_initial_call=True,
+    )
+    def on_profile(clicks: int | None, search: str | None, ground: str | None) -> Any:
+        scene, _ = set_scene(reader, search)
+        row = focused(scene) if scene else None
+        if not clicks or scene is None or row is None:
+            return no_update
+        try:
+            return _profile(scene, row, dark=ground == "dark")
+        except SegsearchError as error:
+            return note("The file could not be profiled", str(error), kind="wrong")
+
+
+def focused(scene: Scene) -> Row | None:
+    """The model that is looked at: the newest of the selected ones that is still there."""
+    shown = {row.trial: row for row in scene.report.rows}
+    return next((shown[trial] for trial in reversed(scene.state.selected) if trial in shown), None)
+
+
+def _panel(scene: Scene, reader: Reader, row: Row | None, *, dark: bool) -> list[Any]:
+    if row is None:
+        hint = "Select one on the first tab: click its point, or its row in the table."
+        return [note("No model selected", hint)]
+    try:
+        with reader.open() as store:
+            evidence = store.evidence(scene.seen.study.name, row.trial)
+            stages = store.stages(scene.seen.study.name, row.trial)
+    except UserError as error:
+        return [note("This model cannot be read just now", str(error), kind="wrong")]
+    size = (scene.seen.study.study.data.height, scene.seen.study.study.data.width)
+    names = class_names(scene.seen.study.study)
+    classes = len(evidence.confusion.counts) if evidence and evidence.confusion else max(2, len(names))
+    network = architecture_figure(row.candidate, size, classes=classes, dark=dark)
+    found = [
+        _head(scene, row),
+        html.Div(
+            [
+                card(heading("The network, from the image to the file"), figure_of(network, label="The network")),
+                html.Div([_numbers(scene, row, evidence, stages), _next(scene, reader, row)], className="stack"),
+            ],
+            className="two",
+        ),
+    ]
+    if evidence is None:
+        return [*found, note("No evidence is stored of this model", "The database holds its row and nothing else.")]
+    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), _profile_card(row.trial)]
+
+
+def _head(scene: Scene, row: Row) -> Any:
+    picked = scene.seen.picked
+    mine = picked is not None and picked.pick.trial == row.trial
+    badges = [dmc.Badge("picked", color="yellow", autoContrast=True)] if mine else []
+    badges.append(_standing(row))
+    others = [trial for trial in scene.state.selected if trial != row.trial]
+    switch = [
+        dmc.Button(
+            f"Trial {trial}", id={"type": "show", "trial": trial, "where": "switch"}, size="compact-sm", variant="light"
+        )
+        for trial in others
+    ]
+    where = to_address(View(study=scene.state.study, machine=scene.state.machine))
+    pick = dmc.Button(
+        "Pick ...", id={"type": "open-pick", "trial": row.trial, "where": "model"}, disabled=mine, size="sm"
+    )
+    files = [
+        html.A("ONNX", href=f"model/{row.sha256}.onnx{where}", className="download", download=f"{row.sha256}.onnx"),
+        html.A("JSON", href=f"trial/{row.trial}.json{where}", className="download", download=f"trial-{row.trial}.json"),
+    ]
+    lines = [dmc.Text(line, size="sm") for line in _gaps(scene, row)]
+    return card(
+        html.Div(
+            [
+                dmc.Group([dmc.Title(f"Trial {row.trial}", order=2, size="h3"), *badges], gap="sm"),
+                html.Div([*switch, pick, *files], className="actions"),
+            ],
+            className="line",
+        ),
+        dmc.Text(describe(row.candidate), size="sm", c="dimmed", className="wraps", my="xs"),
+        *lines,
+    )
+
+
+def _standing(row: Row) -> Any:
+    if row.broken:
+        return dmc.Badge(f"over {', '.join(map(str, row.broken))}", color="gray", tt="none")
+    return dmc.Badge("on the front", color="blue") if row.on_front else dmc.Badge("dominated", color="gray")
+
+
+def _gaps(scene: Scene, row: Row) -> list[str]:
+    lines = []
+    goals = scene.report.objectives
+    for other, way in zip(neighbours(scene.report, row), ("before", "after"), strict=True):
+        if other is not None:
+            change = difference(goals, row.values, other.values)
+            lines.append(f"Trial {other.trial}, the next on the front {way} it: {change}.")
+    if row.tied:
+        lines.append(f"Trials {', '.join(map(str, row.tied))} beat it, but not beyond the confidence intervals.")
+    return lines
+
+
+def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence[StageRow]) -> Any:
+    """Every number with where it comes from."""
+    machine = next((one for one in scene.seen.machines if one.key == row.machine), None)
+    trial = scene.seen.trial(row.trial)
+    pairs = []
+    for name, goal in OBJECTIVES.items():
+        if name in row.values:
+            shown = with_interval(row, name) if name in row.intervals else in_unit(goal, row.values[name])
+            pairs.append((goal.title, f"{shown}{_source(name, evidence)}"))
+    pairs.append(("machine", machine_words(machine) if machine else row.machine[:8]))
+    pairs.append(("file", f"{row.sha256[:16]}... ({row.artifact.name[-5:]}), named by its SHA-256"))
+    if evidence is not None:
+        if evidence.parity_max_abs is not None:
+            pairs.append(("parity", f"{evidence.parity_max_abs:.2g} of the largest logit between torch and the file"))
+        pairs.append(("made with", ", ".join(f"{name} {version}" for name, version in evidence.versions)))
+    if trial is not None and trial.finished is not None:
+        ended = datetime.fromtimestamp(trial.finished).strftime("%Y-%m-%d %H:%M")
+        pairs.append(("trial", f"seed {trial.seed}, attempt {trial.attempts}, finished {ended}"))
+    if stages:
+        pairs.append(("stages", ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)))
+    return card(heading("Numbers, and where they come from"), facts(pairs))
+
+
+def _source(name: str, evidence: Evidence | None) -> str:
+    if evidence is None:
+        return ""
+    timing: Timing = evidence.timing
+    if name == "miou":
+        return ", pooled over all pixels of the validation split"
+    if name == "latency_ms":
+        ended = timing.comparison.ended_by if timing.comparison else ""
+        how = {"interval": "until its interval was narrow enough", "time": "until its time was up"}.get(ended, "")
+        return f" ms, {len(timing.samples_ms)} runs on the {timing.clock} clock {how}".rstrip()
+    return ", of the file's bytes" if name == "size_bytes" else ""
+
+
+def _scores(evidence: Evidence, stages: Sequence[StageRow], names: Sequence[str], *, dark: bool) -> list[Any]:
+    found = []
+    if evidence.confusion is not None:
+        iou = class_iou_figure(evidence.confusion, names, dark=dark)
+        shares = confusion_figure(evidence.confusion, names, dark=dark)
+        found.append(card(heading("IoU of each class"), figure_of(iou, label="IoU of each class")))
+        found.append(card(heading("What is taken for what"), figure_of(shares, label="Confusion matrix")))
+    losses = {stage.name: stage.outcome["losses"] for stage in stages if _has_losses(stage.outcome)}
+    curve = losses_figure(losses, dark=dark)
+    hint = [] if losses else [dmc.Text("A model that shares another's training keeps no curve of its own.", size="xs")]
+    found.append(card(heading("Training"), *hint, figure_of(curve, label="Loss of each epoch")))
+    return found
+
+
+def _has_losses(outcome: Mapping[str, Any]) -> bool:
+    losses = outcome.get("losses")
+    return isinstance(losses, list) and len(losses) > 0
+
+
+def _next(scene: Scene, reader: Reader, row: Row) -> Any:
+    """Commands for what comes next."""
+    file, database = quoted(row.artifact), quoted(reader.where)
+    which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study else ""
+    return card(
+        heading("What comes next"),
+        html.Div(
+            [
+                command(
+                    f"segsearch measure {file} --profile", "time this very file on another machine, layer by layer"
+                ),
+                command(f"segsearch remeasure {database} --on-front{which}", "time the whole front on another machine"),
+                command(
+                    f"onnxruntime.InferenceSession({str(row.artifact)!r})", "deploy it: RGB 0..255 in, classes out"
+                ),
+            ],
+            className="panel",
+        ),
+    )
+
+
+def _profile_card(trial: int) -> Any:
+    button = dmc.Button("Measure", id={"type": "profile-run", "trial": trial}, variant="default", size="compact-sm")
+    place = html.Div(
+        dmc.Text(
+            "Runs the file some dozen times on this machine, when no training or measurement is at work.", size="sm"
+        ),
+        id={"type": "profile", "trial": trial},
+    )
+    return card(html.Div([heading("Where its time goes, layer by layer"), button], className="line"), place)
+
+
+def _profile(scene: Scene, row: Row, *, dark: bool) -> Any:
+    from segsearch.runtimes import RUNTIMES
+
+    path = scene.seen.study.artifacts.verified(row.artifact.name)
+    threads = scene.seen.study.study.timing.threads
+    with Room(user_folder() / f"room-{socket.gethostname()}").quiet():
+        operations = RUNTIMES["onnxruntime"].profile(path, threads=threads, runs=PROFILED_RUNS)
+    total = sum(one.mean_ms for one in operations)
+    words = f"{len(operations)} operations, {total:.3g} ms a run while the profiler looks on, on this machine."
+    return [
+        dmc.Text(words, size="sm"),
+        figure_of(profile_figure(operations, dark=dark), label="Time per layer", height=420),
+    ]
+
+
+def class_names(study: Study) -> tuple[str, ...]:
+    """The names of the classes, where the data set or its list is still there."""
+    if study.data.kind == "synthetic":
+        from segsearch.datasets.scene_canvas import CLASSES
+
+        return CLASSES
+    try:
+        return _listed(str(Path(study.data.root or "") / study.data.classes), study.data.void)
+    except (DataError, OSError):
+        return ()
+
+
+@lru_cache(maxsize=8)
+def _listed(path: str, void: int) -> tuple[str, ...]:
+    from segsearch.datasets.folders import read_classes
+
+    return read_classes(Path(path), void=void)

@@ -1,0 +1,159 @@
+"""What the first tab shows of a scene: the front, the words beside it, what is suggested and what is selected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import html
+
+from segsearch.compare import difference, neighbours
+from segsearch.dashboard.limits import in_unit
+from segsearch.dashboard.parts import note
+from segsearch.dashboard.scene import Scene
+from segsearch.errors import StudyError
+from segsearch.figures.front import explore_figure
+from segsearch.figures.marks import axis_named
+from segsearch.figures.points import pointers
+from segsearch.figures.theme import theme
+from segsearch.report import Row, describe, pick_from
+
+
+@dataclass
+class Drawings:
+    """The charts drawn last, without what points at models: to select one does not draw all others again."""
+
+    _kept: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+
+    def base(self, scene: Scene, *, dark: bool) -> dict[str, Any]:
+        key = (scene.seen.study.name, scene.seen.mark, scene.report.machine, axes_of(scene), *scene.state.bounds)
+        key += ("dark" if dark else "light",)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = plain_front(scene, dark=dark)
+            while len(self._kept) >= 4:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[key] = kept
+        return kept
+
+
+def front_of(scene: Scene, drawings: Drawings, *, dark: bool) -> dict[str, Any]:
+    """The front as plain data, with the selected models and the picked one marked."""
+    base = drawings.base(scene, dark=dark)
+    axes = tuple(map(axis_named, (scene.across, scene.up, *([scene.depth] if scene.depth else []))))
+    marks = pointers(
+        scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked
+    )
+    more = [mark.to_plotly_json() for mark in marks if mark.uid != "knee"]
+    return {"data": [*base["data"], *more], "layout": base["layout"]}
+
+
+def plain_front(scene: Scene, *, dark: bool) -> dict[str, Any]:
+    chart = explore_figure(
+        scene.report,
+        up=scene.up,
+        across=scene.across,
+        depth=scene.depth,
+        dark=dark,
+        log_up="y" in scene.state.logs,
+        log_across="x" in scene.state.logs,
+    )
+    found: dict[str, Any] = chart.to_plotly_json()
+    return found
+
+
+def axes_of(scene: Scene) -> str:
+    """Names what is on the axes: a zoom belongs to it."""
+    return f"{scene.across},{scene.up},{scene.state.depth},{scene.state.logs}"
+
+
+def suggestions(scene: Scene) -> list[Any]:
+    """The knee and the best under the limits, each with the reason in words."""
+    report, first = scene.report, scene.report.objectives[0]
+    if not report.rows:
+        return [dmc.Text("Nothing yet.", size="sm", c="dimmed")]
+    found: list[Any] = []
+    wishes: tuple[tuple[str, Any], ...] = (
+        ("The knee", "knee"),
+        (f"Best {first.title} under the limits", first.name),
+    )
+    for title, wanted in wishes:
+        try:
+            pick = pick_from(report, prefer=wanted)
+        except StudyError as error:
+            return [note("No model meets the limits", str(error), kind="warn")]
+        button = dmc.Button(
+            f"Select trial {pick.trial}",
+            id={"type": "show", "trial": pick.trial, "where": wanted},
+            variant="light",
+            size="compact-sm",
+            className="stiff",
+        )
+        words = dmc.Text(pick.reason, size="xs", c="dimmed", className="wraps")
+        found.append(html.Div([html.Div([dmc.Text(title, fw=600, size="sm"), button], className="line"), words]))
+    return found
+
+
+def selection(scene: Scene) -> Any:
+    """The selected models as cards; the last one is the one looked at."""
+    shown = {row.trial: row for row in scene.report.rows}
+    known = [shown[trial] for trial in scene.state.selected if trial in shown]
+    if not known:
+        hint = "Click a point, or a row of the table, to select a model; up to four stand side by side."
+        return note("No model selected", hint)
+    return html.Div([selected_card(scene, row) for row in known], className="two")
+
+
+def selected_card(scene: Scene, row: Row) -> Any:
+    goals = scene.report.objectives
+    numbers = [f"{goal.title} {in_unit(goal, row.values[goal.name])}" for goal in goals if goal.name in row.values]
+    picked = [dmc.Badge("picked", color="yellow", autoContrast=True)] if row.trial == scene.picked else []
+    return dmc.Paper(
+        [
+            html.Div(
+                [
+                    dmc.Group([dmc.Text(f"Trial {row.trial}", fw=700), *picked], gap="xs"),
+                    dmc.Text(" · ".join(numbers), size="sm", className="number"),
+                ],
+                className="line",
+            ),
+            dmc.Text(describe(row.candidate), size="xs", c="dimmed", className="wraps", lineClamp=2),
+            *(dmc.Text(line, size="xs") for line in next_words(scene, row)),
+            actions(row.trial, picked=row.trial == scene.picked),
+        ],
+        p="sm",
+        radius="md",
+        withBorder=True,
+    )
+
+
+def actions(trial: int, *, picked: bool) -> Any:
+    return html.Div(
+        [
+            dmc.Button("Look closer", id={"type": "show", "trial": trial, "where": "model"}, size="compact-sm"),
+            dmc.Button(
+                "Picked" if picked else "Pick ...",
+                id={"type": "open-pick", "trial": trial, "where": "card"},
+                size="compact-sm",
+                variant="default",
+                disabled=picked,
+            ),
+            dmc.Button(
+                "Deselect", id={"type": "drop", "trial": trial}, size="compact-sm", variant="subtle", color="gray"
+            ),
+        ],
+        className="actions",
+        style={"marginTop": ".5rem"},
+    )
+
+
+def next_words(scene: Scene, row: Row) -> list[str]:
+    """How a model differs from its neighbours on the front."""
+    report = scene.report
+    lines = []
+    for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
+        if other is not None:
+            gap = difference(report.objectives, row.values, other.values)
+            lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
+    return lines

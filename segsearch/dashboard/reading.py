@@ -1,0 +1,180 @@
+"""A cached reader of the database: what a page shows, read again only where something changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from segsearch.dashboard.limits import Scale, scales
+from segsearch.errors import UserError
+from segsearch.objectives import read_limit
+from segsearch.report import Report, make_report, narrowed, one_machine
+from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
+from segsearch.store.database import locate
+from segsearch.store.worker import living
+from segsearch.timing import Machine
+
+# A database that another process holds is said to be locked after this long: a page does not wait for it.
+PATIENCE_SECONDS = 1.0
+# A file's time of change is too coarse to tell two writes apart that follow each other at once.
+SETTLED_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read of one study. `mark` changes whenever anything of it does; `machines` are those timed on."""
+
+    study: StudyRow
+    trials: tuple[TrialRow, ...]
+    timings: tuple[TimingRow, ...]
+    machines: tuple[Machine, ...]
+    picks: tuple[PickRow, ...]
+    workers: int
+    mark: str
+
+    @property
+    def picked(self) -> PickRow | None:
+        """The pick that counts."""
+        return self.picks[-1] if self.picks else None
+
+    def artifact(self, sha256: str) -> str | None:
+        """The name of the model of that hash, where a trial has it."""
+        wanted = f"{sha256}.onnx"
+        return wanted if any(trial.artifact == wanted for trial in self.trials) else None
+
+    def trial(self, number: int) -> TrialRow | None:
+        return next((trial for trial in self.trials if trial.number == number), None)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One look at a database: the studies in it, the one that is meant, and what is wrong, if anything.
+
+    With `wrong` and a `seen`, what was read last still stands.
+    """
+
+    studies: tuple[str, ...] = ()
+    seen: Seen | None = None
+    wrong: str | None = None
+
+    @property
+    def mark(self) -> str:
+        return f"{self.wrong or ''}|{','.join(self.studies)}|{self.seen.mark if self.seen else ''}"
+
+
+@dataclass
+class Reader:
+    """The one way from the page to the database, which it opens to read only. Safe to use from many threads."""
+
+    where: str
+    study: str | None = None
+    machine: str | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _last: dict[str, tuple[object, Looked]] = field(default_factory=dict, repr=False)
+    _reports: dict[tuple[str, ...], Report] = field(default_factory=dict, repr=False)
+    _scales: tuple[tuple[str, ...], dict[str, Scale]] | None = field(default=None, repr=False)
+
+    def look(self, study: str = "") -> Looked:
+        """The database as it is now; nothing is read again while its file stays as it was."""
+        wanted = study or self.study or ""
+        with self._lock:
+            before = self._last.get(wanted)
+            stamp = self._stamp()
+            if before is not None and stamp is not None and before[0] == stamp:
+                return before[1]
+            found = self._read(wanted, before[1] if before else Looked())
+            if len(self._last) > 8:  # names come from the address
+                self._last.clear()
+            self._last[wanted] = (stamp, found)
+            return found
+
+    def report(self, seen: Seen, machine: str = "", limits: tuple[str, ...] = ()) -> Report:
+        """The study on one machine under its own limits and further ones. Raises `StudyError` for several machines."""
+        wanted = machine or self.machine or ""
+        plain, key = (seen.study.name, seen.mark, wanted), (seen.study.name, seen.mark, wanted, *limits)
+        with self._lock:
+            if plain not in self._reports:
+                found = one_machine(seen.trials, seen.timings, seen.machines, wanted or None)
+                self._keep(plain, make_report(seen.study, seen.trials, seen.timings, machine=found))
+            if key not in self._reports:
+                self._keep(key, narrowed(self._reports[plain], [read_limit(limit) for limit in limits]))
+            return self._reports[key]
+
+    def scales(self, seen: Seen, machine: str = "") -> dict[str, Scale]:
+        """The range of each limit's slider; limits do not move it. Raises as `report` does."""
+        key = (seen.study.name, seen.mark, machine or self.machine or "")
+        with self._lock:
+            if self._scales is None or self._scales[0] != key:
+                self._scales = (key, scales(self.report(seen, machine)))
+            return self._scales[1]
+
+    def _keep(self, key: tuple[str, ...], report: Report) -> None:
+        while len(self._reports) >= 6:  # the oldest goes: its study has grown, or its limits have moved
+            self._reports.pop(next(name for name in self._reports if name != key[:3]))
+        self._reports[key] = report
+
+    def open(self) -> Store:
+        """The database, to read. Raises `DatabaseError`."""
+        return open_store(self.where, read_only=True, timeout_seconds=PATIENCE_SECONDS)
+
+    def forget(self) -> None:
+        """Look again at the next call, whatever the file's time says."""
+        with self._lock:
+            self._last = {name: (None, looked) for name, (_, looked) in self._last.items()}
+
+    def _read(self, wanted: str, before: Looked) -> Looked:
+        try:
+            with self.open() as store:
+                names = tuple(row.name for row in store.studies())
+                if not wanted and len(names) > 1:
+                    return Looked(names)
+                row = store.study(wanted or None)
+                return Looked(names, _seen(store, row, before.seen))
+        except UserError as error:
+            return replace(before, wrong=str(error))
+
+    def _stamp(self) -> object:
+        """Names the state of a SQLite file; None where that cannot be told."""
+        try:
+            file = locate(self.where, mode="ro", timeout_seconds=PATIENCE_SECONDS).file
+        except UserError:
+            return None
+        if file is None:
+            return None
+        found: list[object] = []
+        for path in (file, Path(f"{file}-wal")):
+            try:
+                about = path.stat()
+            except OSError:
+                found.append(None)
+                continue
+            if time.time() - about.st_mtime < SETTLED_SECONDS:
+                return None
+            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
+        return tuple(found) if found[0] is not None else None
+
+
+def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
+    """Read what changed since; finished trials and old timings never change."""
+    workers = len(living(store))
+    mark = f"{store.mark(row.name)};{row.study.trials};{workers}"
+    if before is not None and before.study.created == row.created and before.study.artifacts == row.artifacts:
+        if before.mark == mark:
+            return before
+        first = next((one.number for one in before.trials if one.finished is None), len(before.trials))
+        trials = before.trials[: _position(before.trials, first)] + store.trials(row.name, first=first)
+        since = max((timing.taken for timing in before.timings), default=0.0)
+        timings = {(timing.trial, timing.machine): timing for timing in before.timings}
+        timings |= {(timing.trial, timing.machine): timing for timing in store.timings(row.name, since=since)}
+        times = tuple(timings.values())
+    else:
+        trials, times = store.trials(row.name), store.timings(row.name)
+    used = {timing.machine for timing in times}
+    machines = tuple(machine for machine in store.machines() if machine.key in used)
+    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark)
+
+
+def _position(trials: tuple[TrialRow, ...], number: int) -> int:
+    return next((index for index, trial in enumerate(trials) if trial.number >= number), len(trials))

@@ -1,0 +1,207 @@
+"""Everything that an address means on the page: the places, and what goes into them. Controls and pictures together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dash import Output, no_update
+
+from segsearch.dashboard.explore import Drawings, axes_of, front_of, selection, suggestions
+from segsearch.dashboard.limits import STEPS, left_words, slider_words
+from segsearch.dashboard.reading import Reader, Seen
+from segsearch.dashboard.scene import Scene, machine_words, set_scene
+from segsearch.dashboard.state import State, from_address
+from segsearch.dashboard.status import live_of, picked_of, trouble_of
+from segsearch.dashboard.table import columns
+from segsearch.dashboard.zoom import keep_zoom
+from segsearch.figures.theme import empty_figure
+from segsearch.objectives import OBJECTIVES
+
+LIMIT_NAMES = tuple(OBJECTIVES)
+NO_DEPTH = "none"
+BY_TRIAL = "trial"
+CHOOSERS = ("study", "machine", "up", "across", "depth")
+
+CONTROLS: Mapping[str, Any] = {
+    "values": {name: Output(name, "value") for name in (*CHOOSERS, "tab")},
+    "logs": Output("logs", "value"),
+    "steps": [Output({"type": "limit", "name": name}, "value") for name in LIMIT_NAMES],
+}
+PLACES: Mapping[str, Any] = {
+    "choices": {name: Output(name, "data") for name in CHOOSERS},
+    "rows": [Output({"type": "limit-row", "name": name}, "style") for name in LIMIT_NAMES],
+    "columns": Output("grid", "columnDefs"),
+    "study-version": Output("study-version", "data"),
+    "table-version": Output("table-version", "data"),
+    "figure": Output("front", "figure"),
+    "figure-version": Output("figure-version", "data"),
+    "left": Output("left", "children"),
+    "own": Output("own-limits", "children"),
+    "words": [Output({"type": "limit-words", "name": name}, "children") for name in LIMIT_NAMES],
+    "suggested": Output("suggested", "children"),
+    "chosen": Output("chosen", "children"),
+    "csv": Output("csv", "href"),
+    "trouble": Output("trouble", "children"),
+    "hidden": Output("content", "hidden"),
+    "title": Output("title", "children"),
+    "live": Output("live", "children"),
+    "live-colour": Output("live", "color"),
+    "picked": Output("picked", "children"),
+    "detail": Output("detail", "data"),
+}
+
+
+def controls_of(reader: Reader, scene: Scene | None, state: State) -> dict[str, Any]:
+    """Every control as the state says."""
+    known = reader.scales(scene.seen, state.machine) if scene else {}
+    steps = []
+    for name in LIMIT_NAMES:
+        scale, limit = known.get(name), state.limit(name)
+        open_end = 0 if OBJECTIVES[name].direction == "maximize" else STEPS
+        steps.append(scale.step(limit.bound) if scale and limit else open_end)
+    looked = reader.look(state.study)
+    machines = looked.seen.machines if looked.seen and scene else ()
+    wanted = {
+        "study": looked.seen.study.name if looked.seen else None,
+        "machine": next((one.short for one in machines if scene and one.key == scene.report.machine), None),
+        "up": scene.up if scene and scene.up in known else None,
+        "across": _across(scene, known),
+        "depth": state.depth if state.depth in known else NO_DEPTH,
+        "tab": state.tab,
+    }
+    return {"values": wanted, "logs": list(state.logs), "steps": steps}
+
+
+def _across(scene: Scene | None, known: Mapping[str, Any]) -> str | None:
+    """A select that is given what it does not offer takes it back at once, and the two would never agree."""
+    if scene is None:
+        return None
+    return BY_TRIAL if scene.across is None else scene.across if scene.across in known else None
+
+
+def places_of(
+    reader: Reader, drawings: Drawings, address: str, *, ground: str, zoom: Any = None, shown: Any = None
+) -> dict[str, Any]:
+    """What goes into every place for an address.
+
+    `shown` holds the versions of the dear ones as they stand on the page; those that would be the same stay.
+    """
+    scene, trouble = set_scene(reader, address)
+    state = from_address(address)
+    looked = reader.look(state.study)
+    live, colour = live_of(looked)
+    found = {
+        "trouble": trouble_of(trouble),
+        "hidden": scene is None or not scene.seen.trials,
+        "title": looked.seen.study.name if looked.seen else "segsearch",
+        "live": live,
+        "live-colour": colour,
+        "picked": picked_of(looked),
+        "detail": f"{address}|{looked.mark}" if scene and state.tab != "explore" else no_update,
+    }
+    before = shown or {}
+    if scene is None:
+        return found | _nothing(looked.studies, looked.seen.machines if looked.seen else (), ground)
+    found |= {"figure": no_update, "figure-version": no_update}
+    if before.get("figure-version") != _drawn(scene, ground):
+        chart = front_of(scene, drawings, dark=ground == "dark")
+        found |= {"figure": keep_zoom(chart, zoom, axes_of(scene)), "figure-version": _drawn(scene, ground)}
+    return found | _of_study(reader, scene, before) | _words(reader, scene, address)
+
+
+def _study(scene: Scene) -> str:
+    return "|".join([scene.seen.study.name, scene.seen.mark, scene.report.machine])
+
+
+def _drawn(scene: Scene, ground: str) -> str:
+    return "|".join([_table(scene), axes_of(scene), str(scene.picked), ground])
+
+
+def _table(scene: Scene) -> str:
+    return "|".join([_study(scene), *scene.state.bounds, str(scene.state.selected)])
+
+
+def _of_study(reader: Reader, scene: Scene, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes with the study alone, and whether the table has to ask for its rows again."""
+    table = no_update if before.get("table-version") == _table(scene) else _table(scene)
+    if before.get("study-version") == _study(scene):
+        return {
+            "choices": dict.fromkeys(CHOOSERS, no_update),
+            "rows": [no_update] * len(LIMIT_NAMES),
+            "columns": no_update,
+            "study-version": no_update,
+            "table-version": table,
+        }
+    seen, known = scene.seen, reader.scales(scene.seen, scene.state.machine)
+    axes = [{"value": name, "label": scale.goal.title} for name, scale in known.items()]
+    order = list(known)
+    return {
+        "choices": {
+            "study": [{"value": name, "label": name} for name in _names(reader, seen)],
+            "machine": [{"value": one.short, "label": machine_words(one)} for one in seen.machines],
+            "up": axes,
+            "across": [*axes, {"value": BY_TRIAL, "label": "trial"}] if scene.across is None else axes,
+            "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
+        },
+        "rows": [
+            {"order": order.index(name)} if name in known and known[name].high > known[name].low else {"display": "none"}
+            for name in LIMIT_NAMES
+        ],
+        "columns": columns(seen, scene.report),
+        "study-version": _study(scene),
+        "table-version": table,
+    }
+
+
+def _names(reader: Reader, seen: Seen) -> tuple[str, ...]:
+    return reader.look(seen.study.name).studies or (seen.study.name,)
+
+
+def _words(reader: Reader, scene: Scene, address: str) -> dict[str, Any]:
+    known = reader.scales(scene.seen, scene.state.machine)
+    own = ", ".join(str(limit) for limit in scene.seen.study.study.bounds)
+    return {
+        "left": left_words(scene.report, scene.state.limits),
+        "own": f"on top of the study's own: {own}" if own else "",
+        "words": [
+            slider_words(known[name], scene.state, scene.report) if name in known else "" for name in LIMIT_NAMES
+        ],
+        "suggested": suggestions(scene),
+        "chosen": selection(scene),
+        "csv": f"models.csv{address}",
+    }
+
+
+def _nothing(studies: tuple[str, ...], machines: Any, ground: str) -> dict[str, Any]:
+    """The places where there is no study to show."""
+    choices: dict[str, Any] = {name: [] for name in CHOOSERS}
+    choices["study"] = [{"value": name, "label": name} for name in studies]
+    choices["machine"] = [{"value": one.short, "label": machine_words(one)} for one in machines]
+    return {
+        "choices": choices,
+        "rows": [{"display": "none"}] * len(LIMIT_NAMES),
+        "columns": no_update,
+        "study-version": "",
+        "table-version": "",
+        "figure": empty_figure("No models yet", dark=ground == "dark"),
+        "figure-version": "",
+        "left": "",
+        "own": "",
+        "words": [""] * len(LIMIT_NAMES),
+        "suggested": [],
+        "chosen": [],
+        "csv": "models.csv",
+    }
+
+
+def fill(page: Any, places: Any, values: Any) -> None:
+    """Put values into a page that is not sent yet, as a callback with these outputs would."""
+    if isinstance(places, Mapping):
+        for name, place in places.items():
+            fill(page, place, values[name])
+    elif isinstance(places, list):
+        for place, value in zip(places, values, strict=True):
+            fill(page, place, value)
+    elif values is not no_update:
+        setattr(page[places.component_id], places.component_property, values)

@@ -1,0 +1,238 @@
+"""The page in a real browser: what a person does, and what the database holds afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsearch.dashboard.limits import STEPS
+from segsearch.store import open_store
+from tests.dashboard import many
+from tests.dashboard.conftest import Page, served
+
+pytestmark = pytest.mark.slow
+
+PLOT = "document.querySelector('#front .js-plotly-plot')"
+POINTS = "#front .scatterlayer .trace .points path"
+
+
+def opened(tab: Page, address: str) -> Any:
+    page = tab.open(address)
+    page.wait_for_selector("#left:has-text('models left')")
+    page.wait_for_selector("#grid .ag-center-cols-container .ag-row")
+    page.wait_for_selector(POINTS)
+    return page
+
+
+def until(page: Any, holds: str, **named: Any) -> None:
+    """Wait until an expression of JavaScript holds."""
+    page.wait_for_function(holds, **named)
+
+
+def click_a_point(page: Any, trial: int) -> None:
+    """Press the mouse on a model's point in the plot."""
+    place = page.evaluate(
+        """(trial) => {
+            const plot = document.querySelector('#front .js-plotly-plot'), box = plot.getBoundingClientRect();
+            for (const trace of plot.data) {
+                const index = (trace.customdata || []).indexOf(trial);
+                if (index < 0) continue;
+                const {xaxis, yaxis} = plot._fullLayout;
+                const x = xaxis._offset + xaxis.d2p(trace.x[index]), y = yaxis._offset + yaxis.d2p(trace.y[index]);
+                return [box.x + x, box.y + y];
+            }
+        }""",
+        trial,
+    )
+    page.mouse.move(place[0] + 1, place[1])
+    page.wait_for_timeout(150)
+    page.mouse.click(*place)
+
+
+def test_it_opens_filters_and_selects_both_ways(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, address)
+        before = page.inner_text("#left")
+        # a limit, by keyboard alone
+        page.locator("[role=slider]:visible").nth(1).focus()
+        for _ in range(STEPS * 3 // 5):
+            page.keyboard.press("ArrowLeft")
+        until(page, "location.search.includes('latency_ms')")
+        page.wait_for_function("(before) => document.querySelector('#left').innerText !== before", arg=before)
+        assert "under your limits" in page.inner_text("#left")
+        page.click("#clear")
+        until(page, "!location.search.includes('limit')")
+        # the plot
+        trial = page.evaluate(
+            "document.querySelector('#front .js-plotly-plot').data.find(t => t.customdata).customdata[0]"
+        )
+        click_a_point(page, trial)
+        until(page, f"location.search === '?models={trial}'")
+        page.wait_for_selector(f"#grid .chosen-row[row-id='{trial}']")
+        page.wait_for_selector(f"#chosen:has-text('Trial {trial}')")
+        # the table, by mouse and by keyboard
+        row = page.locator("#grid .ag-center-cols-container .ag-row:not(.chosen-row)").first
+        other = row.get_attribute("row-id")
+        row.locator("[col-id=standing]").click()
+        until(page, f"location.search === '?models={trial},{other}'")
+        page.keyboard.press("Space")
+        until(page, f"location.search === '?models={trial}'")
+
+
+def test_a_view_can_be_shared_and_taken_back(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, f"{address}?x=size_bytes&y=latency_ms&log=x&limit=latency_ms<=9&models=3,5")
+        assert "under your limits" in page.inner_text("#left")
+        assert page.evaluate(f"{PLOT}.layout.xaxis.type") == "log"
+        page.get_by_role("tab", name="The search").click()
+        until(page, "location.search.includes('tab=search')")
+        page.wait_for_selector("#outcomes .main-svg:visible")
+        page.go_back()
+        until(page, "!location.search.includes('tab=')")
+        page.wait_for_selector(POINTS)
+        page.reload()
+        page.wait_for_selector("#left:has-text('under your limits')")
+
+
+def test_zoom_and_selection_stay_while_the_study_grows(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, f"{address}?models=3&limit=latency_ms<=30")
+        before = page.inner_text("#left")
+        page.evaluate("window.stayed = true")
+        box = page.locator("#front .nsewdrag").first.bounding_box()
+        page.mouse.move(box["x"] + 60, box["y"] + 60)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 300, box["y"] + 250, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(500)
+        zoom = page.evaluate(f"{PLOT}.layout.xaxis.range")
+        with open_store(small) as store:
+            many.grow(store, store.study(), range(40, 70))
+        page.wait_for_function("(before) => document.querySelector('#left').innerText !== before", arg=before)
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.stayed"), "the page was not loaded again"
+        assert page.evaluate(f"{PLOT}.layout.xaxis.range") == zoom
+        assert "models=3" in page.url
+        page.wait_for_selector("#chosen:has-text('Trial 3')")
+
+
+def test_a_pick_is_recorded_shown_and_undone(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, f"{address}?models=3")
+        page.click("#chosen button:has-text('Pick')")
+        page.fill("#pick-reason", "fits <b>the</b> camera")
+        page.click("#pick-record")
+        page.wait_for_selector("#picked:has-text('Picked: trial 3')")
+        with open_store(small, read_only=True) as store:
+            (found,) = store.picks(store.study().name)
+        assert found.pick.trial == 3
+        assert found.pick.reason.startswith("fits <b>the</b> camera (chosen by hand, ")
+        assert "fits <b>the</b> camera" in page.inner_text("#picked")
+        assert page.locator("#picked b").count() == 0
+        page.wait_for_selector("#grid .picked")
+        page.click("#picked button:has-text('Undo')")
+        page.wait_for_selector("#picked:has-text('Picked')", state="detached")
+        with open_store(small, read_only=True) as store:
+            assert store.picks(store.study().name) == ()
+
+
+def test_one_model_is_drawn_with_its_numbers_and_its_files(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = tab.open(f"{address}?models=3&tab=model")
+        page.wait_for_selector("#model-panel h2:has-text('Trial 3')")
+        page.wait_for_selector("#model-panel [aria-label='Confusion matrix'] .main-svg")
+        words = page.inner_text("#model-panel")
+        assert "pooled over all pixels" in words
+        assert "segsearch measure" in words
+        with page.expect_download() as download:
+            page.click("#model-panel a:has-text('JSON')")
+        assert '"trial": 3' in Path(download.value.path()).read_text()
+
+
+def test_light_and_dark(browser: Any, small: Path) -> None:
+    with served(small) as address:
+        context = browser.new_context(color_scheme="dark", viewport={"width": 390, "height": 844})
+        tab = Page(context.new_page())
+        page = opened(tab, address)
+        until(page, f"{PLOT}.layout.font.color === '#e6e8ea'")
+        page.click("#scheme")
+        until(page, f"{PLOT}.layout.font.color === '#1f2328'")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, f"the page scrolls sideways on a phone: {wide}"
+        context.close()
+        assert tab.wrong == []
+
+
+def test_what_cannot_be_shown_is_said_and_comes_back(tab: Page, small: Path) -> None:
+    away = small.with_suffix(".away")
+    small.rename(away)
+    with served(small) as address:
+        page = tab.open(address)
+        page.wait_for_selector("#trouble:has-text('no such database')")
+        assert page.locator("#content").is_hidden()
+        shutil.copyfile(away, small)
+        page.wait_for_selector("#left:has-text('models left')", timeout=15_000)
+        assert page.inner_text("#trouble") == ""
+        connection = sqlite3.connect(small)
+        connection.execute("insert into segsearch_migrations values (99, 0)")
+        connection.commit()
+        connection.close()
+        page.wait_for_selector("#trouble:has-text('its schema is 99')", timeout=15_000)
+        assert page.locator("#content").is_visible(), "what was read last still stands"
+
+
+def test_a_machine_is_asked_for(tab: Page, small: Path) -> None:
+    many.time_elsewhere(small, range(20))
+    with served(small) as address:
+        page = tab.open(address)
+        page.click(f"#trouble button:has-text('{many.OTHER.short}')")
+        page.wait_for_selector("#left:has-text('models left')")
+        assert f"machine={many.OTHER.short}" in page.url
+
+
+def test_a_study_without_a_model(tab: Page, tmp_path: Path) -> None:
+    with served(many.fill(tmp_path, 0)) as address:
+        page = tab.open(address)
+        page.wait_for_selector("#trouble:has-text('No trial was begun yet')")
+
+
+def test_names_from_the_database_are_text(tab: Page, small: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    connection = sqlite3.connect(small)
+    connection.execute("update segsearch_trials set params = json_set(params, '$.block', ?)", (evil,))
+    connection.execute(
+        "insert into segsearch_picks(study, trial, reason, created) values ('streets', 3, ?, 0)", (evil,)
+    )
+    connection.commit()
+    connection.close()
+    with served(small) as address:
+        page = opened(tab, f"{address}?models=3")
+        page.wait_for_selector("#picked:has-text('onerror')")
+        page.get_by_role("tab", name="The search").click()
+        page.wait_for_selector("#coordinates .main-svg")
+        assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a run needs a quiet room")
+def test_masks_of_real_files_stand_side_by_side(tab: Page, tmp_path: Path) -> None:
+    database = many.with_real_files(tmp_path)
+    with served(database) as address:
+        page = tab.open(f"{address}?models=0,1&tab=masks")
+        page.wait_for_selector("#masks .strip", timeout=60_000)
+        until(
+            page,
+            "[...document.querySelectorAll('#masks img')].every(image => image.complete && image.naturalWidth > 0)",
+        )
+        assert "Trial 0 · IoU" in page.inner_text("#masks")
+        assert "Trial 1 · IoU" in page.inner_text("#masks")
+        assert page.locator("#masks .over.errors").first.is_hidden()
+        page.get_by_text("Errors", exact=True).click()
+        page.wait_for_selector("#masks .over.errors:visible")
+        page.locator("[role=slider][aria-label='Opacity of the masks']").focus()
+        page.keyboard.press("Home")
+        until(page, "getComputedStyle(document.querySelector('#masks .over.errors')).opacity === '0'")
