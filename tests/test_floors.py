@@ -42,7 +42,6 @@ FLOORS = (
         "launch",
         "ownmodel",
         "remeasure",
-        "ownmodel",
         "cli",
         "__main__",
     },

@@ -185,7 +185,9 @@ def clicked(data: Any) -> int | None:
 
 def row_of(full: str, happened: Mapping[str, Any]) -> int | None:
     """The trial of a click or a press of the space bar in the table."""
-    found = (happened["cell"] or {}).get("rowId") if full.endswith("cellClicked") else (happened["key"] or {}).get("data")
+    found = (
+        (happened["cell"] or {}).get("rowId") if full.endswith("cellClicked") else (happened["key"] or {}).get("data")
+    )
     return int(str(found)) if str(found).isdigit() else None
 
 

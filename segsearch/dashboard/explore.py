@@ -42,9 +42,7 @@ def front_of(scene: Scene, drawings: Drawings, *, dark: bool) -> dict[str, Any]:
     """The front as plain data, with the selected models and the picked one marked."""
     base = drawings.base(scene, dark=dark)
     axes = tuple(map(axis_named, (scene.across, scene.up, *([scene.depth] if scene.depth else []))))
-    marks = pointers(
-        scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked
-    )
+    marks = pointers(scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked)
     more = [mark.to_plotly_json() for mark in marks if mark.uid != "knee"]
     return {"data": [*base["data"], *more], "layout": base["layout"]}
 

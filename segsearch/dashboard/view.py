@@ -145,7 +145,9 @@ def _of_study(reader: Reader, scene: Scene, before: Mapping[str, Any]) -> dict[s
             "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
         },
         "rows": [
-            {"order": order.index(name)} if name in known and known[name].high > known[name].low else {"display": "none"}
+            {"order": order.index(name)}
+            if name in known and known[name].high > known[name].low
+            else {"display": "none"}
             for name in LIMIT_NAMES
         ],
         "columns": columns(seen, scene.report),
