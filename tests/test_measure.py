@@ -24,7 +24,7 @@ from segsearch.candidate import from_json, to_json
 from segsearch.errors import TrialFailed
 from segsearch.machine import this_machine
 from segsearch.measure import Effort, calibrated, compare, machine_for, measure
-from segsearch.ratio import FEWEST_SESSIONS, ratio_of
+from segsearch.ratio import FEWEST_SESSIONS, of_one_process, ratio_of
 from segsearch.reference import empty_bytes, reference_bytes
 from segsearch.stopwatch import LEAST_SESSIONS
 from segsearch.timing import Machine, Timing
@@ -55,7 +55,7 @@ def check_whole(timing: Timing) -> None:
     assert len(sessions) >= LEAST_SESSIONS
     assert len(timing.samples_ms) == sum(block.runs for block in comparison.blocks)
     assert len(timing.load_ms) == len(timing.first_run_ms) == len(sessions)
-    found = ratio_of(comparison.blocks)
+    found = of_one_process(ratio_of(comparison.blocks))
     assert (comparison.ratio, comparison.low, comparison.high) == (found.value, found.low, found.high)
     assert timing.latency_ms == comparison.ratio * comparison.reference_ms
     assert timing.energy_mj is None or timing.energy_mj > 0

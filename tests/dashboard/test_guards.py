@@ -59,7 +59,7 @@ def test_the_page_keeps_to_itself(client: Callable[..., Any], small: Path) -> No
     assert "unsafe-inline" not in policy.split("style-src")[0]
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     text = answer.get_data(as_text=True)
     assert "https://" not in text
     assert "Access-Control-Allow-Origin" not in answer.headers
