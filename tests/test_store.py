@@ -166,6 +166,9 @@ def test_timing_again_replaces_that_machine_and_leaves_others(tmp_path: Path) ->
         # What the sampler was told, and what the trial was kept with, stay as they were.
         assert store.trials("fake") == trials
         assert store.evidence("fake", 0) == on("m", 1.0)
+        assert store.evidence("fake", 0, machine="n") == on("n", 5.0)
+        assert store.evidence("fake", 0, machine="nowhere") == on("m", 1.0)
+        assert store.evidence("fake", 0) == on("m", 1.0)
 
 
 def test_a_front_is_that_of_the_newest_timing_on_its_machine(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _panel(scene: Scene, reader: Reader, row: Row | None, *, dark: bool) -> list
         return [note("No model selected", hint)]
     try:
         with reader.open() as store:
-            evidence = store.evidence(scene.seen.study.name, row.trial)
+            evidence = store.evidence(scene.seen.study.name, row.trial, machine=row.machine)
             stages = store.stages(scene.seen.study.name, row.trial)
     except UserError as error:
         return [note("This model cannot be read just now", str(error), kind="wrong")]

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,7 @@ from segsearch.store.database import Location, check_file, check_schema, locate,
 from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.stages import StoredWorkshop, put
 from segsearch.study import Study, dump_study, load_study
-from segsearch.timing import Machine
+from segsearch.timing import Machine, Timing
 from segsearch.workshop import Artifacts, Workshop
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
@@ -172,14 +172,21 @@ class Store:
             raise StudyError(f"{self.where}: study {study} has no trial {number}. `segsearch status` counts them.")
         return trial_row(row)
 
-    def evidence(self, study: str, number: int) -> Evidence | None:
-        """The raw evidence of a trial: None before it is measured and for a failed one."""
+    def evidence(self, study: str, number: int, *, machine: str | None = None) -> Evidence | None:
+        """The raw evidence of a trial: None before it is measured and for a failed one.
+
+        With `machine` its timing is the one taken there, where there is one.
+        """
         table = schema.evidence
         with self.reading() as connection:
             text = connection.execute(
                 select(table.c.json).where(table.c.study == study, table.c.trial == number)
             ).scalar_one_or_none()
-        return None if text is None else from_json(Evidence, text)
+            there = schema.timings.c
+            where = (there.study == study, there.trial == number, there.machine == machine)
+            timing = connection.execute(select(there.json).where(*where)).scalar_one_or_none()
+        found = None if text is None else from_json(Evidence, text)
+        return found if found is None or timing is None else replace(found, timing=from_json(Timing, timing))
 
     def timings(self, study: str, *, since: float = 0.0) -> tuple[TimingRow, ...]:
         """What every measured trial costs on every machine that it was measured on, by trial, the oldest first.
