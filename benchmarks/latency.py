@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,14 @@ def apart(quiet: list[Ways], one: int, other: int) -> bool:
     return b < c or d < a
 
 
+def session_spread(blocks: Sequence[Block]) -> float:
+    """Standard deviation of the ratio between the sessions of one measurement: what opening a file anew changes."""
+    sessions: dict[int, list[float]] = {}
+    for block in blocks:
+        sessions.setdefault(block.session, []).append(block.model_ms / block.reference_ms)
+    return statistics.stdev(statistics.median(ratios) for ratios in sessions.values())
+
+
 def count_coverage(file: Path, machine: Machine, repetitions: int) -> None:
     """How many of the intervals hold the value that all repetitions together give."""
     timings = [measure(file, machine, RUNTIME, effort=Effort()) for _ in range(repetitions)]
@@ -153,10 +161,12 @@ def count_coverage(file: Path, machine: Machine, repetitions: int) -> None:
     widths = [(one.high - one.low) / one.ratio for one in found]
     ends = sum(one.ended_by == "interval" for one in found)
     ratios = [one.ratio / truth - 1 for one in found]
+    within = [session_spread(one.blocks) / truth for one in found]
     print(
         f"{file.stem}: {holds} of {repetitions} intervals hold the long-run value ({truth:.4f} of the reference); "
         f"width {statistics.median(widths):.2%} in the median, {ends} ended by it; "
-        f"estimates spread by {statistics.pstdev(ratios):.2%} (standard deviation)"
+        f"estimates spread by {statistics.pstdev(ratios):.2%} (standard deviation), "
+        f"the sessions of one by {statistics.median(within):.2%} in the median"
     )
 
 

@@ -264,7 +264,6 @@ def pick(
     study: StudyName = None,
 ) -> None:
     """Choose a model, by its number or by what matters, and record the choice with its reason."""
-    from segsearch.pareto import Pick
     from segsearch.report import describe, pick_from, pick_trial
     from segsearch.store import open_store
 
@@ -274,8 +273,7 @@ def pick(
     with open_store(db) as store:
         found = _report(store, study, limit, machine)
         chosen = pick_trial(found, trial) if trial is not None else pick_from(found, prefer=preference)
-        if reason:
-            chosen = Pick(chosen.trial, f"{reason} ({chosen.reason})")
+        chosen = chosen.because(reason or "")
         row = next(row for row in found.rows if row.trial == chosen.trial)
         store.study(found.study).artifacts.verified(row.artifact.name)
         store.add_pick(found.study, chosen)

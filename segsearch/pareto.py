@@ -18,6 +18,10 @@ class Pick:
     trial: int
     reason: str
 
+    def because(self, words: str) -> Pick:
+        """The same choice with a person's own words before the reason; without any, as it is."""
+        return Pick(self.trial, f"{words} ({self.reason})") if words else self
+
 
 def costs(points: Sequence[Sequence[float]], directions: Sequence[Direction]) -> list[tuple[float, ...]]:
     """Points turned so that smaller is better everywhere: (points, objectives)."""

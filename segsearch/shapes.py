@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from segsearch.candidate import DECODER, Architecture, BeforeExport, Feature, Path, Stage
@@ -178,12 +178,3 @@ def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, w
     if stage.block == "grouped" and fits and widths[before] % stage.groups == 0:
         group = bundle.of[before]
         group.splits = math.lcm(group.splits, stage.groups)
-
-
-def reads_of(architecture: Architecture) -> Iterator[tuple[Feature, Feature]]:
-    """Who reads whom besides the map before it: pairs of (the reader, what it reads)."""
-    for number, path in enumerate(architecture.paths):
-        if path.source is not None:
-            yield Feature(number, 0), path.source
-    for index, join in enumerate(architecture.joins):
-        yield Feature(DECODER, index), join.feature

@@ -26,7 +26,7 @@ from segsearch.candidate import (
 from segsearch.compression.prune import prune
 from segsearch.draws import Dice
 from segsearch.networks import build
-from segsearch.shapes import HEAD, Shape, context_of, reads_of, scaled, shapes_of
+from segsearch.shapes import HEAD, Shape, context_of, scaled, shapes_of
 from segsearch.spaces import load_space
 
 SIZE = (90, 122)  # divides by nothing
@@ -127,10 +127,6 @@ def test_what_a_ratio_leaves(channels: int, multiple: int, left: int) -> None:
     assert Prune(0.375).left(channels, multiple=multiple) == left
 
 
-def test_reads_and_scales() -> None:
-    assert list(reads_of(CASES["a path of a path"])) == [
-        (Feature(1, 0), Feature(0, 2)),
-        (Feature(DECODER, 0), Feature(0, 1)),
-    ]
+def test_scales() -> None:
     assert scaled((90, 122), 0.75) == (68, 92)  # 67.5 rounds to even, as the network does
     assert scaled((1, 1), 0.25) == (1, 1)

@@ -561,6 +561,18 @@ def test_reading_goes_on_while_another_writes(tmp_path: Path) -> None:
         assert reader.study().data_key == "changed"
 
 
+def test_a_locked_database_without_a_log_is_said_and_not_read_as_it_stands(tmp_path: Path) -> None:
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+    with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as raw:
+        raw.execute("PRAGMA journal_mode=DELETE")
+        raw.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseError, match="another process keeps the database locked"):
+            open_store(tmp_path / "study.db", read_only=True, timeout_seconds=0.1)
+        raw.execute("ROLLBACK")
+    with open_store(tmp_path / "study.db", read_only=True) as store:
+        assert store.study().name == "fake"
+
+
 def test_a_locked_database_is_said(tmp_path: Path) -> None:
     fakes.start(tmp_path, fakes.make_study())[0].close()
     locked = pytest.raises(DatabaseError, match="another process keeps the database locked")

@@ -12,7 +12,6 @@ from segsearch.dashboard.reading import PATIENCE_SECONDS, Reader
 from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.dashboard.state import from_address
 from segsearch.errors import StudyError, UserError
-from segsearch.pareto import Pick
 from segsearch.report import describe, pick_trial
 from segsearch.store import open_store
 
@@ -86,10 +85,7 @@ def record(reader: Reader, search: str | None, trial: int, reason: str) -> None:
     scene, trouble = set_scene(reader, search)
     if scene is None or (trouble is not None and trouble.stale):
         raise StudyError(trouble.text if trouble else "There is nothing to pick from.")
-    pick = pick_trial(scene.report, trial)
-    words = " ".join(reason.split())[:LONGEST_REASON]
-    if words:
-        pick = Pick(trial, f"{words} ({pick.reason})")
+    pick = pick_trial(scene.report, trial).because(" ".join(reason.split())[:LONGEST_REASON])
     row = next(row for row in scene.report.rows if row.trial == trial)
     scene.seen.study.artifacts.verified(row.artifact.name)
     with open_store(reader.where, timeout_seconds=PATIENCE_SECONDS) as store:

@@ -35,10 +35,6 @@ class State:
     def bounds(self) -> tuple[str, ...]:
         return tuple(str(limit) for limit in self.limits)
 
-    @property
-    def focus(self) -> int | None:
-        return self.selected[-1] if self.selected else None
-
 
 def to_address(state: State) -> str:
     """The state as a query string; what is as it was at first is left out."""

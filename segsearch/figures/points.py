@@ -167,33 +167,31 @@ _NOT_TRAINED = "rejected by a limit, not trained"
 def rug(found: Rejected, look: Theme) -> Any:
     """Rejected candidates have no mIoU: a tick at the foot of the chart for each."""
     values = found.values[0]
-    kind = go.Scattergl if len(values) > MANY else go.Scatter
-    return kind(
-        x=_light(values) if values else [None],
-        y=[0.015] * len(values) if len(values) <= MANY else np.full(len(values), 0.015, dtype=np.float32),
-        yaxis="y2",
-        mode="markers",
-        name=_NOT_TRAINED + (f" ({found.beyond} beyond the chart)" if found.beyond else ""),
-        uid="rejected",
-        legendrank=4,
-        marker={"symbol": "line-ns-open", "size": 9, "color": look.muted},
-        hovertemplate=f"{_NOT_TRAINED}<br>%{{x:.4g}}<extra></extra>",
-        opacity=0.6,
-    )
+    place = {
+        "x": _light(values) if values else [None],
+        "y": [0.015] * len(values) if len(values) <= MANY else np.full(len(values), 0.015, dtype=np.float32),
+        "yaxis": "y2",
+    }
+    marker = {"symbol": "line-ns-open", "size": 9, "color": look.muted}
+    return _not_trained(found, place, marker, shown="%{x:.4g}", opacity=0.6)
 
 
 def crosses(found: Rejected, look: Theme) -> Any:
     """Rejected candidates where both axes are known without training."""
     across, up = found.values
-    kind = go.Scattergl if len(across) > MANY else go.Scatter
+    marker = {"symbol": "x-thin-open", "size": 6, "color": look.muted}
+    return _not_trained(found, {"x": _light(across), "y": _light(up)}, marker, shown="%{x:.4g}, %{y:.4g}", opacity=0.5)
+
+
+def _not_trained(found: Rejected, place: dict[str, Any], marker: dict[str, Any], *, shown: str, opacity: float) -> Any:
+    kind = go.Scattergl if len(found.values[0]) > MANY else go.Scatter
     return kind(
-        x=_light(across),
-        y=_light(up),
+        **place,
         mode="markers",
         name=_NOT_TRAINED + (f" ({found.beyond} beyond the chart)" if found.beyond else ""),
         uid="rejected",
         legendrank=4,
-        marker={"symbol": "x-thin-open", "size": 6, "color": look.muted},
-        hovertemplate=f"{_NOT_TRAINED}<br>%{{x:.4g}}, %{{y:.4g}}<extra></extra>",
-        opacity=0.5,
+        marker=marker,
+        hovertemplate=f"{_NOT_TRAINED}<br>{shown}<extra></extra>",
+        opacity=opacity,
     )

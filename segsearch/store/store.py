@@ -44,13 +44,18 @@ def open_store(
     try:
         return _open(location, read_only=read_only, timeout_seconds=timeout_seconds)
     except DatabaseError:
-        unfinished = location.file is None or Path(f"{location.file}-wal").exists()
-        if not read_only or unfinished:
+        if not read_only or location.file is None or not _stands(location.file):
             raise
     # SQLite writes a file beside the database even to read it. Where the folder forbids that, and no other process
     # left changes there, the file can be read as it stands.
     location = locate(where, mode="ro", timeout_seconds=timeout_seconds, immutable=True)
     return _open(location, read_only=True, timeout_seconds=timeout_seconds)
+
+
+def _stands(file: Path) -> bool:
+    """Whether nobody can be writing a database: its folder forbids it, and no process left changes beside it."""
+    writable = os.access(file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    return not writable and not Path(f"{file}-wal").exists()
 
 
 def _open(location: Location, *, read_only: bool, timeout_seconds: float) -> Store:
