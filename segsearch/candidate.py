@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -236,7 +236,7 @@ class Candidate:
         """Content key: equal candidates have equal keys, on every machine."""
         return content_key(self)
 
-    @property
+    @cached_property
     def bits(self) -> int:
         """Bit width of the weights that ship."""
         return min((step.bits for step in self.after_export), default=32)

@@ -12,6 +12,7 @@ from segsearch.dashboard.detail import connect_profile
 from segsearch.dashboard.events import connect_events
 from segsearch.dashboard.explore import Drawings
 from segsearch.dashboard.files import serve_files
+from segsearch.dashboard.frame import Frame, serve_plotly
 from segsearch.dashboard.grid import connect_grid
 from segsearch.dashboard.guards import guard
 from segsearch.dashboard.masks_tab import Galleries, serve_pictures
@@ -27,9 +28,10 @@ from segsearch.errors import SegsearchError
 
 def make_app(reader: Reader, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
     """A Dash application over one database; `app.server` is its Flask server."""
-    app = Dash(
+    app = Frame(
         "segsearch.dashboard",
         assets_folder="assets",
+        assets_ignore=r".*\.js",
         title="segsearch",
         update_title="",
         serve_locally=True,
@@ -45,6 +47,7 @@ def make_app(reader: Reader, *, host: str = "127.0.0.1", token: str | None = Non
     connect_profile(app, reader)
     connect_pick(app, reader)
     _connect_clock(app, reader)
+    serve_plotly(app.server)
     serve_files(app.server, reader)
     serve_pictures(app.server, reader, galleries)
     guard(app.server, host=host, token=token, scripts=app.csp_hashes())

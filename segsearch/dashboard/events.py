@@ -13,6 +13,7 @@ from segsearch.dashboard.explore import Drawings
 from segsearch.dashboard.limits import Scale
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
+from segsearch.dashboard.sliders import STEP
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import chosen, from_address, to_address, toggled
 from segsearch.dashboard.table import position
@@ -20,49 +21,53 @@ from segsearch.dashboard.view import (
     BY_TRIAL,
     CHOOSERS,
     CONTROLS,
-    LIMIT_NAMES,
     NO_DEPTH,
     PLACES,
     controls_of,
+    nothing_of,
     places_of,
 )
+from segsearch.objectives import OBJECTIVES
 
 BUTTONS = ("show", "drop", "choose")
 SELECTS = (*CHOOSERS, "tab")
-VERSIONS = ("study-version", "table-version", "figure-version")
+VERSIONS = ("study-version", "table-version", "figure-version", "sent")
+
+
+OUTPUTS: Mapping[str, Any] = {
+    "search": Output("address", "search"),
+    "again": Output("again", "search"),
+    "click": Output("front", "clickData"),
+    "scroll": Output("grid", "scrollTo"),
+    "controls": CONTROLS,
+    "places": PLACES,
+}
+INPUTS: Mapping[str, Any] = {
+    "search": Input("address", "search"),
+    "mark": Input("mark", "data"),
+    "ground": Input("ground", "data"),
+    "values": {name: Input(name, "value") for name in SELECTS},
+    "logs": Input("logs", "value"),
+    "steps": Input(STEP, "value"),
+    "sliders": State(STEP, "id"),
+    "click": Input("front", "clickData"),
+    "cell": Input("grid", "cellClicked"),
+    "key": Input("grid", "eventData"),
+    "clear": Input("clear", "n_clicks"),
+    "show": Input({"type": "show", "trial": ALL, "where": ALL}, "n_clicks"),
+    "drop": Input({"type": "drop", "trial": ALL}, "n_clicks"),
+    "choose": Input({"type": "choose", "what": ALL, "value": ALL}, "n_clicks"),
+    "request": State("grid", "getRowsRequest"),
+    "zoom": State("zoom", "data"),
+    "space": State("space", "data"),
+    "shown": {name: State(name, "data") for name in VERSIONS},
+}
 
 
 def connect_events(app: Dash, reader: Reader, drawings: Drawings) -> None:
     """The address alone settles what is shown: every event becomes the next address first."""
 
-    @app.callback(
-        output={
-            "search": Output("address", "search"),
-            "click": Output("front", "clickData"),
-            "scroll": Output("grid", "scrollTo"),
-            "controls": CONTROLS,
-            "places": PLACES,
-        },
-        inputs={
-            "search": Input("address", "search"),
-            "mark": Input("mark", "data"),
-            "ground": Input("ground", "data"),
-            "values": {name: Input(name, "value") for name in SELECTS},
-            "logs": Input("logs", "value"),
-            "steps": [Input({"type": "limit", "name": name}, "value") for name in LIMIT_NAMES],
-            "click": Input("front", "clickData"),
-            "cell": Input("grid", "cellClicked"),
-            "key": Input("grid", "eventData"),
-            "clear": Input("clear", "n_clicks"),
-            "show": Input({"type": "show", "trial": ALL, "where": ALL}, "n_clicks"),
-            "drop": Input({"type": "drop", "trial": ALL}, "n_clicks"),
-            "choose": Input({"type": "choose", "what": ALL, "value": ALL}, "n_clicks"),
-            "request": State("grid", "getRowsRequest"),
-            "zoom": State("zoom", "data"),
-            "shown": {name: State(name, "data") for name in VERSIONS},
-        },
-        prevent_initial_call=True,
-    )
+    @app.callback(output=OUTPUTS, inputs=INPUTS, prevent_initial_call=True)
     def on_event(search: str | None, **happened: Any) -> dict[str, Any]:
         causes = _causes()
         if not causes:
@@ -71,28 +76,54 @@ def connect_events(app: Dash, reader: Reader, drawings: Drawings) -> None:
         before = after = from_address(search)
         for full, cause in causes:
             after = _changed(after, scene, reader, full, cause, happened)
-        address = to_address(after)
         quiet = all(full.rpartition(".")[0] in SELECTS or "limit" in full for full, _ in causes)
         if after == before and quiet:
             raise PreventUpdate  # a control that was set by us says so
+        names = [one["name"] for one in happened["sliders"]]
+        if bool(after.depth) != bool(happened["space"]):  # another page: three axes take another Plotly
+            return {**nothing_of(OUTPUTS, names), "again": to_address(after)}
         if after != before:
-            scene, _ = set_scene(reader, address)
-        ground, shown = happened["ground"] or "light", happened["shown"]
-        return {
-            "search": no_update if after == before else address,
-            "click": None if happened["click"] else no_update,
+            scene, _ = set_scene(reader, to_address(after))
+        return _answer(reader, drawings, scene, after, names, happened) | {
+            "search": no_update if after == before else to_address(after),
             "scroll": _scroll(scene, causes, happened),
-            "controls": _unlike(controls_of(reader, scene, after), happened),
-            "places": places_of(reader, drawings, address, ground=ground, zoom=happened["zoom"], shown=shown),
         }
+
+
+def _answer(
+    reader: Reader,
+    drawings: Drawings,
+    scene: Scene | None,
+    state: View,
+    names: Sequence[str],
+    happened: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the page holds in a state, as far as it does not hold it already."""
+    places = places_of(
+        reader,
+        drawings,
+        to_address(state),
+        ground=happened["ground"] or "light",
+        zoom=happened["zoom"],
+        shown=happened["shown"],
+        names=names,
+    )
+    controls = _unlike(controls_of(reader, scene, state, names), happened)
+    if places["limits"] is not no_update:  # those that stand there go
+        controls["steps"] = [no_update] * len(names)
+    click = None if happened["click"] else no_update
+    return {"again": no_update, "click": click, "controls": controls, "places": places}
 
 
 def _unlike(wanted: Any, there: Any) -> Any:
     """The controls that do not stand so already: each one that is set costs the browser time."""
     if isinstance(wanted, Mapping):
-        return {name: _unlike(value, there[name]) for name, value in wanted.items()}
-    if isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there) == len(LIMIT_NAMES):
-        return [_unlike(one, other) for one, other in zip(wanted, there, strict=True)]
+        return {
+            name: [_unlike(*pair) for pair in zip(value, there[name], strict=True)]
+            if name == "steps"
+            else _unlike(value, there[name])
+            for name, value in wanted.items()
+        }
     return no_update if wanted == there else wanted
 
 
@@ -114,7 +145,8 @@ def _changed(
     if isinstance(cause, dict):
         if cause["type"] == "limit":
             known = reader.scales(scene.seen, state.machine) if scene else {}
-            return _limited(state, known, cause["name"], happened["steps"])
+            steps = dict(zip((one["name"] for one in happened["sliders"]), happened["steps"], strict=True))
+            return _limited(state, known, cause["name"], steps)
         return _pressed(state, cause)
     if name == "clear":
         return replace(state, limits=())
@@ -164,13 +196,13 @@ def _pressed(state: View, cause: Mapping[str, Any]) -> View:
     return state
 
 
-def _limited(state: View, known: Mapping[str, Scale], name: str, steps: Sequence[float]) -> View:
-    if name not in known:
+def _limited(state: View, known: Mapping[str, Scale], name: str, steps: Mapping[str, float]) -> View:
+    if name not in known or name not in steps:
         return state
-    limit = known[name].limit(steps[LIMIT_NAMES.index(name)], state.limit(name))
+    limit = known[name].limit(steps[name], state.limit(name))
     others = {one.objective: one for one in state.limits if one.objective != name}
     found = others | ({name: limit} if limit else {})
-    return replace(state, limits=tuple(found[one] for one in LIMIT_NAMES if one in found))
+    return replace(state, limits=tuple(found[one] for one in OBJECTIVES if one in found))
 
 
 def clicked(data: Any) -> int | None:

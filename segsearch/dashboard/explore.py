@@ -13,7 +13,7 @@ from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import note
 from segsearch.dashboard.scene import Scene
 from segsearch.errors import StudyError
-from segsearch.figures.front import explore_figure
+from segsearch.figures.front import draw_front
 from segsearch.figures.marks import axis_named
 from segsearch.figures.points import pointers
 from segsearch.figures.theme import theme
@@ -43,22 +43,19 @@ def front_of(scene: Scene, drawings: Drawings, *, dark: bool) -> dict[str, Any]:
     base = drawings.base(scene, dark=dark)
     axes = tuple(map(axis_named, (scene.across, scene.up, *([scene.depth] if scene.depth else []))))
     marks = pointers(scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked)
-    more = [mark.to_plotly_json() for mark in marks if mark.uid != "knee"]
+    more = [mark for mark in marks if mark["uid"] != "knee"]
     return {"data": [*base["data"], *more], "layout": base["layout"]}
 
 
 def plain_front(scene: Scene, *, dark: bool) -> dict[str, Any]:
-    chart = explore_figure(
+    return draw_front(
         scene.report,
         up=scene.up,
         across=scene.across,
         depth=scene.depth,
         dark=dark,
-        log_up="y" in scene.state.logs,
-        log_across="x" in scene.state.logs,
+        logs=("x" in scene.state.logs, "y" in scene.state.logs),
     )
-    found: dict[str, Any] = chart.to_plotly_json()
-    return found
 
 
 def axes_of(scene: Scene) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import flask
 
+from segsearch.dashboard.frame import in_space
 from segsearch.errors import StudyError
 
 SHORTEST_TOKEN = 16
@@ -52,8 +53,8 @@ def guard(server: flask.Flask, *, host: str, token: str | None, scripts: Sequenc
         return None if token is None else _check_token(token)
 
     def seal(response: flask.Response) -> flask.Response:
-        # Plotly's WebGL (many points, three axes, parallel lines) compiles its drawing commands with `Function`.
-        sources = " ".join(["'self'", "'unsafe-eval'", *scripts])
+        # The whole of Plotly, for a page with three axes, compiles its drawing commands in the page; ours need not.
+        sources = " ".join(["'self'", *(["'unsafe-eval'"] if in_space() else []), *scripts])
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src {sources}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
             "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -62,8 +63,9 @@ def guard(server: flask.Flask, *, host: str, token: str | None, scripts: Sequenc
         response.headers["Referrer-Policy"] = "same-origin"  # the page asks for its layout by its own address
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        if "_dash-component-suites" not in flask.request.path:
-            response.headers["Cache-Control"] = "no-store"
+        # Dash's own files, and the icon that a browser asks for at each change of the address, may be kept.
+        if not flask.request.path.startswith(("/_dash-component-suites", "/_favicon")):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     server.before_request(check)

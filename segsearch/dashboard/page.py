@@ -8,11 +8,9 @@ import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from segsearch.dashboard.limits import STEPS
 from segsearch.dashboard.masks_tab import masks_panel
 from segsearch.dashboard.parts import card, graph, heading
-from segsearch.dashboard.search_tab import search_panel
-from segsearch.objectives import OBJECTIVES
+from segsearch.dashboard.state import from_address
 
 POLL_MILLISECONDS = 2000
 TAB_NAMES = {"explore": "Explore", "model": "One model", "masks": "Masks", "search": "The search"}
@@ -23,8 +21,10 @@ def make_page(address: str, mark: str) -> Any:
     return dmc.MantineProvider(
         [
             dcc.Location(id="address", refresh=False, search=address),
+            dcc.Location(id="again", refresh=True),
+            dcc.Store(id="space", data=bool(from_address(address).depth)),
             dcc.Store(id="mark", data=mark),
-            *(dcc.Store(id=name) for name in ("study-version", "table-version", "figure-version", "detail")),
+            *(dcc.Store(id=name) for name in ("study-version", "table-version", "figure-version", "sent", "detail")),
             dcc.Store(id="ground", data="light"),
             dcc.Store(id="zoom"),
             dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
@@ -70,7 +70,7 @@ def _tabs() -> Any:
         dmc.TabsPanel(_explore(), value="explore", pt="md"),
         dmc.TabsPanel(html.Div(id="model-panel", className="panel"), value="model", pt="md"),
         dmc.TabsPanel(masks_panel(), value="masks", pt="md"),
-        dmc.TabsPanel(search_panel(), value="search", pt="md"),
+        dmc.TabsPanel(html.Div(id="search-panel", className="panel"), value="search", pt="md"),
     ]
     tabs = dmc.TabsList([dmc.TabsTab(words, value=name) for name, words in TAB_NAMES.items()])
     return dmc.Tabs([tabs, *panels], id="tab", value="explore", keepMounted=True)
@@ -125,42 +125,11 @@ def _side() -> Any:
                     className="line",
                 ),
                 dmc.Text("", id="own-limits", size="xs", c="dimmed"),
-                *(_limit(name) for name in OBJECTIVES),
+                html.Div(id="limits"),
             ),
             card(heading("Suggested"), html.Div(id="suggested", className="suggested")),
         ],
         className="side",
-    )
-
-
-def _limit(name: str) -> Any:
-    goal = OBJECTIVES[name]
-    title = goal.title[0].upper() + goal.title[1:] if goal.title != "mIoU" else goal.title
-    return html.Div(
-        [
-            html.Div(
-                [
-                    dmc.Text(title, size="sm", fw=500),
-                    dmc.Text("", id={"type": "limit-words", "name": name}, size="xs", c="dimmed", ta="right"),
-                ],
-                className="line",
-            ),
-            dmc.Slider(
-                id={"type": "limit", "name": name},
-                min=0,
-                max=STEPS,
-                step=1,
-                value=0 if goal.direction == "maximize" else STEPS,
-                inverted=goal.direction == "maximize",
-                label=None,
-                size="sm",
-                thumbSize=18,
-                thumbLabel=f"Limit of {goal.title}",
-            ),
-        ],
-        id={"type": "limit-row", "name": name},
-        className="limit",
-        style={"display": "none"},
     )
 
 

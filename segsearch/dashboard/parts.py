@@ -23,10 +23,11 @@ def heading(text: str, *, order: int = 2) -> Any:
     return dmc.Title(text, order=order, size="h4", mb="xs")
 
 
-def graph(name: str, *, height: int, label: str) -> Any:
-    """A figure with a place of its own before it is drawn, so that nothing jumps."""
+def graph(name: str | dict[str, Any], *, height: int, label: str, figure: Any = None) -> Any:
+    """A figure, or its place before it is drawn, so that nothing jumps. By its name it is drawn again in place."""
+    drawn = {} if figure is None else {"figure": figure}
     return html.Div(
-        dcc.Graph(id=name, config=GRAPH_CONFIG, style={"height": "100%"}, responsive=True),
+        dcc.Graph(id=name, config=GRAPH_CONFIG, style={"height": "100%"}, responsive=True, **drawn),
         style={"height": height},
         role="figure",
         **{"aria-label": label},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Output, html, no_update
+from dash import ALL, Output, html, no_update
 
 from segsearch.dashboard.parts import card, graph, heading
 from segsearch.dashboard.reading import Reader
@@ -29,40 +30,60 @@ FIGURES = (
     ("throughput", "Trials over hours of work", 340),
 )
 COORDINATES = "coordinates"
+FIGURE = {"type": "search-figure", "name": ALL}
+PACE = {"type": "search-pace", "name": ALL}
+PLACES: Mapping[str, Any] = {
+    "panel": Output("search-panel", "children"),
+    "version": Output("search-panel", "data-shown"),
+    "figures": Output(FIGURE, "figure"),
+    "pace": Output(PACE, "children"),
+}
 
 
-def search_panel() -> Any:
-    """The tab before anything is drawn: every figure has its place."""
-    cards = [card(heading(title), graph(name, height=height, label=title)) for name, title, height in FIGURES]
-    how_far = card(heading("How far it is"), html.Div(id="pace", className="pace"))
+def search_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None, names: Sequence[str]) -> dict[str, Any]:
+    """What goes into `PLACES`: the panel when it is looked at first, then its figures, each drawn again in place.
+
+    `names` are the figures on the page. Nothing where this very search is shown already.
+    """
+    version = "|".join([scene.seen.study.name, scene.seen.mark, scene.report.machine, ground])
+    if version == shown:
+        return nothing_of(names)
+    charts = _figures(scene, reader, dark=ground == "dark")
+    if set(names) == set(charts):
+        drawn = [charts[name] for name in names]
+        return {"panel": no_update, "version": version, "figures": drawn, "pace": [_pace(scene)]}
+    left = nothing_of(names)
+    return {**left, "panel": _panel(charts, _pace(scene)), "version": version}
+
+
+def _panel(charts: Mapping[str, Any], pace_words: Any) -> list[Any]:
+    def drawn(name: str, height: int, label: str) -> Any:
+        return html.Div(graph(FIGURE | {"name": name}, height=height, label=label, figure=charts[name]), id=name)
+
+    cards = [card(heading(title), drawn(name, height, title)) for name, title, height in FIGURES]
     lines = card(
         heading("Every trained model as a line"),
         dmc.Text(
             "Drag along a scale to keep the lines that pass there; click beside it to let all through.", size="xs"
         ),
-        graph(COORDINATES, height=440, label="Parallel coordinates of the trained models"),
+        drawn(COORDINATES, 440, "Parallel coordinates of the trained models"),
     )
-    return html.Div([how_far, html.Div(cards, className="two"), lines], className="panel")
+    how_far = card(heading("How far it is"), html.Div(pace_words, id=PACE | {"name": "all"}, className="pace"))
+    return [how_far, html.Div(cards, className="two"), lines]
 
 
-PLACES = [
-    Output("pace", "children"),
-    Output("pace", "data-shown"),
-    *(Output(name, "figure") for name, _, _ in FIGURES),
-    Output(COORDINATES, "figure"),
-]
+def nothing_of(names: Sequence[str]) -> dict[str, Any]:
+    """An answer that leaves `PLACES` as they are, where these figures are on the page."""
+    return {
+        "panel": no_update,
+        "version": no_update,
+        "figures": [no_update] * len(names),
+        "pace": [no_update] if names else [],
+    }
 
 
-def search_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None) -> list[Any]:
-    """What goes into `PLACES`; nothing where it is shown already."""
-    version = "|".join([scene.seen.study.name, scene.seen.mark, scene.report.machine, ground])
-    if version == shown:
-        return [no_update] * len(PLACES)
-    return [_pace(scene), version, *_figures(scene, reader, dark=ground == "dark")]
-
-
-def _figures(scene: Scene, reader: Reader, *, dark: bool) -> list[Any]:
-    """In the order of `FIGURES`, the coordinates last. The page's limits do not change what the search reached."""
+def _figures(scene: Scene, reader: Reader, *, dark: bool) -> dict[str, Any]:
+    """Every figure by its name. The page's limits do not change what the search reached."""
     report = reader.report(scene.seen, scene.state.machine)
     trials, goals = scene.seen.trials, [goal.name for goal in report.objectives]
     figures = [
@@ -73,7 +94,8 @@ def _figures(scene: Scene, reader: Reader, *, dark: bool) -> list[Any]:
         throughput_figure(trials, dark=dark),
         coordinates_figure(report, trials, dark=dark),
     ]
-    return [figure.update_layout(height=None, autosize=True) for figure in figures]
+    names = [*(name for name, _, _ in FIGURES), COORDINATES]
+    return {name: figure.update_layout(height=None, autosize=True) for name, figure in zip(names, figures, strict=True)}
 
 
 def _pace(scene: Scene) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, no_update
 
-from segsearch.dashboard import search_tab
 from segsearch.dashboard.detail import model_of
 from segsearch.dashboard.masks_tab import Galleries, masks_of
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import set_scene
+from segsearch.dashboard.search_tab import FIGURE, PLACES, nothing_of, search_of
 
 
 def connect_tabs(app: Dash, reader: Reader, galleries: Galleries) -> None:
@@ -18,25 +18,31 @@ def connect_tabs(app: Dash, reader: Reader, galleries: Galleries) -> None:
         output={
             "model": [Output("model-panel", "children"), Output("model-panel", "data-shown")],
             "masks": [Output("masks", "children"), Output("masks", "data-shown")],
-            "search": search_tab.PLACES,
+            "search": PLACES,
         },
         inputs={
             "detail": Input("detail", "data"),
             "ground": Input("ground", "data"),
             "others": Input("other-images", "n_clicks"),
             "search": State("address", "search"),
+            "figures": State(FIGURE, "id"),
             "shown": {
                 "model": State("model-panel", "data-shown"),
                 "masks": State("masks", "data-shown"),
-                "search": State("pace", "data-shown"),
+                "search": State("search-panel", "data-shown"),
             },
         },
     )
     def on_tab(
-        detail: str | None, ground: str | None, others: int | None, search: str | None, shown: dict[str, str | None]
+        detail: str | None,
+        ground: str | None,
+        others: int | None,
+        search: str | None,
+        figures: list[dict[str, str]],
+        shown: dict[str, str | None],
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {"model": [no_update] * 2, "masks": [no_update] * 2}
-        found["search"] = [no_update] * len(search_tab.PLACES)
+        names = [one["name"] for one in figures]
+        found = {"model": [no_update] * 2, "masks": [no_update] * 2, "search": nothing_of(names)}
         scene, _ = set_scene(reader, search)
         if scene is None or scene.state.tab == "explore":
             return found
@@ -46,7 +52,7 @@ def connect_tabs(app: Dash, reader: Reader, galleries: Galleries) -> None:
         elif tab == "masks":
             found["masks"] = list(masks_of(scene, galleries, others=others or 0, shown=before))
         else:
-            found["search"] = search_tab.search_of(scene, reader, ground=ground or "light", shown=before)
+            found["search"] = search_of(scene, reader, ground=ground or "light", shown=before, names=names)
         return found
 
     # The pictures are there already: only a style changes, and a hand that drags does not wait for a server.

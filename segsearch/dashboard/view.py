@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import Output, no_update
+from plotly.io.json import to_json_plotly
 
 from segsearch.dashboard.explore import Drawings, axes_of, front_of, selection, suggestions
-from segsearch.dashboard.limits import STEPS, left_words, slider_words
+from segsearch.dashboard.limits import Scale, left_words, slider_words
 from segsearch.dashboard.reading import Reader, Seen
 from segsearch.dashboard.scene import Scene, machine_words, set_scene
+from segsearch.dashboard.sliders import STEP, WORDS, sliders, step_of
 from segsearch.dashboard.state import State, from_address
 from segsearch.dashboard.status import live_of, picked_of, trouble_of
 from segsearch.dashboard.table import columns
 from segsearch.dashboard.zoom import keep_zoom
 from segsearch.figures.theme import empty_figure
-from segsearch.objectives import OBJECTIVES
 
-LIMIT_NAMES = tuple(OBJECTIVES)
 NO_DEPTH = "none"
 BY_TRIAL = "trial"
 CHOOSERS = ("study", "machine", "up", "across", "depth")
@@ -26,11 +27,11 @@ CHOOSERS = ("study", "machine", "up", "across", "depth")
 CONTROLS: Mapping[str, Any] = {
     "values": {name: Output(name, "value") for name in (*CHOOSERS, "tab")},
     "logs": Output("logs", "value"),
-    "steps": [Output({"type": "limit", "name": name}, "value") for name in LIMIT_NAMES],
+    "steps": Output(STEP, "value"),
 }
 PLACES: Mapping[str, Any] = {
     "choices": {name: Output(name, "data") for name in CHOOSERS},
-    "rows": [Output({"type": "limit-row", "name": name}, "style") for name in LIMIT_NAMES],
+    "limits": Output("limits", "children"),
     "columns": Output("grid", "columnDefs"),
     "study-version": Output("study-version", "data"),
     "table-version": Output("table-version", "data"),
@@ -38,10 +39,11 @@ PLACES: Mapping[str, Any] = {
     "figure-version": Output("figure-version", "data"),
     "left": Output("left", "children"),
     "own": Output("own-limits", "children"),
-    "words": [Output({"type": "limit-words", "name": name}, "children") for name in LIMIT_NAMES],
+    "words": Output(WORDS, "children"),
     "suggested": Output("suggested", "children"),
     "chosen": Output("chosen", "children"),
     "csv": Output("csv", "href"),
+    "sent": Output("sent", "data"),
     "trouble": Output("trouble", "children"),
     "hidden": Output("content", "hidden"),
     "title": Output("title", "children"),
@@ -50,16 +52,17 @@ PLACES: Mapping[str, Any] = {
     "picked": Output("picked", "children"),
     "detail": Output("detail", "data"),
 }
+# Small places that often stay as they are: each one that is set costs the browser time, and some of them a request.
+SMALL = (
+    *("trouble", "hidden", "title", "live", "live-colour", "picked"),
+    *("left", "own", "words", "suggested", "chosen", "csv"),
+)
 
 
-def controls_of(reader: Reader, scene: Scene | None, state: State) -> dict[str, Any]:
-    """Every control as the state says."""
+def controls_of(reader: Reader, scene: Scene | None, state: State, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Every control as the state says; `names` are the objectives whose sliders are on the page."""
     known = reader.scales(scene.seen, state.machine) if scene else {}
-    steps = []
-    for name in LIMIT_NAMES:
-        scale, limit = known.get(name), state.limit(name)
-        open_end = 0 if OBJECTIVES[name].direction == "maximize" else STEPS
-        steps.append(scale.step(limit.bound) if scale and limit else open_end)
+    steps = [step_of(known[name], state) if name in known else no_update for name in names]
     looked = reader.look(state.study)
     machines = looked.seen.machines if looked.seen and scene else ()
     wanted = {
@@ -81,11 +84,19 @@ def _across(scene: Scene | None, known: Mapping[str, Any]) -> str | None:
 
 
 def places_of(
-    reader: Reader, drawings: Drawings, address: str, *, ground: str, zoom: Any = None, shown: Any = None
+    reader: Reader,
+    drawings: Drawings,
+    address: str,
+    *,
+    ground: str,
+    zoom: Any = None,
+    shown: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What goes into every place for an address.
 
-    `shown` holds the versions of the dear ones as they stand on the page; those that would be the same stay.
+    `shown` holds the versions of the dear ones as they stand on the page; those that would be the same stay. `names`
+    are the objectives whose sliders are on the page.
     """
     scene, trouble = set_scene(reader, address)
     state = from_address(address)
@@ -101,13 +112,33 @@ def places_of(
         "detail": f"{address}|{looked.mark}" if scene and state.tab != "explore" else no_update,
     }
     before = shown or {}
+    sent = before.get("sent") or {}
     if scene is None:
-        return found | _nothing(looked.studies, looked.seen.machines if looked.seen else (), ground)
+        nothing = _nothing(looked.studies, looked.seen.machines if looked.seen else (), ground)
+        return _news(found | nothing | {"words": [no_update] * len(names)}, sent, {})
     found |= {"figure": no_update, "figure-version": no_update}
     if before.get("figure-version") != _drawn(scene, ground):
         chart = front_of(scene, drawings, dark=ground == "dark")
         found |= {"figure": keep_zoom(chart, zoom, axes_of(scene)), "figure-version": _drawn(scene, ground)}
-    return found | _of_study(reader, scene, before) | _words(reader, scene, address)
+    known = reader.scales(scene.seen, scene.state.machine)
+    found |= _of_study(reader, scene, known, before) | _words(scene, known, address, names)
+    return _news(found, sent, known)
+
+
+def _news(found: dict[str, Any], sent: Mapping[str, Any], known: Mapping[str, Scale]) -> dict[str, Any]:
+    """`found` without the small places that hold this already; `sent` are the checksums of what they hold."""
+    now = {name: _checksum(found[name]) for name in SMALL}
+    # The sliders stay under the hand that moves them for as long as they range over the same.
+    now["limits"] = _checksum([[name, scale.low, scale.high] for name, scale in known.items()])
+    same = {name for name, sum_ in now.items() if sent.get(name) == sum_}
+    kept: dict[str, Any] = dict.fromkeys(same, no_update)
+    if "words" in same or "limits" not in same:  # new sliders bring their words
+        kept["words"] = [no_update] * len(found["words"])
+    return found | kept | {"sent": no_update if len(same) == len(now) else now}
+
+
+def _checksum(value: Any) -> int:
+    return zlib.crc32(to_json_plotly(value).encode())
 
 
 def _study(scene: Scene) -> str:
@@ -122,20 +153,18 @@ def _table(scene: Scene) -> str:
     return "|".join([_study(scene), *scene.state.bounds, str(scene.state.selected)])
 
 
-def _of_study(reader: Reader, scene: Scene, before: Mapping[str, Any]) -> dict[str, Any]:
+def _of_study(reader: Reader, scene: Scene, known: Mapping[str, Scale], before: Mapping[str, Any]) -> dict[str, Any]:
     """What changes with the study alone, and whether the table has to ask for its rows again."""
     table = no_update if before.get("table-version") == _table(scene) else _table(scene)
     if before.get("study-version") == _study(scene):
         return {
             "choices": dict.fromkeys(CHOOSERS, no_update),
-            "rows": [no_update] * len(LIMIT_NAMES),
             "columns": no_update,
             "study-version": no_update,
             "table-version": table,
         }
-    seen, known = scene.seen, reader.scales(scene.seen, scene.state.machine)
+    seen = scene.seen
     axes = [{"value": name, "label": scale.goal.title} for name, scale in known.items()]
-    order = list(known)
     return {
         "choices": {
             "study": [{"value": name, "label": name} for name in _names(reader, seen)],
@@ -144,12 +173,6 @@ def _of_study(reader: Reader, scene: Scene, before: Mapping[str, Any]) -> dict[s
             "across": [*axes, {"value": BY_TRIAL, "label": "trial"}] if scene.across is None else axes,
             "depth": [{"value": NO_DEPTH, "label": "none (flat)"}, *axes],
         },
-        "rows": [
-            {"order": order.index(name)}
-            if name in known and known[name].high > known[name].low
-            else {"display": "none"}
-            for name in LIMIT_NAMES
-        ],
         "columns": columns(seen, scene.report),
         "study-version": _study(scene),
         "table-version": table,
@@ -160,15 +183,13 @@ def _names(reader: Reader, seen: Seen) -> tuple[str, ...]:
     return reader.look(seen.study.name).studies or (seen.study.name,)
 
 
-def _words(reader: Reader, scene: Scene, address: str) -> dict[str, Any]:
-    known = reader.scales(scene.seen, scene.state.machine)
+def _words(scene: Scene, known: Mapping[str, Scale], address: str, names: Sequence[str]) -> dict[str, Any]:
     own = ", ".join(str(limit) for limit in scene.seen.study.study.bounds)
     return {
         "left": left_words(scene.report, scene.state.limits),
         "own": f"on top of the study's own: {own}" if own else "",
-        "words": [
-            slider_words(known[name], scene.state, scene.report) if name in known else "" for name in LIMIT_NAMES
-        ],
+        "limits": sliders(known, scene.state, scene.report),
+        "words": [slider_words(known[name], scene.state, scene.report) if name in known else "" for name in names],
         "suggested": suggestions(scene),
         "chosen": selection(scene),
         "csv": f"models.csv{address}",
@@ -182,7 +203,7 @@ def _nothing(studies: tuple[str, ...], machines: Any, ground: str) -> dict[str, 
     choices["machine"] = [{"value": one.short, "label": machine_words(one)} for one in machines]
     return {
         "choices": choices,
-        "rows": [{"display": "none"}] * len(LIMIT_NAMES),
+        "limits": [],
         "columns": no_update,
         "study-version": "",
         "table-version": "",
@@ -190,20 +211,26 @@ def _nothing(studies: tuple[str, ...], machines: Any, ground: str) -> dict[str, 
         "figure-version": "",
         "left": "",
         "own": "",
-        "words": [""] * len(LIMIT_NAMES),
         "suggested": [],
         "chosen": [],
         "csv": "models.csv",
     }
 
 
+def nothing_of(places: Any, names: Sequence[str]) -> Any:
+    """An answer that leaves these places as they are; `names` are the objectives whose sliders are on the page."""
+    if isinstance(places, Mapping):
+        return {name: nothing_of(place, names) for name, place in places.items()}
+    return [no_update] * len(names) if isinstance(places.component_id, dict) else no_update
+
+
 def fill(page: Any, places: Any, values: Any) -> None:
-    """Put values into a page that is not sent yet, as a callback with these outputs would."""
+    """Put values into a page that is not sent yet, as a callback with these outputs would.
+
+    The sliders come with all that is theirs.
+    """
     if isinstance(places, Mapping):
         for name, place in places.items():
             fill(page, place, values[name])
-    elif isinstance(places, list):
-        for place, value in zip(places, values, strict=True):
-            fill(page, place, value)
-    elif values is not no_update:
+    elif values is not no_update and not isinstance(places.component_id, dict):
         setattr(page[places.component_id], places.component_property, values)

@@ -10,13 +10,17 @@ from typing import Any
 import plotly.graph_objects as go
 
 from segsearch.figures.marks import axis_named, edge_of, marks_of, rejected_of, ticks_of, title_of
-from segsearch.figures.points import Axes, crosses, markers, pointers, rug, staircase, tied_entry
-from segsearch.figures.theme import Theme, dress, page, theme
+from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, rug, staircase, tied_entry
+from segsearch.figures.theme import Theme, axis_style, layout_style, page, theme
 from segsearch.objectives import Limit, Objective
 from segsearch.report import Report, Row, describe, precision, with_interval
 
+Logs = tuple[bool, ...]
+# Where one looks at three axes from: far enough that their names are not cut off.
+SPOT = {"eye": {"x": 1.75, "y": -1.75, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.15}}
 
-def explore_figure(
+
+def draw_front(
     report: Report,
     *,
     up: str,
@@ -26,119 +30,135 @@ def explore_figure(
     picked: int | None = None,
     limits: Sequence[Limit] = (),
     dark: bool = False,
-    log_up: bool = False,
-    log_across: bool = False,
+    logs: tuple[bool, bool] = (False, False),
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    legend: bool = True,
-) -> Any:
-    """Any two objectives, or three in space, by name; `across=None` is the trial's number.
+) -> dict[str, Any]:
+    """Any two objectives, or three in space, by name; `across=None` is the trial's number. `logs` are across and up.
 
-    `limits` come on top of the report's own. Each point's `customdata` is its trial's number; marks that only point
-    at others have none and cannot be clicked. `ranges` fix an axis by its objective's name.
+    A figure as plain data. `limits` come on top of the report's own. Each point's `customdata` is its trial's number;
+    marks that only point at others have none and cannot be clicked. `ranges` fix an axis by its objective's name.
     """
     look = theme(dark)
     axes: Axes = (axis_named(across), axis_named(up), *((axis_named(depth),) if depth else ()))
     bounds = tuple(dict.fromkeys((*report.limits, *limits)))
-    chart = go.Figure()
     flat = len(axes) == 2
-    if flat:
-        _draw_below(chart, report, axes, bounds, limits, look)
-        _draw_limits(chart, axes, bounds, look, logs=(log_across, log_up))
     shown = marks_of(report, axes, limits)
-    for marks in shown:
-        chart.add_trace(markers(marks, axes, look))
+    traces = _below(report, axes, bounds, limits, look) if flat else []
+    traces += [trace for marks in shown for trace in markers(marks, axes, look)]
     if flat and any(any(marks.tied) for marks in shown if marks.on_front):
-        chart.add_trace(tied_entry(look))
-    for trace in pointers(report, axes, look, limits=limits, selected=selected, picked=picked):
-        chart.add_trace(trace)
-    faint = [trace for trace in chart.data if trace.legendgroup == "faint"]
-    for trace in faint[1:]:
-        trace.showlegend = False
-    dress(
-        chart,
-        look,
-        showlegend=legend,
-        margin={"l": 72, "r": 16, "t": 24, "b": 132 if legend else 56, "autoexpand": False},
-        legend={"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 12}},
-        hovermode="closest",
-        clickmode="event",
-        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
-    )
-    if flat:
-        _set_axes(chart, axes, ranges or {}, logs=(log_across, log_up))
-    else:
-        _set_space(chart, axes, look, logs=(log_across, log_up, False))
-    return chart
+        traces.append(tied_entry(look))
+    traces += pointers(report, axes, look, limits=limits, selected=selected, picked=picked)
+    for trace in [trace for trace in traces if trace.get("legendgroup") == "faint"][1:]:
+        trace["showlegend"] = False
+    layout = layout_style(look) | {
+        "showlegend": True,
+        "margin": {"l": 72, "r": 16, "t": 24, "b": 132, "autoexpand": False},
+        "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 12}},
+        "hovermode": "closest",
+        "clickmode": "event",
+    }
+    more = _plane(axes, bounds, ranges or {}, look, logs=logs) if flat else _space(axes, look, logs=(*logs, False))
+    return {"data": traces, "layout": layout | more}
 
 
-def _draw_below(
-    chart: Any, report: Report, axes: Axes, bounds: Sequence[Limit], limits: Sequence[Limit], look: Theme
-) -> None:
+def explore_figure(report: Report, **wishes: Any) -> Any:
+    """`draw_front` as a figure of Plotly's, which checks every value."""
+    drawn = draw_front(report, **wishes)
+    return go.Figure(drawn).update_layout(template="none")
+
+
+def _below(report: Report, axes: Axes, bounds: Sequence[Limit], limits: Sequence[Limit], look: Theme) -> list[Trace]:
     """What lies under the points: the front's edge, and what was rejected untrained."""
     across, up = axes
+    found: list[Trace] = []
+    crossed = False
     if across is not None and up is not None:
         edge = edge_of(report, up, across, limits)
         if edge:
-            chart.add_trace(staircase(edge, up, across, look))
+            found.append(staircase(edge, up, across, look))
         both = rejected_of(report, (across, up), bounds=bounds)
-        if both.values[0]:
-            chart.add_trace(crosses(both, look))
-    if across is not None and across.name != "miou":
+        crossed = bool(both.values[0])
+        if crossed:
+            found.append(crosses(both, look))
+    if across is not None and across.name != "miou" and not crossed:
         foot = rejected_of(report, (across,), bounds=bounds)
-        if (foot.values[0] or foot.beyond) and not (up is not None and both.values[0]):
-            chart.add_trace(rug(foot, look))
+        if foot.values[0] or foot.beyond:
+            found.append(rug(foot, look))
+    return found
 
 
-def _draw_limits(chart: Any, axes: Axes, bounds: Sequence[Limit], look: Theme, *, logs: tuple[bool, bool]) -> None:
-    """A dashed line for each limit on one of the axes, with its words on the side that meets it."""
-    line = {"dash": "dash", "color": look.muted, "width": 1}
-    for limit in bounds:
-        below = limit.operator == "<="
-        for axis, log, letter, other in zip(axes, logs, "xy", "yx", strict=True):
-            if axis is None or axis.name != limit.objective or (log and limit.bound <= 0):
-                continue
-            ends = {f"{letter}0": limit.bound, f"{letter}1": limit.bound, f"{other}0": 0, f"{other}1": 1}
-            chart.add_shape(type="line", line=line, layer="below", **{f"{other}ref": "paper"}, **ends)
-            # An annotation on a logarithmic axis is placed by the logarithm, a line by the value.
-            place = math.log10(limit.bound) if log else limit.bound
-            sides = {"xanchor": "right" if below else "left", "yanchor": "top"}
-            if letter == "y":
-                sides = {"xanchor": "right", "yanchor": "top" if below else "bottom"}
-            chart.add_annotation(
-                text=escape(str(limit)),
-                showarrow=False,
-                font={"size": 11, "color": look.muted},
-                **{letter: place, other: 1, f"{other}ref": "paper"},
-                **sides,
-            )
-
-
-def _set_axes(chart: Any, axes: Axes, ranges: Mapping[str, tuple[float, float]], *, logs: tuple[bool, bool]) -> None:
-    for axis, log, update in zip(axes, logs, (chart.update_xaxes, chart.update_yaxes), strict=True):
-        fixed = ranges.get(axis.name if axis is not None else "trial")
-        how: dict[str, Any] = {"title_text": title_of(axis), "tickformat": ticks_of(axis)}
+def _plane(
+    axes: Axes, bounds: Sequence[Limit], ranges: Mapping[str, tuple[float, float]], look: Theme, *, logs: Logs
+) -> dict[str, Any]:
+    """Two axes, and a dashed line for each limit on one of them."""
+    found: dict[str, Any] = {
+        # The foot of the chart, where what has no value upwards stands.
+        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    }
+    for letter, axis, log in zip("xy", axes, logs, strict=True):
+        style = axis_style(look)
+        style |= {"title": style["title"] | {"text": title_of(axis)}, "tickformat": ticks_of(axis), "showgrid": True}
         if log:
-            how |= {"type": "log", "minor": {"ticks": "inside", "ticklen": 3}, "dtick": "D2", "exponentformat": "none"}
+            minor = {"ticks": "inside", "ticklen": 3}
+            style |= {"type": "log", "minor": minor, "dtick": "D2", "exponentformat": "none"}
+        fixed = ranges.get(axis.name if axis is not None else "trial")
         if fixed is not None:
-            how["range"] = [math.log10(max(end, 1e-12)) for end in fixed] if log else list(fixed)
-        update(selector={"overlaying": None}, **how)
-    chart.update_layout(xaxis_showgrid=True, yaxis_showgrid=True)
+            style["range"] = [math.log10(max(end, 1e-12)) for end in fixed] if log else list(fixed)
+        found[f"{letter}axis"] = style
+    lines = [
+        _limit_line(limit, letter, look, log=log)
+        for limit in bounds
+        for letter, axis, log in zip("xy", axes, logs, strict=True)
+        if axis is not None and axis.name == limit.objective and (limit.bound > 0 or not log)
+    ]
+    return found | {"shapes": [line for line, _ in lines], "annotations": [words for _, words in lines]}
 
 
-def _set_space(chart: Any, axes: Axes, look: Theme, *, logs: tuple[bool, bool, bool]) -> None:
+def _limit_line(limit: Limit, letter: str, look: Theme, *, log: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A limit as a line from end to end of the chart, and its words on the side that meets it."""
+    other = "y" if letter == "x" else "x"
+    below = limit.operator == "<="
+    line = {
+        "type": "line",
+        "line": {"dash": "dash", "color": look.muted, "width": 1},
+        "layer": "below",
+        f"{other}ref": "paper",
+        f"{letter}0": limit.bound,
+        f"{letter}1": limit.bound,
+        f"{other}0": 0,
+        f"{other}1": 1,
+    }
+    sides = {"xanchor": "right" if below else "left", "yanchor": "top"}
+    if letter == "y":
+        sides = {"xanchor": "right", "yanchor": "top" if below else "bottom"}
+    words = {
+        "text": escape(str(limit)),
+        "showarrow": False,
+        "font": {"size": 11, "color": look.muted},
+        # An annotation on a logarithmic axis is placed by the logarithm, a line by the value.
+        letter: math.log10(limit.bound) if log else limit.bound,
+        other: 1,
+        f"{other}ref": "paper",
+        **sides,
+    }
+    return line, words
+
+
+def _space(axes: Axes, look: Theme, *, logs: Logs) -> dict[str, Any]:
+    """Three axes, and where one looks at them from."""
     style = {
         "gridcolor": look.line,
         "zerolinecolor": look.line,
         "color": look.muted,
         "backgroundcolor": "rgba(0,0,0,0)",
     }
-    scene = {
+    scene: dict[str, Any] = {
         f"{letter}axis": style
         | {"title": {"text": title_of(axis).split(",")[0]}, "tickformat": ticks_of(axis)}
         | ({"type": "log"} if log else {})
         for letter, axis, log in zip("xyz", axes, logs, strict=True)
     }
-    chart.update_layout(scene=scene | {"uirevision": "kept", "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 0.7}}})
+    return {"scene": scene | {"uirevision": "kept", "camera": SPOT}}
 
 
 # ---- the page of `front --html`

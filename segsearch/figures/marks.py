@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from html import escape
 
 from segsearch.objectives import OBJECTIVES, Limit, Objective
@@ -48,8 +49,8 @@ def marks_of(
     shown = [row for row in report.rows if all(axis is None or axis.name in row.values for axis in axes)]
     bright = {row.trial for row in shown if row.on_front and not breaks(row, limits)}
     # The front first, then what met the limits: the words are spent where people look.
-    order = sorted(shown, key=lambda row: (row.trial not in bright, bool(row.broken), row.trial))
-    told = {row.trial for row in order[:worded]}
+    order = nsmallest(worded, shown, key=lambda row: (row.trial not in bright, bool(row.broken), row.trial))
+    told = {row.trial for row in order}
     groups: dict[tuple[bool, str], list[Row]] = {}
     for row in shown:
         groups.setdefault((row.trial in bright, precision(row.candidate)), []).append(row)

@@ -1,12 +1,13 @@
-"""The traces of the front's chart: points, what points at them, and what lies beneath."""
+"""The traces of the front's chart as plain data: points, what points at them, and what lies beneath."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from segsearch.figures.marks import Marks, Rejected, at, breaks, number_of
 from segsearch.figures.theme import Theme
@@ -14,6 +15,8 @@ from segsearch.objectives import Limit, Objective
 from segsearch.report import Report, Row, knee_of
 
 Axes = tuple[Objective | None, ...]
+# Plotly's own objects check each value; where a chart follows a slider, that would be nine tenths of the time.
+Trace = dict[str, Any]
 
 # Beyond this many points WebGL draws them: SVG would take one element for each.
 MANY = 1000
@@ -23,12 +26,46 @@ _OPEN, _DOTTED = 100, 300
 _SYMBOLS = {"circle": 0, "square": 1, "diamond": 2}
 
 
-def markers(marks: Marks, axes: Axes, look: Theme) -> Any:
-    """The points of one precision and standing."""
+def markers(marks: Marks, axes: Axes, look: Theme) -> list[Trace]:
+    """The points of one precision and standing; where they are many, those of one shape are a trace of their own."""
+    if len(marks.trials) <= MANY:
+        return [_markers(marks, axes, look, name=marks.name)]
+    # A shape for each point costs WebGL more than the points do.
+    kinds = list(zip(marks.outside, marks.tied, strict=True))
+    parts = [
+        (_some(marks, [at for at, other in enumerate(kinds) if other == kind]), kind) for kind in dict.fromkeys(kinds)
+    ]
+    found: list[Trace] = []
+    for part, (outside, tied) in parts:
+        more = f"{', over a limit' if outside else ''}{', tied' if tied else ''}" if found else ""
+        found.append(_markers(part, axes, look, name=marks.name + more, of=len(marks.trials)))
+        found[-1]["showlegend"] = len(found) == 1
+    return found
+
+
+def _some(marks: Marks, places: Sequence[int]) -> Marks:
+    """The marks at some places."""
+
+    def some(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[place] for place in places) if values else ()
+
+    return replace(
+        marks,
+        trials=some(marks.trials),
+        values=tuple(map(some, marks.values)),
+        intervals=tuple(map(some, marks.intervals)),
+        outside=some(marks.outside),
+        tied=some(marks.tied),
+        words=some(marks.words),
+    )
+
+
+def _markers(marks: Marks, axes: Axes, look: Theme, *, name: str, of: int | None = None) -> Trace:
+    count = of or len(marks.trials)
     colour, symbol = look.style(marks.ships)
     flat = len(axes) == 2
-    kind = go.Scatter3d if not flat else go.Scattergl if len(marks.trials) > MANY else go.Scatter
-    large = 12 if len(marks.trials) <= CROWD else 8 if len(marks.trials) <= MANY else 5
+    kind = "scatter3d" if not flat else "scattergl" if count > MANY else "scatter"
+    large = 12 if count <= CROWD else 8 if count <= MANY else 5
     letters = "xyz"[: len(axes)]
     lines = [
         f"{'trial' if axis is None else axis.name} %{{{letter}:{number_of(axis)}}}"
@@ -37,12 +74,13 @@ def markers(marks: Marks, axes: Axes, look: Theme) -> Any:
     some = any(marks.words)
     plain = "<br>".join(["trial %{customdata}", *lines])
     size = (6 if marks.on_front else 4) if not flat else large if marks.on_front else min(8, large - 1)
-    return kind(
+    return _trace(
+        kind,
         **{letter: _light(values) for letter, values in zip(letters, marks.values, strict=True)},
         mode="markers",
         name=marks.ships if marks.on_front else "dominated or over a limit",
         legendgroup=marks.ships if marks.on_front else "faint",
-        uid=marks.name,
+        uid=name,
         legendrank=1 if marks.on_front else 2,
         marker={
             "color": colour,
@@ -50,7 +88,7 @@ def markers(marks: Marks, axes: Axes, look: Theme) -> Any:
             "size": size,
             "line": {"width": 1.6 if flat and marks.on_front else 0, "color": colour},
         },
-        opacity=1.0 if marks.on_front else look.faint * (1 if len(marks.trials) <= MANY else 0.6),
+        opacity=1.0 if marks.on_front else look.faint * (1 if count <= MANY else 0.6),
         **(_bars(marks, axes, colour) if marks.on_front else {}),
         # Lists, not packed arrays: Dash hands a click's customdata on as it lies in the figure.
         customdata=list(marks.trials),
@@ -60,16 +98,23 @@ def markers(marks: Marks, axes: Axes, look: Theme) -> Any:
     )
 
 
-def tied_entry(look: Theme) -> Any:
+def _trace(kind: str, **parts: Any) -> Trace:
+    """A trace of what is given; what is None is left to Plotly."""
+    return {"type": kind} | {name: part for name, part in parts.items() if part is not None}
+
+
+def tied_entry(look: Theme) -> Trace:
     """The line of the legend that says what a dotted marker means."""
     marker = {"symbol": "circle-open-dot", "size": 11, "color": look.muted, "line": {"width": 1.6}}
     name = "another is as good within the intervals"
-    return go.Scatter(x=[None], y=[None], mode="markers", name=name, uid="tied", marker=marker, legendrank=2)
+    return _trace("scatter", x=[None], y=[None], mode="markers", name=name, uid="tied", marker=marker, legendrank=2)
 
 
 def _light(values: Sequence[float]) -> Any:
     """Numbers as a packed array where they are many, as a list where people may read them."""
-    return np.asarray(values, dtype=np.float32) if len(values) > MANY else list(values)
+    if len(values) <= MANY:
+        return list(values)
+    return {"dtype": "f4", "bdata": base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode()}
 
 
 def _shapes(marks: Marks, symbol: str) -> Any:
@@ -77,10 +122,11 @@ def _shapes(marks: Marks, symbol: str) -> Any:
     base = _SYMBOLS[symbol]
     if not any(marks.outside) and not any(marks.tied):
         return symbol
-    return [
+    shapes = [
         base + (_OPEN if outside else _DOTTED if tied else 0)
         for outside, tied in zip(marks.outside, marks.tied, strict=True)
     ]
+    return shapes[0] if len(set(shapes)) == 1 else shapes
 
 
 def _bars(marks: Marks, axes: Axes, colour: str) -> dict[str, Any]:
@@ -107,10 +153,10 @@ def pointers(
     limits: Sequence[Limit],
     selected: Sequence[int],
     picked: int | None,
-) -> list[Any]:
+) -> list[Trace]:
     """Marks that point at others: the knee, the selected ones, the picked one."""
     shown = {row.trial: row for row in report.rows if all(axis is None or axis.name in row.values for axis in axes)}
-    found = []
+    found: list[Trace] = []
     ring = {"symbol": "circle-open", "size": 22, "color": look.muted, "line": {"width": 1.5, "color": look.muted}}
     if report.front:
         knee = knee_of(report)
@@ -128,12 +174,12 @@ def pointers(
 
 def _pointer(
     name: str, rows: Sequence[Row], axes: Axes, marker: dict[str, Any], look: Theme, *, labelled: bool = False
-) -> Any:
+) -> Trace:
     flat = len(axes) == 2
     if not flat:
         marker = marker | {"size": marker["size"] * 0.6, "symbol": marker["symbol"].replace("star", "diamond-open")}
-    kind = go.Scatter if flat else go.Scatter3d
-    return kind(
+    return _trace(
+        "scatter" if flat else "scatter3d",
         **{letter: [at(row, axis) for row in rows] for letter, axis in zip("xyz", axes, strict=False)},
         mode="markers+text" if labelled else "markers",
         text=[str(row.trial) for row in rows] if labelled else None,
@@ -148,9 +194,10 @@ def _pointer(
     )
 
 
-def staircase(edge: Sequence[Row], up: Objective, across: Objective, look: Theme) -> Any:
+def staircase(edge: Sequence[Row], up: Objective, across: Objective, look: Theme) -> Trace:
     """The edge of what is reached: between two members nothing better is known than the cheaper of them."""
-    return go.Scatter(
+    return _trace(
+        "scatter",
         x=[row.values[across.name] for row in edge],
         y=[row.values[up.name] for row in edge],
         mode="lines",
@@ -164,28 +211,30 @@ def staircase(edge: Sequence[Row], up: Objective, across: Objective, look: Theme
 _NOT_TRAINED = "rejected by a limit, not trained"
 
 
-def rug(found: Rejected, look: Theme) -> Any:
+def rug(found: Rejected, look: Theme) -> Trace:
     """Rejected candidates have no mIoU: a tick at the foot of the chart for each."""
     values = found.values[0]
     place = {
         "x": _light(values) if values else [None],
-        "y": [0.015] * len(values) if len(values) <= MANY else np.full(len(values), 0.015, dtype=np.float32),
+        "y": _light([0.015] * len(values)),
         "yaxis": "y2",
     }
     marker = {"symbol": "line-ns-open", "size": 9, "color": look.muted}
     return _not_trained(found, place, marker, shown="%{x:.4g}", opacity=0.6)
 
 
-def crosses(found: Rejected, look: Theme) -> Any:
+def crosses(found: Rejected, look: Theme) -> Trace:
     """Rejected candidates where both axes are known without training."""
     across, up = found.values
     marker = {"symbol": "x-thin-open", "size": 6, "color": look.muted}
     return _not_trained(found, {"x": _light(across), "y": _light(up)}, marker, shown="%{x:.4g}, %{y:.4g}", opacity=0.5)
 
 
-def _not_trained(found: Rejected, place: dict[str, Any], marker: dict[str, Any], *, shown: str, opacity: float) -> Any:
-    kind = go.Scattergl if len(found.values[0]) > MANY else go.Scatter
-    return kind(
+def _not_trained(
+    found: Rejected, place: dict[str, Any], marker: dict[str, Any], *, shown: str, opacity: float
+) -> Trace:
+    return _trace(
+        "scattergl" if len(found.values[0]) > MANY else "scatter",
         **place,
         mode="markers",
         name=_NOT_TRAINED + (f" ({found.beyond} beyond the chart)" if found.beyond else ""),

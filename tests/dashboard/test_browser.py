@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -31,7 +32,12 @@ def opened(tab: Page, address: str) -> Any:
 
 def until(page: Any, holds: str, **named: Any) -> None:
     """Wait until an expression of JavaScript holds."""
-    page.wait_for_function(holds, **named)
+    page.wait_for_function(f"() => {holds}", **named)
+
+
+def changes(page: Any, place: str, before: str) -> None:
+    """Wait until what a place says is not what it said before."""
+    page.wait_for_function("([at, before]) => document.querySelector(at).innerText !== before", arg=[place, before])
 
 
 def click_a_point(page: Any, trial: int) -> None:
@@ -63,7 +69,7 @@ def test_it_opens_filters_and_selects_both_ways(tab: Page, small: Path) -> None:
         for _ in range(STEPS * 3 // 5):
             page.keyboard.press("ArrowLeft")
         until(page, "location.search.includes('latency_ms')")
-        page.wait_for_function("(before) => document.querySelector('#left').innerText !== before", arg=before)
+        changes(page, "#left", before)
         assert "under your limits" in page.inner_text("#left")
         page.click("#clear")
         until(page, "!location.search.includes('limit')")
@@ -113,12 +119,64 @@ def test_zoom_and_selection_stay_while_the_study_grows(tab: Page, small: Path) -
         zoom = page.evaluate(f"{PLOT}.layout.xaxis.range")
         with open_store(small) as store:
             many.grow(store, store.study(), range(40, 70))
-        page.wait_for_function("(before) => document.querySelector('#left').innerText !== before", arg=before)
+        changes(page, "#left", before)
         page.wait_for_timeout(500)
         assert page.evaluate("window.stayed"), "the page was not loaded again"
         assert page.evaluate(f"{PLOT}.layout.xaxis.range") == zoom
         assert "models=3" in page.url
         page.wait_for_selector("#chosen:has-text('Trial 3')")
+
+
+def test_three_axes_take_another_page_and_come_back(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, f"{address}?models=3&limit=latency_ms<=30")
+        page.click("#depth")
+        page.get_by_role("option", name="file size", exact=False).first.click()
+        until(page, "location.search.includes('z=size_bytes')")
+        page.wait_for_selector("#front .gl-container canvas")
+        until(page, f"{PLOT} && {PLOT}.data.every(trace => trace.type === 'scatter3d')")
+        page.wait_for_selector("#chosen:has-text('Trial 3')")
+        page.wait_for_timeout(500)
+        if picture := os.environ.get("SEGSEARCH_PICTURES"):
+            page.screenshot(path=f"{picture}/space.png")
+        page.click("#depth")
+        page.get_by_role("option", name="none (flat)").click()
+        until(page, "!location.search.includes('z=')")
+        page.wait_for_selector(POINTS)
+        assert "limit=latency_ms" in page.url
+
+
+def test_thousands_of_points_are_drawn_and_told(tab: Page, tmp_path: Path) -> None:
+    with served(many.fill(tmp_path, 3000)) as address:
+        page = tab.open(f"{address}?limit=latency_ms<=20")
+        until(page, f"{PLOT} && ({PLOT}.data || []).some(trace => trace.type === 'scattergl' && trace.customdata)")
+        told = page.evaluate(f"{PLOT}.data.flatMap(trace => trace.customdata || []).length")
+        left = page.inner_text("#left")
+        assert f"of {told} models left" in left
+        page.get_by_role("tab", name="The search").click()
+        page.wait_for_selector("#coordinates .gl-canvas-context", state="attached")
+        page.wait_for_selector("#coordinates .axis-title:visible")
+
+
+def test_a_brush_stays_while_the_study_grows(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = tab.open(f"{address}?tab=search")
+        page.wait_for_selector("#coordinates .axis-title:visible")
+        page.evaluate("document.querySelector('#coordinates').scrollIntoView({block: 'center'})")
+        brush = page.locator("#coordinates .axis-brush .background").first.bounding_box()
+        page.mouse.move(brush["x"] + brush["width"] / 2, brush["y"] + brush["height"] * 0.3)
+        page.mouse.down()
+        page.mouse.move(brush["x"] + brush["width"] / 2, brush["y"] + brush["height"] * 0.7, steps=6)
+        page.mouse.up()
+        lines = "document.querySelector('#coordinates .js-plotly-plot')"
+        ranged = f"{lines}.data[0].dimensions.map(one => one.constraintrange || null)"
+        until(page, f"{ranged}.some(Boolean)")
+        before, shown = page.evaluate(ranged), page.inner_text("#search-panel .pace")
+        with open_store(small) as store:
+            many.grow(store, store.study(), range(40, 50))
+        changes(page, "#search-panel .pace", shown)
+        page.wait_for_timeout(500)
+        assert page.evaluate(ranged) == before
 
 
 def test_a_pick_is_recorded_shown_and_undone(tab: Page, small: Path) -> None:

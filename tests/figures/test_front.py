@@ -129,14 +129,14 @@ def test_zoom_and_margins_stay_while_trials_come() -> None:
     assert few.layout.margin == more.layout.margin
     assert few.layout.margin.autoexpand is False
     assert few.layout.xaxis.range is None
-    fixed = explore_figure(FOUND, up="miou", across="latency_ms", ranges={"latency_ms": (1, 100)}, log_across=True)
+    fixed = explore_figure(FOUND, up="miou", across="latency_ms", ranges={"latency_ms": (1, 100)}, logs=(True, False))
     assert list(fixed.layout.xaxis.range) == [0, 2]
     assert fixed.layout.xaxis.type == "log"
 
 
 def test_a_limit_stands_at_its_place_on_a_logarithmic_axis() -> None:
     hundred = replace(FOUND, limits=(read_limit("latency_ms<=100"), read_limit("miou>=0.3")))
-    chart = explore_figure(hundred, up="miou", across="latency_ms", log_across=True)
+    chart = explore_figure(hundred, up="miou", across="latency_ms", logs=(True, False))
     assert [(shape.x0, shape.y0) for shape in chart.layout.shapes] == [(100, 0), (0, 0.3)]
     assert [(note.text, note.x, note.y) for note in chart.layout.annotations] == [
         ("latency_ms&lt;=100", 2, 1),
