@@ -108,7 +108,7 @@ def _chart() -> Any:
     return card(
         html.Div([heading("What is possible"), dmc.Text("", id="left", size="sm", c="dimmed")], className="line"),
         html.Div(axes, className="axes"),
-        graph("front", height=540, label="The front: each point is a model; the table below holds the same models"),
+        graph("front", height=560, label="The front: each point is a model; the table below holds the same models"),
         className="chart",
     )
 

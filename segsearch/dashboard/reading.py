@@ -20,6 +20,8 @@ from segsearch.timing import Machine
 PATIENCE_SECONDS = 1.0
 # A file's time of change is too coarse to tell two writes apart that follow each other at once.
 SETTLED_SECONDS = 1.0
+# A worker that dies writes nothing: whether it lives is asked again after this long, while any is thought to.
+ALIVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Reader:
     study: str | None = None
     machine: str | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    _last: dict[str, tuple[object, Looked]] = field(default_factory=dict, repr=False)
+    _last: dict[str, tuple[object, Looked, float]] = field(default_factory=dict, repr=False)
     _reports: dict[tuple[str, ...], Report] = field(default_factory=dict, repr=False)
     _scales: tuple[tuple[str, ...], dict[str, Scale]] | None = field(default=None, repr=False)
 
@@ -80,14 +82,15 @@ class Reader:
         """The database as it is now; nothing is read again while its file stays as it was."""
         wanted = study or self.study or ""
         with self._lock:
-            before = self._last.get(wanted)
-            stamp = self._stamp()
-            if before is not None and stamp is not None and before[0] == stamp:
-                return before[1]
-            found = self._read(wanted, before[1] if before else Looked())
+            kept, last, when = self._last.get(wanted, (None, Looked(), 0.0))
+            stamp, now = self._stamp(), time.monotonic()
+            old = last.seen is not None and last.seen.workers > 0 and now - when > ALIVE_SECONDS
+            if stamp is not None and stamp == kept and not old:
+                return last
+            found = self._read(wanted, last)
             if len(self._last) > 8:  # names come from the address
                 self._last.clear()
-            self._last[wanted] = (stamp, found)
+            self._last[wanted] = (stamp, found, now)
             return found
 
     def report(self, seen: Seen, machine: str = "", limits: tuple[str, ...] = ()) -> Report:
@@ -122,7 +125,7 @@ class Reader:
     def forget(self) -> None:
         """Look again at the next call, whatever the file's time says."""
         with self._lock:
-            self._last = {name: (None, looked) for name, (_, looked) in self._last.items()}
+            self._last = {name: (None, looked, when) for name, (_, looked, when) in self._last.items()}
 
     def _read(self, wanted: str, before: Looked) -> Looked:
         try:

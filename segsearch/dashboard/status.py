@@ -21,7 +21,7 @@ def trouble_of(trouble: Trouble | None) -> Any:
         dmc.Button(words, id={"type": "choose", "what": trouble.choose, "value": value}, variant="default")
         for value, words in trouble.choices
     ]
-    extra = [html.Div(buttons, className="actions", style={"marginTop": "1rem"})] if buttons else []
+    extra = [html.Div(buttons, className="actions choices", style={"marginTop": "1rem"})] if buttons else []
     kind = "info" if trouble.choices or "yet" in trouble.title else "warn" if trouble.stale else "wrong"
     return html.Div(note(trouble.title, trouble.text, kind=kind, extra=extra), style={"margin": "1rem 0"})
 

@@ -52,7 +52,7 @@ def draw_front(
         trace["showlegend"] = False
     layout = layout_style(look) | {
         "showlegend": True,
-        "margin": {"l": 72, "r": 16, "t": 24, "b": 132, "autoexpand": False},
+        "margin": {"l": 72, "r": 16, "t": 24, "b": 152, "autoexpand": False},
         "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 12}},
         "hovermode": "closest",
         "clickmode": "event",

@@ -169,9 +169,8 @@ def coordinates_figure(
             customdata=list(lines.trials),
             line={
                 "color": np.asarray(lines.scales[0].values, dtype=np.float32),
-                "colorscale": "Plasma" if dark else "Viridis",
-                # The best stand out from the ground: bright on dark, dark on light.
-                "reversescale": (goal.direction == "maximize") is not dark,
+                "colorscale": [list(step) for step in look.ramp],
+                "reversescale": goal.direction == "minimize",
             },
             labelangle=-18,
             labelfont={"size": 12, "color": look.ink},

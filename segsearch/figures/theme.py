@@ -23,7 +23,8 @@ class Theme:
 
     `ink` writes, `muted` writes what matters less, `line` draws grids, `panel` fills what floats above the figure,
     `faint` is the opacity of what stands back, `styles` are the colour and marker of
-    each precision, `palette` is for everything else, `heat` colours shares from 0 to 1.
+    each precision, `palette` is for everything else, `heat` colours shares from 0 to 1,
+    `ramp` colours models from the worst, who stand back, to the best.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Theme:
     other: tuple[str, str]
     palette: tuple[str, ...]
     heat: tuple[tuple[float, str], ...]
+    ramp: tuple[tuple[float, str], ...]
 
     def style(self, ships: str) -> tuple[str, str]:
         """Colour and marker of what ships in that precision."""
@@ -55,6 +57,7 @@ LIGHT = Theme(
     other=OTHER_STYLE,
     palette=PALETTE,
     heat=((0.0, "#ffffff"), (0.001, "#eef5fa"), (0.25, "#a6cde4"), (0.6, "#3d93c5"), (1.0, "#00466f")),
+    ramp=((0.0, "#fde725"), (0.25, "#5ec962"), (0.5, "#21918c"), (0.75, "#3b528b"), (1.0, "#440154")),
 )
 # The same hues, lighter: the blue and the vermilion of the palette are too dark on a dark ground.
 DARK = Theme(
@@ -69,6 +72,7 @@ DARK = Theme(
     other=("#2BC79B", "square"),
     palette=("#56B4E9", "#F28E4B", "#2BC79B", "#D99BBD", "#E6B422", "#8FD0F5", "#A0A6AC", "#E6E8EA"),
     heat=((0.0, "#202327"), (0.001, "#23303a"), (0.25, "#1f5575"), (0.6, "#3d93c5"), (1.0, "#bfe4f8")),
+    ramp=((0.0, "#4d5863"), (0.5, "#3d93c5"), (1.0, "#F0E442")),
 )
 
 

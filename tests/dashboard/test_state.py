@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from segsearch.compare import difference, neighbours
 from segsearch.dashboard.limits import STEPS, Scale, scales
-from segsearch.dashboard.reading import Reader
+from segsearch.dashboard.reading import SETTLED_SECONDS, Reader
 from segsearch.dashboard.scene import set_scene
 from segsearch.dashboard.state import State, from_address, to_address, toggled
 from segsearch.dashboard.table import columns, position, rows
@@ -217,6 +220,33 @@ def test_what_is_wrong_is_said_and_what_was_read_stands(small: Path) -> None:
     assert looked.seen is not None
     small.with_suffix(".away").rename(small)
     assert reader.look().wrong is None
+
+
+AT_WORK = """
+import sys, time
+from segsearch.store import open_store
+from segsearch.store.worker import at_work
+with open_store(sys.argv[1]) as store, at_work(store, store.study().name):
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_that_dies_is_no_longer_at_work(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(str(small))
+    with subprocess.Popen([sys.executable, "-c", AT_WORK, str(small)], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "at work\n"
+        seen = reader.look().seen
+        worker.kill()
+    assert seen is not None
+    assert seen.workers == 1
+    time.sleep(SETTLED_SECONDS)
+    monkeypatch.setattr("segsearch.dashboard.reading.ALIVE_SECONDS", 0.0)
+    after = reader.look()
+    assert after.seen is not None
+    assert after.seen.workers == 0
+    assert reader.look() is after
 
 
 def test_a_newer_schema_is_said(small: Path) -> None:
