@@ -46,7 +46,8 @@ def marks_of(
 
     `limits` come on top of the report's own: who breaks one is faint, whatever its standing.
     """
-    shown = [row for row in report.rows if all(axis is None or axis.name in row.values for axis in axes)]
+    names = {axis.name for axis in axes if axis is not None}
+    shown = [row for row in report.rows if names <= row.values.keys()]
     bright = {row.trial for row in shown if row.on_front and not breaks(row, limits)}
     # The front first, then what met the limits: the words are spent where people look.
     order = nsmallest(worded, shown, key=lambda row: (row.trial not in bright, bool(row.broken), row.trial))
@@ -77,9 +78,9 @@ def _marks(
         ships=ships,
         on_front=on_front,
         trials=tuple(row.trial for row in rows),
-        values=tuple(tuple(at(row, axis) for row in rows) for axis in axes),
+        values=tuple(tuple([at(row, axis) for row in rows]) for axis in axes),
         intervals=tuple(tuple(span(row, axis) for row in rows) if on_front else () for axis in axes),
-        outside=tuple(bool(row.broken) or breaks(row, limits) for row in rows),
+        outside=tuple(bool(row.broken) or (bool(limits) and breaks(row, limits)) for row in rows),
         tied=tuple(bool(row.tied) for row in rows),
         words=tuple(hover(report, row) if row.trial in told else "" for row in rows),
     )

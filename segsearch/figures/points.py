@@ -155,18 +155,19 @@ def pointers(
     picked: int | None,
 ) -> list[Trace]:
     """Marks that point at others: the knee, the selected ones, the picked one."""
-    shown = {row.trial: row for row in report.rows if all(axis is None or axis.name in row.values for axis in axes)}
+    knee = knee_of(report) if report.front else None
+    wanted = {*selected, picked, knee.trial if knee else None}
+    names = {axis.name for axis in axes if axis is not None}
+    shown = {row.trial: row for row in report.rows if row.trial in wanted and names <= row.values.keys()}
     found: list[Trace] = []
     ring = {"symbol": "circle-open", "size": 22, "color": look.muted, "line": {"width": 1.5, "color": look.muted}}
-    if report.front:
-        knee = knee_of(report)
-        if knee.trial in shown and not breaks(knee, limits):
-            found.append(_pointer(f"knee (trial {knee.trial})", [knee], axes, ring, look))
+    if knee is not None and knee.trial in shown and not breaks(knee, limits):
+        found.append(_pointer(f"knee (trial {knee.trial})", [knee], axes, ring, look))
     chosen = [shown[trial] for trial in selected if trial in shown]
     if chosen:
         bold = ring | {"size": 25, "color": look.ink, "line": {"width": 2.5, "color": look.ink}}
         found.append(_pointer("selected", chosen, axes, bold, look, labelled=True))
-    if picked in shown:
+    if picked is not None and picked in shown:
         star = {"symbol": "star", "size": 17, "color": look.gold, "line": {"width": 1.2, "color": look.ink}}
         found.append(_pointer(f"picked (trial {picked})", [shown[picked]], axes, star, look))
     return found
