@@ -23,6 +23,16 @@ def neighbours(report: Report, row: Row) -> tuple[Row | None, Row | None]:
     return (before[-1] if before else None), (after[0] if after else None)
 
 
+def next_words(report: Report, row: Row) -> list[str]:
+    """How a model differs from its neighbours on the front, a line for each."""
+    lines = []
+    for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
+        if other is not None:
+            gap = difference(report.objectives, row.values, other.values)
+            lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
+    return lines
+
+
 def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: Mapping[str, float]) -> str:
     """What going from one model to another brings and what it costs; the gains stand first."""
     gains: list[str] = []

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import flask
 from dash import Dash, Input, Output, State, no_update
 
-from segsearch.dashboard.detail import connect_profile
+from segsearch.dashboard.detail import Profiles, connect_profile
 from segsearch.dashboard.events import connect_events
 from segsearch.dashboard.explore import Drawings
 from segsearch.dashboard.files import serve_files
@@ -17,6 +17,7 @@ from segsearch.dashboard.grid import connect_grid
 from segsearch.dashboard.guards import guard
 from segsearch.dashboard.masks_tab import Galleries, serve_pictures
 from segsearch.dashboard.page import make_page
+from segsearch.dashboard.pages import Pages
 from segsearch.dashboard.pick import connect_pick
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import set_scene
@@ -26,8 +27,11 @@ from segsearch.dashboard.view import CONTROLS, PLACES, controls_of, fill, places
 from segsearch.errors import SegsearchError
 
 
-def make_app(reader: Reader, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
+def make_app(
+    reader: Reader, *, host: str = "127.0.0.1", token: str | None = None, drawings: Drawings | None = None
+) -> Dash:
     """A Dash application over one database; `app.server` is its Flask server."""
+    drawings = drawings or Drawings()
     app = Frame(
         "segsearch.dashboard",
         assets_folder="assets",
@@ -39,12 +43,12 @@ def make_app(reader: Reader, *, host: str = "127.0.0.1", token: str | None = Non
         enable_mcp=False,
         on_error=_say,
     )
-    galleries, drawings = Galleries(), Drawings()
+    galleries, profiles = Galleries(), Profiles()
     app.layout = lambda: first_page(reader, drawings)
-    connect_events(app, reader, drawings)
+    connect_events(app, reader, drawings, Pages())
     connect_grid(app, reader)
-    connect_tabs(app, reader, galleries)
-    connect_profile(app, reader)
+    connect_tabs(app, reader, galleries, profiles)
+    connect_profile(app, reader, profiles)
     connect_pick(app, reader)
     _connect_clock(app, reader)
     serve_plotly(app.server)
@@ -63,7 +67,7 @@ def first_page(reader: Reader, drawings: Drawings) -> Any:
     query = urlsplit(came_from or "").query
     address = f"?{query}" if query else ""
     state = from_address(address)
-    page = make_page(address, reader.look(state.study).mark)
+    page = make_page(address if came_from else None, reader.look(state.study).mark)
     scene, _ = set_scene(reader, address)
     fill(page, CONTROLS, controls_of(reader, scene, state))
     fill(page, PLACES, places_of(reader, drawings, to_address(state), ground="light"))

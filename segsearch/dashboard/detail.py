@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, State, html, no_update
 
-from segsearch.compare import difference, neighbours
+from segsearch.compare import neighbours, next_words
 from segsearch.dashboard.limits import in_unit
-from segsearch.dashboard.parts import card, command, facts, figure_of, heading, note
+from segsearch.dashboard.parts import card, command, facts, figure_of, heading, moment, note
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, machine_words, set_scene
 from segsearch.dashboard.state import State as View
@@ -26,28 +25,62 @@ from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
 from segsearch.objectives import OBJECTIVES
 from segsearch.report import Row, describe, with_interval
-from segsearch.room import Room
+from segsearch.room import machine_room
 from segsearch.store import StageRow
 from segsearch.study import Study
 from segsearch.terminal import quoted
 from segsearch.timing import Timing
-from segsearch.workshop import user_folder
+
+if TYPE_CHECKING:  # a page that profiles nothing loads no runtime
+    from segsearch.runtimes import Operation
 
 PROFILED_RUNS = 20
 
 
-def model_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None) -> tuple[Any, Any]:
-    """The panel and its version; neither where this very panel is shown already."""
+@dataclass
+class Profiles:
+    """What was measured layer by layer on this machine since the server began, by the file's hash."""
+
+    _kept: dict[tuple[str, int], tuple[Operation, ...]] = field(default_factory=dict)
+
+    def known(self, row: Row, threads: int) -> tuple[Operation, ...] | None:
+        return self._kept.get((row.sha256, threads))
+
+    def measure(self, scene: Scene, row: Row) -> tuple[Operation, ...]:
+        """Run the file under the profiler, alone on this machine. Raises `SegsearchError`."""
+        from segsearch.runtimes import RUNTIMES
+
+        path = scene.seen.study.artifacts.verified(row.artifact.name)
+        threads = scene.seen.study.study.timing.threads
+        with machine_room().quiet():
+            found = tuple(RUNTIMES["onnxruntime"].profile(path, threads=threads, runs=PROFILED_RUNS))
+        self._kept[row.sha256, threads] = found
+        return found
+
+
+def model_of(scene: Scene, reader: Reader, profiles: Profiles, *, ground: str, shown: str | None) -> tuple[Any, Any]:
+    """The panel and its version; neither where this very panel is shown already, no version where it is an error."""
     row = focused(scene)
     near = [other.trial if other else None for other in neighbours(scene.report, row)] if row else []
-    wanted = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, len(scene.seen.picks)]
+    wanted: list[object] = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, scene.picked]
+    if row is not None:
+        wanted += [row.sha256, sorted(row.values.items()), row.on_front, row.broken, row.tied]
     version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
     if version == shown:
         return no_update, no_update
-    return _panel(scene, reader, row, dark=ground == "dark"), version
+    if row is None:
+        hint = "Select one on the first tab: click its point, or its row in the table."
+        return [note("No model selected", hint)], version
+    try:
+        with reader.open() as store:
+            evidence = store.evidence(scene.seen.study.name, row.trial, machine=row.machine)
+            stages = store.stages(scene.seen.study.name, row.trial)
+    except (UserError, ValueError, TypeError, KeyError) as error:
+        return [note("This model cannot be read just now", str(error), kind="wrong")], None
+    return _panel(scene, reader, profiles, row, evidence, stages, dark=ground == "dark"), version
 
 
-def connect_profile(app: Dash, reader: Reader) -> None:
+def connect_profile(app: Dash, reader: Reader, profiles: Profiles) -> None:
     """Where the time of the model goes is measured when somebody asks."""
 
     @app.callback(
@@ -63,27 +96,26 @@ def connect_profile(app: Dash, reader: Reader) -> None:
         if not clicks or scene is None or row is None:
             return no_update
         try:
-            return _profile(scene, row, dark=ground == "dark")
+            return _profile(profiles.measure(scene, row), dark=ground == "dark")
         except SegsearchError as error:
             return note("The file could not be profiled", str(error), kind="wrong")
 
 
 def focused(scene: Scene) -> Row | None:
     """The model that is looked at: the newest of the selected ones that is still there."""
-    shown = {row.trial: row for row in scene.report.rows}
-    return next((shown[trial] for trial in reversed(scene.state.selected) if trial in shown), None)
+    return scene.selected[-1] if scene.selected else None
 
 
-def _panel(scene: Scene, reader: Reader, row: Row | None, *, dark: bool) -> list[Any]:
-    if row is None:
-        hint = "Select one on the first tab: click its point, or its row in the table."
-        return [note("No model selected", hint)]
-    try:
-        with reader.open() as store:
-            evidence = store.evidence(scene.seen.study.name, row.trial, machine=row.machine)
-            stages = store.stages(scene.seen.study.name, row.trial)
-    except UserError as error:
-        return [note("This model cannot be read just now", str(error), kind="wrong")]
+def _panel(
+    scene: Scene,
+    reader: Reader,
+    profiles: Profiles,
+    row: Row,
+    evidence: Evidence | None,
+    stages: Sequence[StageRow],
+    *,
+    dark: bool,
+) -> list[Any]:
     size = (scene.seen.study.study.data.height, scene.seen.study.study.data.width)
     names = class_names(scene.seen.study.study)
     classes = len(evidence.confusion.counts) if evidence and evidence.confusion else max(2, len(names))
@@ -100,7 +132,9 @@ def _panel(scene: Scene, reader: Reader, row: Row | None, *, dark: bool) -> list
     ]
     if evidence is None:
         return [*found, note("No evidence is stored of this model", "The database holds its row and nothing else.")]
-    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), _profile_card(row.trial)]
+    operations = profiles.known(row, scene.seen.study.study.timing.threads)
+    profile = _profile_card(row.trial, _profile(operations, dark=dark) if operations else None)
+    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), profile]
 
 
 def _head(scene: Scene, row: Row) -> Any:
@@ -144,12 +178,7 @@ def _standing(row: Row) -> Any:
 
 
 def _gaps(scene: Scene, row: Row) -> list[str]:
-    lines = []
-    goals = scene.report.objectives
-    for other, way in zip(neighbours(scene.report, row), ("before", "after"), strict=True):
-        if other is not None:
-            change = difference(goals, row.values, other.values)
-            lines.append(f"Trial {other.trial}, the next on the front {way} it: {change}.")
+    lines = next_words(scene.report, row)
     if row.tied:
         lines.append(f"Trials {', '.join(map(str, row.tied))} beat it, but not beyond the confidence intervals.")
     return lines
@@ -171,7 +200,7 @@ def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence
             pairs.append(("parity", f"{evidence.parity_max_abs:.2g} of the largest logit between torch and the file"))
         pairs.append(("made with", ", ".join(f"{name} {version}" for name, version in evidence.versions)))
     if trial is not None and trial.finished is not None:
-        ended = datetime.fromtimestamp(trial.finished).strftime("%Y-%m-%d %H:%M")
+        ended = moment(trial.finished)
         pairs.append(("trial", f"seed {trial.seed}, attempt {trial.attempts}, finished {ended}"))
     if stages:
         pairs.append(("stages", ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)))
@@ -231,10 +260,11 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
     )
 
 
-def _profile_card(trial: int) -> Any:
+def _profile_card(trial: int, measured: Any) -> Any:
     button = dmc.Button("Measure", id={"type": "profile-run", "trial": trial}, variant="default", size="compact-sm")
     place = html.Div(
-        dmc.Text(
+        measured
+        or dmc.Text(
             "Runs the file some dozen times on this machine, when no training or measurement is at work.", size="sm"
         ),
         id={"type": "profile", "trial": trial},
@@ -242,13 +272,7 @@ def _profile_card(trial: int) -> Any:
     return card(html.Div([heading("Where its time goes, layer by layer"), button], className="line"), place)
 
 
-def _profile(scene: Scene, row: Row, *, dark: bool) -> Any:
-    from segsearch.runtimes import RUNTIMES
-
-    path = scene.seen.study.artifacts.verified(row.artifact.name)
-    threads = scene.seen.study.study.timing.threads
-    with Room(user_folder() / f"room-{socket.gethostname()}").quiet():
-        operations = RUNTIMES["onnxruntime"].profile(path, threads=threads, runs=PROFILED_RUNS)
+def _profile(operations: Sequence[Operation], *, dark: bool) -> Any:
     total = sum(one.mean_ms for one in operations)
     words = f"{len(operations)} operations, {total:.3g} ms a run while the profiler looks on, on this machine."
     return [

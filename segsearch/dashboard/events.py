@@ -11,6 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from segsearch.dashboard.explore import Drawings
 from segsearch.dashboard.limits import Scale
+from segsearch.dashboard.pages import Pages
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.dashboard.sliders import STEP
@@ -60,11 +61,12 @@ INPUTS: Mapping[str, Any] = {
     "request": State("grid", "getRowsRequest"),
     "zoom": State("zoom", "data"),
     "space": State("space", "data"),
+    "page": State("page", "data"),
     "shown": {name: State(name, "data") for name in VERSIONS},
 }
 
 
-def connect_events(app: Dash, reader: Reader, drawings: Drawings) -> None:
+def connect_events(app: Dash, reader: Reader, drawings: Drawings, pages: Pages) -> None:
     """The address alone settles what is shown: every event becomes the next address first."""
 
     @app.callback(output=OUTPUTS, inputs=INPUTS, prevent_initial_call=True)
@@ -73,9 +75,15 @@ def connect_events(app: Dash, reader: Reader, drawings: Drawings) -> None:
         if not causes:
             raise PreventUpdate
         scene, _ = set_scene(reader, search)
-        before = after = from_address(search)
-        for full, cause in causes:
-            after = _changed(after, scene, reader, full, cause, happened)
+        before = from_address(search)
+
+        def changed(state: View) -> View:
+            for full, cause in causes:
+                state = _changed(state, scene, reader, full, cause, happened)
+            return state
+
+        anew = any(full.startswith("address.") for full, _ in causes)
+        after = pages.step(str(happened["page"]), before, changed, anew=anew)
         quiet = all(full.rpartition(".")[0] in SELECTS or "limit" in full for full, _ in causes)
         if after == before and quiet:
             raise PreventUpdate  # a control that was set by us says so

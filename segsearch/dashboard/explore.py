@@ -8,7 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from segsearch.compare import difference, neighbours
+from segsearch.compare import next_words
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import note
 from segsearch.dashboard.scene import Scene
@@ -92,12 +92,10 @@ def suggestions(scene: Scene) -> list[Any]:
 
 def selection(scene: Scene) -> Any:
     """The selected models as cards; the last one is the one looked at."""
-    shown = {row.trial: row for row in scene.report.rows}
-    known = [shown[trial] for trial in scene.state.selected if trial in shown]
-    if not known:
+    if not scene.selected:
         hint = "Click a point, or a row of the table, to select a model; up to four stand side by side."
         return note("No model selected", hint)
-    return html.Div([selected_card(scene, row) for row in known], className="two")
+    return html.Div([selected_card(scene, row) for row in scene.selected], className="two")
 
 
 def selected_card(scene: Scene, row: Row) -> Any:
@@ -114,7 +112,7 @@ def selected_card(scene: Scene, row: Row) -> Any:
                 className="line",
             ),
             dmc.Text(describe(row.candidate), size="xs", c="dimmed", className="wraps", lineClamp=2),
-            *(dmc.Text(line, size="xs") for line in next_words(scene, row)),
+            *(dmc.Text(line, size="xs") for line in next_words(scene.report, row)),
             actions(row.trial, picked=row.trial == scene.picked),
         ],
         p="sm",
@@ -141,14 +139,3 @@ def actions(trial: int, *, picked: bool) -> Any:
         className="actions",
         style={"marginTop": ".5rem"},
     )
-
-
-def next_words(scene: Scene, row: Row) -> list[str]:
-    """How a model differs from its neighbours on the front."""
-    report = scene.report
-    lines = []
-    for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
-        if other is not None:
-            gap = difference(report.objectives, row.values, other.values)
-            lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
-    return lines

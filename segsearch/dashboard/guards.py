@@ -81,9 +81,9 @@ def is_loopback(host: str) -> bool:
 
 def allowed_names(host: str) -> frozenset[str]:
     """Names under which the server may be asked. Others may be another site's, pointed at this machine."""
-    names = {"localhost", "127.0.0.1", "::1"}
+    names = {"localhost", "127.0.0.1", "::1", host.lower()}
     if not is_loopback(host):
-        names |= {host.lower(), socket.gethostname().lower()}
+        names.add(socket.gethostname().lower())
     return frozenset(names)
 
 

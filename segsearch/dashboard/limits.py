@@ -28,11 +28,19 @@ class Scale:
         return self.low > 0 and self.high / self.low > WIDE
 
     def value(self, step: float) -> float:
-        """The bound at a step, in four digits: what is shown is what counts."""
+        """The bound at a step in a few digits, rounded so that it keeps rather more than less."""
         share = min(max(step / STEPS, 0.0), 1.0)
         if self.logarithmic:
-            return float(f"{self.low * (self.high / self.low) ** share:.4g}")
-        return float(f"{self.low + (self.high - self.low) * share:.4g}")
+            exact, even = self.low * (self.high / self.low) ** share, 1e-3
+            unit = 10.0 ** math.floor(math.log10(exact * even))
+        else:
+            exact = self.low + (self.high - self.low) * share
+            unit = 10.0 ** math.floor(math.log10((self.high - self.low) / STEPS / 4)) if self.high > self.low else 1.0
+        toward = math.floor if self.goal.direction == "maximize" else math.ceil
+        digits = max(0, -round(math.log10(unit)))
+        # What is a whole number of units already must not go to the next one for a last bit.
+        bound = round(float(toward(round(exact / unit, 6)) * unit), digits)
+        return min(max(bound, self.low), self.high)
 
     def step(self, bound: float) -> float:
         """The nearest step to a bound."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from segsearch.masks import (
     choose_images,
     classes_png,
     errors_png,
+    known,
     legend_of,
     open_gallery,
     picture_png,
@@ -35,8 +35,7 @@ from segsearch.masks import (
     spread,
 )
 from segsearch.report import Row
-from segsearch.room import Room
-from segsearch.workshop import user_folder
+from segsearch.room import machine_room
 
 
 @dataclass
@@ -108,23 +107,21 @@ def masks_of(scene: Scene, galleries: Galleries, *, others: int, shown: str | No
     try:
         return _comparison(scene, galleries, rows, others), version
     except SegsearchError as error:
-        return note("The masks cannot be compared", str(error), kind="wrong"), no_update
+        return note("The masks cannot be compared", str(error), kind="wrong"), None
 
 
 def compared(scene: Scene) -> list[Row]:
     """The selected models; where none is, a few from end to end of the front."""
-    shown = {row.trial: row for row in scene.report.rows}
-    chosen = [shown[trial] for trial in scene.state.selected if trial in shown]
-    if chosen:
-        return chosen
+    if scene.selected:
+        return list(scene.selected)
     by_name = {row.artifact.name: row for row in scene.report.front}
     return [by_name[name] for name in spread([row.artifact.name for row in scene.report.front], 3)]
 
 
 def _comparison(scene: Scene, galleries: Galleries, rows: Sequence[Row], seed: int) -> Any:
     gallery = galleries.of(scene.seen)
-    room = Room(user_folder() / f"room-{socket.gethostname()}")
-    with galleries.lock, room.working() as give_way:  # a measurement on this machine goes first
+    # A measurement on this machine goes first; who waits for it holds up nobody else.
+    with machine_room().working() as give_way, galleries.lock:
         images = galleries.images(scene, gallery, seed, give_way)
         found = []
         for image in images:
@@ -194,8 +191,10 @@ def serve_pictures(server: flask.Flask, reader: Reader, galleries: Galleries) ->
         name = seen.artifact(sha256)
         if name is None:
             flask.abort(404, "The database names no model of that hash.")
-        with galleries.lock:
-            prediction = predict(gallery, name, index, galleries.cache)
+        prediction = known(gallery, name, index, galleries.cache)
+        if prediction is None:
+            with machine_room().working(), galleries.lock:
+                prediction = predict(gallery, name, index, galleries.cache)
         found = classes_png(gallery, prediction) if kind == "classes" else errors_png(gallery, index, prediction)
         return _png(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import dash_ag_grid as dag
@@ -16,11 +17,15 @@ POLL_MILLISECONDS = 2000
 TAB_NAMES = {"explore": "Explore", "model": "One model", "masks": "Masks", "search": "The search"}
 
 
-def make_page(address: str, mark: str) -> Any:
-    """The whole page; `mark` names what the database holds, so that nothing is asked twice."""
+def make_page(address: str | None, mark: str) -> Any:
+    """The whole page; `mark` names what the database holds, so that nothing is asked twice.
+
+    Without an `address` the page keeps its own, whatever that says, and asks for what it means.
+    """
     return dmc.MantineProvider(
         [
-            dcc.Location(id="address", refresh=False, search=address),
+            dcc.Location(id="address", refresh=False, **({} if address is None else {"search": address})),
+            dcc.Store(id="page", data=uuid.uuid4().hex),
             dcc.Location(id="again", refresh=True),
             dcc.Store(id="space", data=bool(from_address(address).depth)),
             dcc.Store(id="mark", data=mark),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -13,6 +14,14 @@ GRAPH_CONFIG = {
     "responsive": True,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
 }
+
+
+def moment(seconds: float) -> str:
+    """A stored time as people write it here."""
+    try:
+        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, OSError, ValueError):  # no time that a calendar has
+        return "at an unknown time"
 
 
 def card(*children: Any, **properties: Any) -> Any:
@@ -62,7 +71,17 @@ def command(text: str, what: str) -> Any:
             html.Div(
                 [
                     dmc.Code(text, block=True, className="command"),
-                    dcc.Clipboard(content=text, title="Copy", className="copy"),
+                    dmc.CopyButton(
+                        "⧉",
+                        value=text,
+                        copiedChildren="✓",
+                        timeout=1500,
+                        size="compact-xs",
+                        variant="subtle",
+                        color="gray",
+                        className="copy",
+                        **{"aria-label": f"Copy: {what}"},
+                    ),
                 ],
                 className="copyable",
             ),

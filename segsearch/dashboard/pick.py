@@ -27,6 +27,7 @@ def connect_pick(app: Dash, reader: Reader) -> None:
         Output("pick-about", "children"),
         Output("pick-record", "disabled"),
         Output("pick-record", "name"),
+        Output("pick-reason", "value"),
         Input({"type": "open-pick", "trial": ALL, "where": ALL}, "n_clicks"),
         Input("pick-cancel", "n_clicks"),
         State("address", "search"),
@@ -35,37 +36,37 @@ def connect_pick(app: Dash, reader: Reader) -> None:
     def on_open(opens: list[int | None], cancel: int | None, search: str | None) -> Any:
         cause = ctx.triggered_id
         if cause == "pick-cancel":
-            return False, no_update, no_update, no_update, no_update
+            return False, *(no_update,) * 5
         if not isinstance(cause, dict) or not ctx.triggered[0]["value"]:  # it only appeared
-            return (no_update,) * 5
+            return (no_update,) * 6
         scene, _ = set_scene(reader, search)
         about = [] if scene is None else _about(scene, cause["trial"])
-        return True, f"Pick trial {cause['trial']}", about, not about, str(cause["trial"])
+        return True, f"Pick trial {cause['trial']}", about, not about, str(cause["trial"]), ""
 
     @app.callback(
         Output("pick-dialog", "opened", allow_duplicate=True),
         Output("notices", "sendNotifications"),
         Output("mark", "data", allow_duplicate=True),
-        Output("pick-reason", "value"),
         Input("pick-record", "n_clicks"),
         State("pick-record", "name"),
         State("pick-reason", "value"),
         State("address", "search"),
+        running=[(Output("pick-record", "disabled"), True, False)],
         prevent_initial_call=True,
     )
     def on_record(clicks: int | None, trial: str | None, reason: str | None, search: str | None) -> Any:
         if not clicks or not trial:
-            return (no_update,) * 4
+            return (no_update,) * 3
         try:
             record(reader, search, int(trial), reason or "")
         except UserError as error:
-            return no_update, [notice("Nothing was recorded", str(error), wrong=True)], no_update, no_update
-        return False, [notice("Recorded", f"Trial {trial} is picked.")], _mark(reader, search), ""
+            return no_update, [notice("Nothing was recorded", str(error), wrong=True)], no_update
+        return False, [notice("Recorded", f"Trial {trial} is picked.")], _mark(reader, search)
 
     @app.callback(
         Output("notices", "sendNotifications", allow_duplicate=True),
         Output("mark", "data", allow_duplicate=True),
-        Input({"type": "undo-pick", "number": ALL}, "n_clicks"),
+        Input({"type": "undo-pick", "number": ALL, "created": ALL}, "n_clicks"),
         State("address", "search"),
         prevent_initial_call=True,
     )
@@ -74,7 +75,7 @@ def connect_pick(app: Dash, reader: Reader) -> None:
         if not isinstance(cause, dict) or not ctx.triggered[0]["value"]:  # it only appeared
             return no_update, no_update
         try:
-            undo(reader, search, int(cause["number"]))
+            undo(reader, search, int(cause["number"]), created=float(cause["created"]))
         except UserError as error:
             return [notice("Nothing was undone", str(error), wrong=True)], _mark(reader, search)
         return [notice("Undone", "The pick was taken back.")], _mark(reader, search)
@@ -92,13 +93,13 @@ def record(reader: Reader, search: str | None, trial: int, reason: str) -> None:
         store.add_pick(scene.seen.study.name, pick)
 
 
-def undo(reader: Reader, search: str | None, number: int) -> None:
-    """Take the newest pick back. Raises `UserError`."""
+def undo(reader: Reader, search: str | None, number: int, *, created: float) -> None:
+    """Take the newest pick back, where it still is the one of that time. Raises `UserError`."""
     looked = reader.look(from_address(search).study)
     if looked.seen is None:
         raise StudyError(looked.wrong or "Choose a study first.")
     with open_store(reader.where, timeout_seconds=PATIENCE_SECONDS) as store:
-        store.undo_pick(looked.seen.study.name, number)
+        store.undo_pick(looked.seen.study.name, number, created=created)
 
 
 def notice(title: str, text: str, *, wrong: bool = False) -> dict[str, Any]:

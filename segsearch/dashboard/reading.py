@@ -20,8 +20,8 @@ from segsearch.timing import Machine
 PATIENCE_SECONDS = 1.0
 # A file's time of change is too coarse to tell two writes apart that follow each other at once.
 SETTLED_SECONDS = 1.0
-# A worker that dies writes nothing: whether it lives is asked again after this long, while any is thought to.
-ALIVE_SECONDS = 5.0
+# A worker that dies writes nothing, and a lock that is given back neither: both are looked at again after this long.
+AGAIN_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Reader:
         with self._lock:
             kept, last, when = self._last.get(wanted, (None, Looked(), 0.0))
             stamp, now = self._stamp(), time.monotonic()
-            old = last.seen is not None and last.seen.workers > 0 and now - when > ALIVE_SECONDS
+            unsure = last.wrong is not None or (last.seen is not None and last.seen.workers > 0)
+            old = unsure and now - when > AGAIN_SECONDS
             if stamp is not None and stamp == kept and not old:
                 return last
             found = self._read(wanted, last)
@@ -137,6 +138,9 @@ class Reader:
                 return Looked(names, _seen(store, row, before.seen))
         except UserError as error:
             return replace(before, wrong=str(error))
+        except (ValueError, TypeError, KeyError) as error:  # rows of a newer segsearch, or of nobody's
+            first = (str(error).splitlines() or [""])[0]
+            return replace(before, wrong=f"{self.where}: a row cannot be read: {type(error).__name__}: {first}")
 
     def _stamp(self) -> object:
         """Names the state of a SQLite file; None where that cannot be told."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from segsearch.dashboard.reading import Looked, Reader, Seen
 from segsearch.dashboard.state import State, from_address
 from segsearch.errors import StudyError
-from segsearch.report import Report
+from segsearch.report import Report, Row
 from segsearch.timing import Machine
 
 
@@ -36,6 +37,12 @@ class Scene:
         """The objective in depth, where any model has it."""
         wanted = self.state.depth
         return wanted if wanted and any(wanted in row.values for row in self.report.rows) else None
+
+    @cached_property
+    def selected(self) -> tuple[Row, ...]:
+        """The selected models that are still there, the newest last."""
+        wanted = {row.trial: row for row in self.report.rows if row.trial in self.state.selected}
+        return tuple(wanted[trial] for trial in self.state.selected if trial in wanted)
 
     @property
     def picked(self) -> int | None:

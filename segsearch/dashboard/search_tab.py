@@ -11,6 +11,7 @@ from dash import ALL, Output, html, no_update
 from segsearch.dashboard.parts import card, graph, heading
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene
+from segsearch.figures.importance import on_machine
 from segsearch.figures.reached import pace
 from segsearch.figures.search import (
     coordinates_figure,
@@ -86,13 +87,14 @@ def _figures(scene: Scene, reader: Reader, *, dark: bool) -> dict[str, Any]:
     """Every figure by its name. The page's limits do not change what the search reached."""
     report = reader.report(scene.seen, scene.state.machine)
     trials, goals = scene.seen.trials, [goal.name for goal in report.objectives]
+    here = on_machine(report, trials)
     figures = [
         hypervolume_figure(report, trials, over="trials", dark=dark),
         hypervolume_figure(report, trials, over="time", dark=dark),
-        importance_figure(trials, goals, machine=report.machine, dark=dark),
+        importance_figure(here, goals, dark=dark),
         outcomes_figure(trials, dark=dark),
         throughput_figure(trials, dark=dark),
-        coordinates_figure(report, trials, dark=dark),
+        coordinates_figure(report, here, dark=dark),
     ]
     names = [*(name for name, _, _ in FIGURES), COORDINATES]
     return {name: figure.update_layout(height=None, autosize=True) for name, figure in zip(names, figures, strict=True)}

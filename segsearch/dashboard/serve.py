@@ -12,7 +12,7 @@ from urllib.parse import quote
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from segsearch.dashboard.app import make_app
-from segsearch.dashboard.explore import plain_front
+from segsearch.dashboard.explore import Drawings
 from segsearch.dashboard.guards import check_binding
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import set_scene
@@ -33,7 +33,9 @@ def make_dashboard(reader: Reader, *, host: str, port: int, token: str | None) -
     """A server that is bound and not yet running; its `port` is the one it found where 0 was asked for."""
     check_binding(host, token)
     bound = _bind(host, port)
-    app = make_app(reader, host=host, token=token)
+    drawings = Drawings()
+    app = make_app(reader, host=host, token=token, drawings=drawings)
+    threading.Thread(target=_warm, args=(reader, drawings), daemon=True).start()
     server = make_server(
         host, bound.getsockname()[1], app.server, threaded=True, request_handler=_Quiet, fd=bound.detach()
     )
@@ -44,7 +46,6 @@ def make_dashboard(reader: Reader, *, host: str, port: int, token: str | None) -
 def serve(reader: Reader, *, host: str, port: int, token: str | None, ready: Callable[[int], None]) -> None:
     """Serve until Ctrl-C. `ready` is told the port once the server answers."""
     server = make_dashboard(reader, host=host, port=port, token=token)
-    threading.Thread(target=_warm, args=(reader,), daemon=True).start()
     try:
         ready(server.port)
         server.serve_forever()
@@ -52,11 +53,11 @@ def serve(reader: Reader, *, host: str, port: int, token: str | None, ready: Cal
         server.server_close()
 
 
-def _warm(reader: Reader) -> None:
+def _warm(reader: Reader, drawings: Drawings) -> None:
     """Read the database and draw once while the browser starts: the first page need not wait for either."""
     scene, _ = set_scene(reader, "")
     if scene is not None:
-        plain_front(scene, dark=False)
+        drawings.base(scene, dark=False)
 
 
 def address_of(host: str, port: int, token: str | None) -> str:

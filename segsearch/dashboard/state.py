@@ -12,6 +12,7 @@ from segsearch.objectives import OBJECTIVES, Limit, read_limit
 TABS = ("explore", "model", "masks", "search")
 MOST_SELECTED = 4
 MOST_FIELDS = 60
+LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,18 @@ def from_address(text: str | None) -> State:
         up=named("y"),
         across=named("x"),
         depth=named("z"),
-        logs=tuple(axis for axis in ("x", "y", "z") if axis in one("log").split(",")),
+        logs=tuple(axis for axis in ("x", "y") if axis in one("log").split(",")),
         limits=_limits(found.get("limit", [])),
-        selected=chosen(int(part) for part in one("models").split(",") if part.isascii() and part.isdigit()),
+        selected=chosen(
+            int(part)
+            for part in one("models").split(",")
+            if len(part) <= LONGEST_NUMBER and part.isascii() and part.isdigit()
+        ),
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
 def chosen(numbers: Iterable[int]) -> tuple[int, ...]:

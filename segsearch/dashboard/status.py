@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
 
-from segsearch.dashboard.parts import note
+from segsearch.dashboard.parts import moment, note
 from segsearch.dashboard.reading import Looked, Seen
 from segsearch.dashboard.scene import Trouble
 
@@ -47,10 +46,10 @@ def picked_of(looked: Looked) -> Any:
     picked = looked.seen.picked if looked.seen else None
     if picked is None:
         return None
-    when = datetime.fromtimestamp(picked.created).strftime("%Y-%m-%d %H:%M")
+    when = moment(picked.created)
     words = dmc.Text(picked.pick.reason, size="sm", className="wraps", lineClamp=2)
     show = {"type": "show", "trial": picked.pick.trial, "where": "banner"}
-    undo = {"type": "undo-pick", "number": picked.number}
+    undo = {"type": "undo-pick", "number": picked.number, "created": repr(picked.created)}
     return html.Div(
         [
             dmc.Badge(f"Picked: trial {picked.pick.trial}", color="yellow", autoContrast=True, size="lg", tt="none"),

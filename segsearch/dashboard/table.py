@@ -24,25 +24,30 @@ def columns(seen: Seen, report: Report) -> list[dict[str, Any]]:
     present = {name for row in report.rows for name in row.values}
     names += [name for name in OBJECTIVES if name in present and name not in names]
     trained = {row.trial for row in report.rows}
-    params = dict.fromkeys(name for trial in seen.trials if trial.number in trained for name in trial.params)
+    params: dict[str, None] = {}
+    worded: set[str] = set()
+    for trial in seen.trials:
+        if trial.number in trained:
+            params |= dict.fromkeys(trial.params)
+            worded |= {name for name, value in trial.params.items() if isinstance(value, str)}
     return [
         {
             "field": "chosen",
             "headerName": "",
             "headerTooltip": "selected: click a row, or press the space bar on it",
             "pinned": "left",
-            "width": 48,
+            "initialWidth": 48,
             "sortable": False,
             "resizable": False,
             "valueFormatter": {"function": "params.value ? '✓' : ''"},
             "cellDataType": False,
         },
-        {"field": "trial", "pinned": "left", "width": 96, "filter": "agNumberColumnFilter"},
-        {"field": "standing", "width": 150, "filter": "agTextColumnFilter"},
+        {"field": "trial", "pinned": "left", "initialWidth": 96, "filter": "agNumberColumnFilter"},
+        {"field": "standing", "initialWidth": 150, "filter": "agTextColumnFilter"},
         *map(_objective_column, names),
-        {"field": "ships", "width": 90, "filter": "agTextColumnFilter"},
-        *(_param_column(name, seen, trained) for name in params),
-        {"field": "design", "width": 560, "sortable": False, "filter": "agTextColumnFilter"},
+        {"field": "ships", "initialWidth": 90, "filter": "agTextColumnFilter"},
+        *(_param_column(name, words=name in worded) for name in params),
+        {"field": "design", "initialWidth": 560, "sortable": False, "filter": "agTextColumnFilter"},
     ]
 
 
@@ -56,14 +61,12 @@ def _objective_column(name: str) -> dict[str, Any]:
         "valueFormatter": _COUNT if large else _NUMBER,
         "filter": "agNumberColumnFilter",
         "type": "rightAligned",
-        "width": 130,
+        "initialWidth": 130,
     }
 
 
-def _param_column(name: str, seen: Seen, trained: set[int]) -> dict[str, Any]:
-    values = (trial.params.get(name) for trial in seen.trials if trial.number in trained)
-    words = any(isinstance(value, str) for value in values)
-    base: dict[str, Any] = {"field": PARAM + name, "headerName": name, "width": 130}
+def _param_column(name: str, *, words: bool) -> dict[str, Any]:
+    base: dict[str, Any] = {"field": PARAM + name, "headerName": name, "initialWidth": 130}
     if words:
         return base | {"filter": "agTextColumnFilter"}
     return base | {"filter": "agNumberColumnFilter", "type": "rightAligned", "valueFormatter": _NUMBER}

@@ -6,14 +6,14 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, no_update
 
-from segsearch.dashboard.detail import model_of
+from segsearch.dashboard.detail import Profiles, model_of
 from segsearch.dashboard.masks_tab import Galleries, masks_of
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import set_scene
 from segsearch.dashboard.search_tab import FIGURE, PLACES, nothing_of, search_of
 
 
-def connect_tabs(app: Dash, reader: Reader, galleries: Galleries) -> None:
+def connect_tabs(app: Dash, reader: Reader, galleries: Galleries, profiles: Profiles) -> None:
     @app.callback(
         output={
             "model": [Output("model-panel", "children"), Output("model-panel", "data-shown")],
@@ -48,7 +48,7 @@ def connect_tabs(app: Dash, reader: Reader, galleries: Galleries) -> None:
             return found
         tab, before = scene.state.tab, shown[scene.state.tab]
         if tab == "model":
-            found["model"] = list(model_of(scene, reader, ground=ground or "light", shown=before))
+            found["model"] = list(model_of(scene, reader, profiles, ground=ground or "light", shown=before))
         elif tab == "masks":
             found["masks"] = list(masks_of(scene, galleries, others=others or 0, shown=before))
         else:

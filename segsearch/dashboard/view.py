@@ -129,12 +129,14 @@ def _news(found: dict[str, Any], sent: Mapping[str, Any], known: Mapping[str, Sc
     """`found` without the small places that hold this already; `sent` are the checksums of what they hold."""
     now = {name: _checksum(found[name]) for name in SMALL}
     # The sliders stay under the hand that moves them for as long as they range over the same.
+    if found["columns"] is not no_update:
+        now["columns"] = _checksum(found["columns"])
     now["limits"] = _checksum([[name, scale.low, scale.high] for name, scale in known.items()])
     same = {name for name, sum_ in now.items() if sent.get(name) == sum_}
     kept: dict[str, Any] = dict.fromkeys(same, no_update)
     if "words" in same or "limits" not in same:  # new sliders bring their words
         kept["words"] = [no_update] * len(found["words"])
-    return found | kept | {"sent": no_update if len(same) == len(now) else now}
+    return found | kept | {"sent": no_update if len(same) == len(now) else {**sent, **now}}
 
 
 def _checksum(value: Any) -> int:

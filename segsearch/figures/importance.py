@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.report import Report
 from segsearch.store import TrialRow
 from segsearch.study import Scalar
 
@@ -58,6 +59,18 @@ def importances(trials: Sequence[TrialRow], objective: str, *, machine: str | No
         if one is not None:
             found.append(one)
     return tuple(sorted(found, key=lambda one: (-one.share, one.parameter)))
+
+
+def on_machine(report: Report, trials: Sequence[TrialRow]) -> list[TrialRow]:
+    """The trials with what they have on the report's machine; without those that have nothing there."""
+    values = {row.trial: row.values for row in report.rows}
+    found = []
+    for trial in trials:
+        if trial.machine == report.machine:
+            found.append(trial)
+        elif trial.number in values:
+            found.append(replace(trial, values=values[trial.number], machine=report.machine))
+    return found
 
 
 def _importance(name: str, choices: Sequence[Scalar], values: NDArray[np.float64]) -> Importance | None:

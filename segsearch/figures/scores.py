@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from segsearch.evidence import Confusion
-from segsearch.figures.theme import dress, empty_figure, theme
+from segsearch.figures.theme import dress, empty_figure, label_pixels, theme
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def class_iou_figure(confusion: Confusion, names: Sequence[str], *, dark: bool =
         chart,
         look,
         height=26 * len(scores) + 70,
-        margin={"l": _label_pixels(one.name for one in scores), "r": 48, "t": 24, "b": 40, "autoexpand": False},
+        margin={"l": label_pixels(one.name for one in scores), "r": 48, "t": 24, "b": 40, "autoexpand": False},
         bargap=0.3,
         showlegend=False,
         dragmode=False,
@@ -88,10 +88,6 @@ def class_iou_figure(confusion: Confusion, names: Sequence[str], *, dark: bool =
     order = [escape(one.name) for one in reversed(scores)]
     chart.update_yaxes(fixedrange=True, showgrid=False, categoryorder="array", categoryarray=order, type="category")
     return chart
-
-
-def _label_pixels(names: Iterable[str]) -> int:
-    return min(150, 20 + 7 * max((len(name) for name in names), default=0))
 
 
 def confusion_shares(confusion: Confusion) -> tuple[tuple[float, ...], ...]:
@@ -123,7 +119,7 @@ def confusion_figure(confusion: Confusion, names: Sequence[str], *, dark: bool =
             showscale=False,
         )
     )
-    side = _label_pixels(labels)
+    side = label_pixels(labels)
     dress(
         chart,
         look,

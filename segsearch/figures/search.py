@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from segsearch.figures.coordinates import lines_of
+from segsearch.figures.coordinates import Scale, lines_of
 from segsearch.figures.importance import Importance, importances
 from segsearch.figures.reached import OutcomeCount, Reached, finished_over_time, outcomes, reached
-from segsearch.figures.theme import Theme, dress, empty_figure, theme
+from segsearch.figures.theme import Theme, dress, empty_figure, label_pixels, theme
 from segsearch.objectives import OBJECTIVES
 from segsearch.report import Report
 from segsearch.store import TrialRow
@@ -97,7 +97,7 @@ def importance_figure(
         height=rows + 90,
         barmode="group",
         bargap=0.3,
-        margin={"l": _label_pixels(best), "r": 16, "t": 34, "b": 44, "autoexpand": False},
+        margin={"l": label_pixels(best), "r": 16, "t": 34, "b": 44, "autoexpand": False},
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "reversed"},
         showlegend=True,
         dragmode=False,
@@ -125,8 +125,18 @@ def _share_in_words(one: Importance, title: str) -> str:
     )
 
 
-def _label_pixels(names: Sequence[str]) -> int:
-    return min(170, 20 + 7 * max((len(name) for name in names), default=0))
+def _deciding(trials: Sequence[TrialRow], goals: Sequence[str]) -> list[str]:
+    """As many parameters as there is room for beside the objectives, those that decide most first."""
+    found = {name: {one.parameter: one for one in importances(trials, name)} for name in goals}
+    return _leading(found)[: SHOWN_SCALES - len(goals)]
+
+
+def _dimension(scale: Scale) -> dict[str, Any]:
+    """One scale of the parallel coordinates. Plotly reads markup in its title, and none in the words on it."""
+    words = {"tickvals": list(scale.ticks), "ticktext": list(scale.words)} if scale.ticks else {}
+    form = {"tickformat": scale.format} if scale.format else {}
+    values = np.asarray(scale.values, dtype=np.float32)
+    return {"label": escape(scale.title), "name": scale.name, "values": values, **words, **form}
 
 
 def coordinates_figure(
@@ -142,9 +152,7 @@ def coordinates_figure(
     """
     look = theme(dark)
     if parameters is None:
-        goals = [goal.name for goal in report.objectives]
-        found = {name: {one.parameter: one for one in importances(trials, name)} for name in goals}
-        parameters = _leading(found)[: SHOWN_SCALES - len(goals)]
+        parameters = _deciding(trials, [goal.name for goal in report.objectives])
     lines = lines_of(report, {trial.number: trial.params for trial in trials}, parameters=parameters)
     if not lines.trials:
         return empty_figure("no trained trial yet", dark=dark)
@@ -152,20 +160,7 @@ def coordinates_figure(
     chart = go.Figure(
         go.Parcoords(
             uid="coordinates",
-            dimensions=[
-                {
-                    "label": escape(scale.title),
-                    "name": scale.name,
-                    "values": np.asarray(scale.values, dtype=np.float32),
-                    **(
-                        {"tickvals": list(scale.ticks), "ticktext": [escape(word) for word in scale.words]}
-                        if scale.ticks
-                        else {}
-                    ),
-                    **({"tickformat": scale.format} if scale.format else {}),
-                }
-                for scale in lines.scales
-            ],
+            dimensions=[_dimension(scale) for scale in lines.scales],
             customdata=list(lines.trials),
             line={
                 "color": np.asarray(lines.scales[0].values, dtype=np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -115,6 +116,11 @@ def dress(chart: Any, look: Theme, **layout: Any) -> Any:
     chart.update_xaxes(**axis_style(look))
     chart.update_yaxes(**axis_style(look))
     return chart.update_layout(**({"template": "none"} | layout_style(look) | layout))
+
+
+def label_pixels(names: Iterable[str]) -> int:
+    """The width that an axis of names takes."""
+    return min(170, 20 + 7 * max((len(name) for name in names), default=0))
 
 
 def empty_figure(words: str, *, dark: bool = False) -> Any:

@@ -125,16 +125,21 @@ def open_gallery(study: StudyRow, *, cache: Path, progress: Progress = silent) -
     return Gallery(dataset.validation, dataset.classes, dataset.void, dataset.key, study.artifacts)
 
 
+def known(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> UInt8 | None:
+    """What `predict` would answer, where it was asked lately."""
+    return cache.mask((artifact, gallery.key, index))
+
+
 def predict(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> UInt8:
     """The exported file's class for each pixel of an image's label: (label height, label width).
 
     As it is scored: the highest score at the file's size, brought to the label's by nearest neighbour. Raises
     `DatabaseError` where the file is gone, changed, or cannot be run.
     """
-    key = (artifact, gallery.key, index)
-    found = cache.mask(key)
+    found = known(gallery, artifact, index, cache)
     if found is not None:
         return found
+    key = (artifact, gallery.key, index)
     path = gallery.artifacts.path(artifact)
     try:
         session = cache.session(gallery.artifacts, artifact)

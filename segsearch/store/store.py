@@ -261,12 +261,16 @@ class Store:
                 insert(schema.picks).values(study=study, trial=pick.trial, reason=pick.reason, created=time.time())
             )
 
-    def undo_pick(self, study: str, number: int) -> None:
-        """Take the newest pick back; the one before it counts again. Raises `StudyError` where another is newer."""
+    def undo_pick(self, study: str, number: int, *, created: float | None = None) -> None:
+        """Take the newest pick back; the one before it counts again. Raises `StudyError` where another is newer.
+
+        A number may be given again once its pick was undone: `created` tells them apart.
+        """
         table = schema.picks
         with self.writing() as connection:
-            newest = connection.execute(select(func.max(table.c.number)).where(table.c.study == study)).scalar_one()
-            if newest != number:
+            query = select(table).where(table.c.study == study).order_by(table.c.number.desc()).limit(1)
+            newest = connection.execute(query).one_or_none()
+            if newest is None or newest.number != number or created not in (None, newest.created):
                 raise StudyError(f"{self.where}: only the newest pick can be undone, and it has changed meanwhile.")
             connection.execute(delete(table).where(table.c.number == number))
 
@@ -275,7 +279,9 @@ class Store:
         trials, timings, picks = schema.trials, schema.timings, schema.picks
         of_trials = select(trials.c.state, func.count(), func.max(trials.c.number)).where(trials.c.study == study)
         of_timings = select(func.count(), func.max(timings.c.taken)).where(timings.c.study == study)
-        of_picks = select(func.count(), func.max(picks.c.number)).where(picks.c.study == study)
+        of_picks = select(func.count(), func.max(picks.c.number), func.max(picks.c.created)).where(
+            picks.c.study == study
+        )
         with self.reading() as connection:
             states = connection.execute(of_trials.group_by(trials.c.state).order_by(trials.c.state)).all()
             found = [*states, *(connection.execute(query).one() for query in (of_timings, of_picks))]

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,43 @@ def test_zoom_and_selection_stay_while_the_study_grows(tab: Page, small: Path) -
         assert page.evaluate(f"{PLOT}.layout.xaxis.range") == zoom
         assert "models=3" in page.url
         page.wait_for_selector("#chosen:has-text('Trial 3')")
+
+
+def test_two_actions_before_an_answer_both_count(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, address)
+        slow = iter((0.8, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+        def late(route: Any) -> None:
+            if "cellClicked" in (route.request.post_data or ""):
+                time.sleep(next(slow, 0.0))
+            route.continue_()
+
+        page.route("**/_dash-update-component*", late)
+        rows = page.locator("#grid .ag-center-cols-container .ag-row")
+        trials = [rows.nth(place).get_attribute("row-id") for place in (0, 1)]
+        page.evaluate(
+            """() => [0, 1].forEach(place => setTimeout(() => document.querySelectorAll(
+                '#grid .ag-center-cols-container .ag-row .ag-cell[col-id=standing]')[place].click(), 250 * place))"""
+        )
+        until(page, f"location.search === '?models={','.join(trials)}'")
+        page.wait_for_selector(f"#chosen:has-text('Trial {trials[0]}')")
+        page.wait_for_selector(f"#chosen:has-text('Trial {trials[1]}')")
+
+
+def test_a_page_that_does_not_say_where_it_is_keeps_its_address(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = tab.page
+        page.route(
+            "**/_dash-layout",
+            lambda route: route.continue_(
+                headers={name: value for name, value in route.request.headers.items() if name != "referer"}
+            ),
+        )
+        page = tab.open(f"{address}?models=3&limit=latency_ms<=9")
+        page.wait_for_selector("#left:has-text('under your limits')")
+        page.wait_for_selector("#chosen:has-text('Trial 3')")
+        assert "models=3" in page.url
 
 
 def test_three_axes_take_another_page_and_come_back(tab: Page, small: Path) -> None:

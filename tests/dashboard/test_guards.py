@@ -65,6 +65,16 @@ def test_the_page_keeps_to_itself(client: Callable[..., Any], small: Path) -> No
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_any_address_of_loopback_answers_under_its_own_name(client: Callable[..., Any], small: Path) -> None:
+    other = client(small, host="127.0.0.2")
+    assert other.get("/", headers={"Host": "127.0.0.2:8050"}).status_code == 200
+    assert other.get("/", headers={"Host": "127.0.0.3:8050"}).status_code == 421
+
+
+def test_an_address_without_end_is_a_page(client: Callable[..., Any], small: Path) -> None:
+    assert client(small).get(f"/?models={'9' * 5000}&z={'9' * 100}").status_code == 200
+
+
 def test_only_a_page_with_three_axes_may_compile_in_the_page(client: Callable[..., Any], small: Path) -> None:
     for query, allowed in (("?z=size_bytes", True), ("?z=nonsense", False), ("?limit=miou>=0.1", False)):
         answer = client(small).get(f"/{query}")

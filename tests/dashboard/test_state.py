@@ -6,15 +6,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segsearch.compare import difference, neighbours
 from segsearch.dashboard.limits import STEPS, Scale, scales
 from segsearch.dashboard.reading import SETTLED_SECONDS, Reader
 from segsearch.dashboard.scene import set_scene
 from segsearch.dashboard.state import State, from_address, to_address, toggled
+from segsearch.dashboard.status import picked_of
 from segsearch.dashboard.table import columns, position, rows
 from segsearch.errors import StudyError
 from segsearch.objectives import OBJECTIVES, Limit, read_limit
@@ -73,6 +78,10 @@ def test_the_newest_four_stay_selected() -> None:
 
 
 # ---- limits
+
+
+def test_numbers_without_end_are_left_out() -> None:
+    assert from_address(f"?models=3,{'9' * 5000}").selected == (3,)
 
 
 @pytest.mark.parametrize("scale", [Scale(OBJECTIVES["latency_ms"], 1.5, 400.0), Scale(OBJECTIVES["miou"], 0.0, 0.8)])
@@ -242,11 +251,84 @@ def test_a_worker_that_dies_is_no_longer_at_work(small: Path, monkeypatch: pytes
     assert seen is not None
     assert seen.workers == 1
     time.sleep(SETTLED_SECONDS)
-    monkeypatch.setattr("segsearch.dashboard.reading.ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr("segsearch.dashboard.reading.AGAIN_SECONDS", 0.0)
     after = reader.look()
     assert after.seen is not None
     assert after.seen.workers == 0
     assert reader.look() is after
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update segsearch_trials set candidate = '{}' where number = 3",
+        "update segsearch_trials set \"values\" = 'no json' where number = 3",
+        'update segsearch_machines set json = \'{"of": "the future"}\'',
+    ],
+)
+def test_a_row_that_cannot_be_read_is_said(small: Path, client: Callable[..., Any], change: str) -> None:
+    running = client(small)
+    with sqlite3.connect(small) as connection:
+        connection.execute(change)
+    connection.close()
+    started = client(small)
+    for server in (running, started):
+        assert server.get("/").status_code == 200
+        assert server.get("/models.csv").status_code in (200, 409)
+    assert "a row cannot be read" in started.get("/_dash-layout").get_data(as_text=True)
+
+
+def test_a_lock_that_is_given_back_is_seen(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsearch.dashboard.reading.AGAIN_SECONDS", 0.0)
+    time.sleep(SETTLED_SECONDS)
+    reader = Reader(str(small))
+    connection = sqlite3.connect(small, isolation_level=None)
+    connection.execute("pragma locking_mode=exclusive")
+    connection.execute("begin exclusive")
+    assert reader.look().wrong is not None
+    connection.execute("rollback")
+    connection.close()
+    assert reader.look().wrong is None
+
+
+def test_an_undone_picks_number_is_not_its_successors(small: Path) -> None:
+    reader = Reader(str(small))
+    with open_store(small) as store:
+        study = store.study().name
+        store.add_pick(study, Pick(1, "first"))
+        old = reader.look()
+        assert old.seen is not None
+        before = old.seen.picked
+        assert before is not None
+        store.undo_pick(study, before.number)
+        store.add_pick(study, Pick(2, "second"))
+        assert reader.look().mark != old.mark
+        with pytest.raises(StudyError, match="changed meanwhile"):
+            store.undo_pick(study, before.number, created=before.created)
+        assert [row.pick.trial for row in store.picks(study)] == [2]
+
+
+def test_a_time_that_no_calendar_has(small: Path) -> None:
+    with sqlite3.connect(small) as connection:
+        connection.execute("insert into segsearch_picks values (1, 'streets', 3, 'why', 1e300)")
+    connection.close()
+    assert "at an unknown time" in str(picked_of(Reader(str(small)).look()))
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["miou", "latency_ms", "size_bytes"]),
+    st.floats(1e-3, 1e9),
+    st.floats(1.0001, 1000),
+)
+def test_a_slider_keeps_its_step_and_at_its_end_the_best(name: str, low: float, ratio: float) -> None:
+    scale = Scale(OBJECTIVES[name], low, low * ratio)
+    best, strictest = (scale.high, STEPS) if name == "miou" else (scale.low, 0)
+    limit = scale.limit(strictest, None)
+    assert limit is not None
+    assert limit.excess(best) <= 0
+    for step in range(0, STEPS + 1, 7):
+        assert abs(scale.step(scale.value(step)) - step) <= (1 if scale.logarithmic else 0)
 
 
 def test_a_newer_schema_is_said(small: Path) -> None:
