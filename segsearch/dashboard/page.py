@@ -143,7 +143,7 @@ def _table() -> Any:
         id="grid",
         rowModelType="infinite",
         columnDefs=[],
-        defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": False},
+        defaultColDef={"sortable": True, "resizable": True, "wrapHeaderText": True, "autoHeaderHeight": True},
         getRowId="params.data.id",
         rowClassRules={
             "faded": "params.data && params.data.standing && params.data.standing.includes('over a limit')",

@@ -72,9 +72,9 @@ def command(text: str, what: str) -> Any:
                 [
                     dmc.Code(text, block=True, className="command"),
                     dmc.CopyButton(
-                        "⧉",
+                        "Copy",
                         value=text,
-                        copiedChildren="✓",
+                        copiedChildren="Copied",
                         timeout=1500,
                         size="compact-xs",
                         variant="subtle",
