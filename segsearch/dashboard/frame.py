@@ -19,6 +19,9 @@ NEEDLESS = ("/dash/deps/polyfill", "/dash/dash_table/")
 REGENERATOR = "regenerator.js"
 # What Dash asks for once it meets a chart: there at once, the chart is drawn before the table's script is read.
 CHART = '<script src="_dash-component-suites/dash/dcc/async-graph.js"></script>'
+# What Dash asks for once all scripts have run: asked for while they load.
+FIRST_ASKED = ("_dash-layout", "_dash-dependencies")
+EARLY = '<link rel="preload" as="fetch" crossorigin="anonymous" href="{}{}">'
 _SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 
 
@@ -33,6 +36,7 @@ class Frame(Dash):  # type: ignore[misc]
         ours = [self.get_asset_url(REGENERATOR), *([] if in_space() else [f"plotly.js?{_version()}"])]
         theirs = [tag for tag in _SCRIPT.findall(parts["scripts"]) if not any(name in tag for name in NEEDLESS)]
         tags = "\n".join([*(f'<script src="{address}"></script>' for address in ours), *theirs, CHART])
+        parts["css"] += "".join(EARLY.format(self.config.requests_pathname_prefix, path) for path in FIRST_ASKED)
         parts["scripts"] = tags.replace("<script src=", "<script defer src=")
         parts["renderer"] = parts["renderer"].replace('type="application/javascript"', 'type="module"')
         return str(super().interpolate_index(**parts))
