@@ -142,7 +142,6 @@ CONFIG = {"displaylogo": False, "responsive": True}
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<script>{script}</script>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }}
 body {{ color: #222; background: #fff }}
@@ -151,6 +150,7 @@ th, td {{ text-align: left; padding: .3rem .7rem; border-bottom: 1px solid #ddd;
 td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
 </style></head><body>
 <h1>{title}</h1><p>{summary}</p>
+<script>{script}</script>
 {chart}
 <table><thead><tr>{head}</tr></thead><tbody>
 {body}

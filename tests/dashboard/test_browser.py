@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from segsearch.dashboard.limits import STEPS
+from segsearch.dashboard.reading import Reader
+from segsearch.figures import as_page
 from segsearch.store import open_store
 from tests.dashboard import many
 from tests.dashboard.conftest import Page, served
@@ -314,6 +316,21 @@ def test_names_from_the_database_are_text(tab: Page, small: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a run needs a quiet room")
+def test_the_page_of_a_front_is_drawn_without_any_other_file(browser: Any, small: Path, tmp_path: Path) -> None:
+    seen = Reader(str(small)).look().seen
+    assert seen is not None
+    path = tmp_path / "front.html"
+    path.write_text(as_page(Reader(str(small)).report(seen)), encoding="utf-8")
+    wrong: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto(path.as_uri())
+    page.wait_for_selector("#front .scatterlayer .trace .points path")
+    page.close()
+    assert wrong == []
+
+
 def test_masks_of_real_files_stand_side_by_side(tab: Page, tmp_path: Path) -> None:
     database = many.with_real_files(tmp_path)
     with served(database) as address:
