@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import Output, no_update
-from plotly.io.json import to_json_plotly
 
 from segsearch.dashboard.explore import Drawings, axes_of, front_of, selection, suggestions
 from segsearch.dashboard.limits import Scale, left_words, slider_words
@@ -140,7 +140,7 @@ def _news(found: dict[str, Any], sent: Mapping[str, Any], known: Mapping[str, Sc
 
 
 def _checksum(value: Any) -> int:
-    return zlib.crc32(to_json_plotly(value).encode())
+    return zlib.crc32(json.dumps(value, default=lambda part: part.to_plotly_json()).encode())
 
 
 def _study(scene: Scene) -> str:
