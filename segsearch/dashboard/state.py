@@ -76,11 +76,7 @@ def from_address(text: str | None) -> State:
         depth=named("z"),
         logs=tuple(axis for axis in ("x", "y") if axis in one("log").split(",")),
         limits=_limits(found.get("limit", [])),
-        selected=chosen(
-            int(part)
-            for part in one("models").split(",")
-            if len(part) <= LONGEST_NUMBER and part.isascii() and part.isdigit()
-        ),
+        selected=chosen(int(part) for part in one("models").split(",") if _is_number(part)),
     )
 
 

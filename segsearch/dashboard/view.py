@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dash import Output, no_update
@@ -128,12 +129,14 @@ def places_of(
 def _news(found: dict[str, Any], sent: Mapping[str, Any], known: Mapping[str, Scale]) -> dict[str, Any]:
     """`found` without the small places that hold this already; `sent` are the checksums of what they hold."""
     now = {name: _checksum(found[name]) for name in SMALL}
-    # The sliders stay under the hand that moves them for as long as they range over the same.
     if found["columns"] is not no_update:
         now["columns"] = _checksum(found["columns"])
+    # The sliders stay under the hand that moves them for as long as they range over the same; else they are made.
     now["limits"] = _checksum([[name, scale.low, scale.high] for name, scale in known.items()])
     same = {name for name, sum_ in now.items() if sent.get(name) == sum_}
     kept: dict[str, Any] = dict.fromkeys(same, no_update)
+    if "limits" not in same:
+        kept["limits"] = found["limits"]()
     if "words" in same or "limits" not in same:  # new sliders bring their words
         kept["words"] = [no_update] * len(found["words"])
     return found | kept | {"sent": no_update if len(same) == len(now) else {**sent, **now}}
@@ -190,7 +193,7 @@ def _words(scene: Scene, known: Mapping[str, Scale], address: str, names: Sequen
     return {
         "left": left_words(scene.report, scene.state.limits),
         "own": f"on top of the study's own: {own}" if own else "",
-        "limits": sliders(known, scene.state, scene.report),
+        "limits": partial(sliders, known, scene.state, scene.report),
         "words": [slider_words(known[name], scene.state, scene.report) if name in known else "" for name in names],
         "suggested": suggestions(scene),
         "chosen": selection(scene),
@@ -205,7 +208,7 @@ def _nothing(studies: tuple[str, ...], machines: Any, ground: str) -> dict[str, 
     choices["machine"] = [{"value": one.short, "label": machine_words(one)} for one in machines]
     return {
         "choices": choices,
-        "limits": [],
+        "limits": list,
         "columns": no_update,
         "study-version": "",
         "table-version": "",
