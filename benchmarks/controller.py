@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 import optuna
 from sqlalchemy import insert
 
-from segsearch.candidate import Architecture, Candidate, Draw, Head, Quantize, Stage, Stem, to_json
-from segsearch.candidate import Path as Chain
-from segsearch.evidence import Confusion, Evidence, Timing
-from segsearch.objectives import values_of
+from segsearch.evidence.objectives import values_of
+from segsearch.evidence.types import Confusion, Evidence, Timing
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
+from segsearch.space.candidate import Architecture, Candidate, Draw, Head, Quantize, Stage, Stem, to_json
+from segsearch.space.candidate import Path as Chain
 from segsearch.store import Store, open_store, schema
 from segsearch.study import Study, parse_study
 from segsearch.workshop import Workshop

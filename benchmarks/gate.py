@@ -14,10 +14,10 @@ from pathlib import Path
 import optuna
 
 from segsearch.datasets import open_dataset
-from segsearch.evaluate import pass_gate
-from segsearch.prepare import Forgetful, make_bench, settled
-from segsearch.spaces import load_space
+from segsearch.space.load import load_space
 from segsearch.study import DataSettings, Study, TrainSettings
+from segsearch.trial.evaluate import pass_gate
+from segsearch.trial.prepare import Forgetful, make_bench, settled
 from segsearch.workshop import Artifacts
 
 

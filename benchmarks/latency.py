@@ -24,15 +24,15 @@ from pathlib import Path
 
 import numpy as np
 
-from segsearch.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
-from segsearch.candidate import Path as EncoderPath
 from segsearch.compression.quantize import quantize
-from segsearch.export import export
-from segsearch.measure import Effort, machine_for, measure
+from segsearch.evidence.timing import Block, Machine, Timing
+from segsearch.latency.measure import Effort, machine_for, measure
+from segsearch.latency.ratio import ratio_of
 from segsearch.networks import build, wear_in
-from segsearch.ratio import ratio_of
 from segsearch.runtimes import RUNTIMES
-from segsearch.timing import Block, Machine, Timing
+from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.candidate import Path as EncoderPath
+from segsearch.trial.export import export
 
 SIZE = (192, 256)
 RUNTIME = RUNTIMES["onnxruntime"]

@@ -21,12 +21,12 @@ from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from segsearch.candidate import Architecture, Context, Feature, Head, Join, Stage, Stem
-from segsearch.candidate import Path as EncoderPath
 from segsearch.datasets import open_dataset
 from segsearch.networks import build
+from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Path as EncoderPath
 from segsearch.study import DataSettings
-from segsearch.train import Schedule, train
+from segsearch.training.train import Schedule, train
 
 CROP = (180, 240)
 SIZE = (360, 480)
@@ -91,7 +91,7 @@ def plain_loop(architecture: Architecture, folder: PlainFolder, classes: int, *,
 
 
 def ours(architecture: Architecture, dataset: object, *, steps: int) -> float:
-    """Images a second of `segsearch.train`."""
+    """Images a second of `segsearch.training.train`."""
     marks: list[float] = []
 
     class Enough(Exception):

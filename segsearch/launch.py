@@ -11,18 +11,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from segsearch.candidate import Named
-from segsearch.draws import Dice, Recorder
 from segsearch.errors import StorageFull, StudyError
-from segsearch.spaces import Space, load_space, space_from_source
+from segsearch.space.candidate import Named
+from segsearch.space.draws import Dice, Recorder
+from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, read_study
 from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
+    from segsearch.evidence.timing import Machine
     from segsearch.search import Event, Summary
-    from segsearch.timing import Machine
 
 CHECKED_DRAWS = 200
 
@@ -110,7 +110,7 @@ def resume(
 
 def machine_here(store: Store, study: Study, progress: Progress) -> Machine:
     """This machine as the study times on it, with the reference times that its database knows already."""
-    from segsearch.measure import machine_for
+    from segsearch.latency.measure import machine_for
     from segsearch.runtimes import RUNTIMES
 
     progress("machine", 0, 1)
@@ -150,7 +150,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
-    from segsearch.prepare import estimate
+    from segsearch.trial.prepare import estimate
 
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         found = estimate(study, dataset, space.draw, Artifacts(Path(scratch)), progress=progress)
@@ -251,8 +251,8 @@ def _search(
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Summary:
-    from segsearch.prepare import make_evaluator, settled
     from segsearch.search import run_search
+    from segsearch.trial.prepare import make_evaluator, settled
 
     row.artifacts.sweep()
     store.keep_machine(here)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from segsearch.report import in_words
+from segsearch.judging.report import duration, in_words
 from segsearch.terminal import plain
 
 if TYPE_CHECKING:
@@ -151,14 +151,6 @@ def _sentence(event: Event, left: float | None) -> str:
 def shown_values(values: Mapping[str, float]) -> tuple[str, ...]:
     """The numbers that a line about a trial shows."""
     return tuple(name for name in ("miou", "latency_ms", "size_bytes") if name in values)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _say(console: Console, line: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from segsearch.errors import StudyError
-from segsearch.objectives import Limit, Objective, objective, read_limit
+from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 
 
 class _Frozen(BaseModel):

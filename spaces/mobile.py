@@ -1,6 +1,6 @@
 """The mobile space: small encoders of mixed blocks, pyramid pooling or ASPP, light decoders, and their compression."""
 
-from segsearch.candidate import (
+from segsearch.space import (
     Architecture,
     Candidate,
     Context,

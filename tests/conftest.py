@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from segsearch.cli import main
+from segsearch.commands.cli import main
 from segsearch.search import run_search
 from tests import fakes
 
@@ -78,8 +78,8 @@ def study_file(tmp_path: Path) -> Path:
 
 
 def fake_room(**settings: Any) -> ModuleType:
-    """Stands in for `segsearch.prepare`: no torch, milliseconds a trial."""
-    room: Any = ModuleType("segsearch.prepare")
+    """Stands in for `segsearch.trial.prepare`: no torch, milliseconds a trial."""
+    room: Any = ModuleType("segsearch.trial.prepare")
     room.settled = lambda draw, *, has_teacher: draw
     room.make_evaluator = lambda study, dataset, draw, *, machine, progress: fakes.make_evaluate(
         study.bounds, **settings
@@ -93,7 +93,7 @@ def fake_room(**settings: Any) -> ModuleType:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations cost nothing."""
-    monkeypatch.setitem(sys.modules, "segsearch.prepare", fake_room())
+    monkeypatch.setitem(sys.modules, "segsearch.trial.prepare", fake_room())
     monkeypatch.setattr("segsearch.launch.machine_here", lambda store, study, progress: fakes.MACHINE)
 
 

@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segsearch.candidate import (
+from segsearch.errors import TrialFailed
+from segsearch.evidence.objectives import Limit, Rejected, broken_limits
+from segsearch.evidence.timing import Machine, Timing
+from segsearch.evidence.types import Confusion, Evidence
+from segsearch.space.candidate import (
     Architecture,
     Candidate,
     Draw,
@@ -17,13 +21,9 @@ from segsearch.candidate import (
     Stem,
     content_key,
 )
-from segsearch.candidate import Path as Chain
-from segsearch.errors import TrialFailed
-from segsearch.evidence import Confusion, Evidence
-from segsearch.objectives import Limit, Rejected, broken_limits
+from segsearch.space.candidate import Path as Chain
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
-from segsearch.timing import Machine, Timing
 from segsearch.workshop import Workshop
 
 MACHINE = Machine("m", "a fake CPU", 2, 2**30, "Linux x86_64", "onnxruntime 0")

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from segsearch.machine import this_machine
+from segsearch.evidence.timing import Machine
+from segsearch.latency.machine import this_machine
 from segsearch.runtimes import RUNTIMES
-from segsearch.timing import Machine
 from segsearch.workshop import user_folder
 
 RUNTIME = RUNTIMES["onnxruntime"]
@@ -29,7 +29,7 @@ def calibrate_at_once(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """An own folder of the user's, where every machine gets the reference times of `here` without a measurement."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     times = {name.removesuffix("-1"): value for name, value in KNOWN}
-    monkeypatch.setattr("segsearch.measure._reference_ms", lambda name, machine, runtime: times[name])
+    monkeypatch.setattr("segsearch.latency.measure._reference_ms", lambda name, machine, runtime: times[name])
     assert user_folder() == folder / "segsearch"
 
 

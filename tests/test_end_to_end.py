@@ -20,8 +20,8 @@ from PIL import Image
 
 from segsearch.datasets import open_dataset
 from segsearch.runtimes import RUNTIMES
-from segsearch.score import score
 from segsearch.study import read_study
+from segsearch.trial.score import score
 from tests.scenes import tiny_dataset
 
 pytestmark = pytest.mark.slow

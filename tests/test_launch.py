@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from segsearch import launch
-from segsearch.candidate import Candidate, Draw
-from segsearch.draws import Dice
 from segsearch.errors import StudyError
-from segsearch.spaces import load_space
+from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.draws import Dice
+from segsearch.space.load import load_space
 from tests import fakes
 from tests.conftest import Command
 

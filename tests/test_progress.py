@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from segsearch.progress import BarWatch, Lines, Pace, duration, watching
+from segsearch.judging.report import duration
+from segsearch.judging.status import seconds_worked
+from segsearch.progress import BarWatch, Lines, Pace, watching
 from segsearch.search import Event
-from segsearch.status import seconds_worked
 from segsearch.store import Failure
 from segsearch.terminal import plain
-from tests.test_report import numbers, trial
+from tests.judging.test_report import numbers, trial
 
 TRAINED = replace(trial(7, numbers(0.512, 4.31)), started=100.0, finished=141.0)
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from segsearch.errors import StudyError
-from segsearch.objectives import Limit
+from segsearch.evidence.objectives import Limit
 from segsearch.study import Study, dump_study, load_study, parse_study, read_study
 
 WHOLE = """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from segsearch.candidate import AfterExport, BeforeExport, Prune, Quantize
 from segsearch.compression.prune import prune
 from segsearch.compression.quantize import quantize
 from segsearch.compression.types import CalibrationImages, GraphStep, ModelStep
+from segsearch.space.candidate import AfterExport, BeforeExport, Prune, Quantize
 
 MODEL_STEPS: Mapping[type[BeforeExport], ModelStep] = {Prune: prune}
 GRAPH_STEPS: Mapping[type[AfterExport], GraphStep] = {Quantize: quantize}

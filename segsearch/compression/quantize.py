@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from segsearch.candidate import Quantize
 from segsearch.compression.types import CalibrationImages
 from segsearch.errors import TrialFailed
+from segsearch.space.candidate import Quantize
 
 # The pixel normalisation stays in float: it is one multiply-add over the image, and quantizing it twice costs accuracy.
 _QUANTIZED = ["Conv", "Add", "Relu", "Concat", "AveragePool", "MaxPool", "GlobalAveragePool"]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, State, html, no_update
 
-from segsearch.compare import neighbours, next_words
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import card, command, facts, figure_of, heading, moment, note
 from segsearch.dashboard.reading import Reader
@@ -19,17 +18,18 @@ from segsearch.dashboard.scene import Scene, machine_words, set_scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import DataError, SegsearchError, UserError
-from segsearch.evidence import Evidence
+from segsearch.evidence.objectives import OBJECTIVES
+from segsearch.evidence.timing import Timing
+from segsearch.evidence.types import Evidence
 from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
-from segsearch.objectives import OBJECTIVES
-from segsearch.report import Row, describe, with_interval
-from segsearch.room import machine_room
+from segsearch.judging.compare import neighbours, next_words
+from segsearch.judging.report import Row, describe, with_interval
+from segsearch.latency.room import machine_room
 from segsearch.store import StageRow
 from segsearch.study import Study
 from segsearch.terminal import quoted
-from segsearch.timing import Timing
 
 if TYPE_CHECKING:  # a page that profiles nothing loads no runtime
     from segsearch.runtimes import Operation

@@ -28,7 +28,7 @@ from segsearch.dashboard.view import (
     nothing_of,
     places_of,
 )
-from segsearch.objectives import OBJECTIVES
+from segsearch.evidence.objectives import OBJECTIVES
 
 BUTTONS = ("show", "drop", "choose")
 SELECTS = (*CHOOSERS, "tab")

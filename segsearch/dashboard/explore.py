@@ -8,7 +8,6 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from segsearch.compare import next_words
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import note
 from segsearch.dashboard.scene import Scene
@@ -17,7 +16,8 @@ from segsearch.figures.front import draw_front
 from segsearch.figures.marks import axis_named
 from segsearch.figures.points import pointers
 from segsearch.figures.theme import theme
-from segsearch.report import Row, describe, pick_from
+from segsearch.judging.compare import next_words
+from segsearch.judging.report import Row, describe, pick_from
 
 
 @dataclass

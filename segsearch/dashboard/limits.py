@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsearch.dashboard.state import State
-from segsearch.objectives import OBJECTIVES, Limit, Objective
-from segsearch.report import Report, in_words
+from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
+from segsearch.judging.report import Report, in_words
 
 STEPS = 200
 # Above this ratio of the largest to the smallest value a slider counts in powers.

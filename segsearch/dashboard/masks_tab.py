@@ -18,6 +18,8 @@ from segsearch.dashboard.scene import Scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import SegsearchError
+from segsearch.judging.report import Row
+from segsearch.latency.room import machine_room
 from segsearch.launch import cache_of
 from segsearch.masks import (
     Gallery,
@@ -34,8 +36,6 @@ from segsearch.masks import (
     predict,
     spread,
 )
-from segsearch.report import Row
-from segsearch.room import machine_room
 
 
 @dataclass

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from segsearch.dashboard.limits import Scale, scales
 from segsearch.errors import UserError
-from segsearch.objectives import read_limit
-from segsearch.report import Report, make_report, narrowed, one_machine
+from segsearch.evidence.objectives import read_limit
+from segsearch.evidence.timing import Machine
+from segsearch.judging.report import Report, make_report, narrowed, one_machine
 from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
 from segsearch.store.database import locate
 from segsearch.store.worker import living
-from segsearch.timing import Machine
 
 # A database that another process holds is said to be locked after this long: a page does not wait for it.
 PATIENCE_SECONDS = 1.0

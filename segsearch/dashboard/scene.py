@@ -8,8 +8,8 @@ from functools import cached_property
 from segsearch.dashboard.reading import Looked, Reader, Seen
 from segsearch.dashboard.state import State, from_address
 from segsearch.errors import StudyError
-from segsearch.report import Report, Row
-from segsearch.timing import Machine
+from segsearch.evidence.timing import Machine
+from segsearch.judging.report import Report, Row
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode
 
 from segsearch.errors import StudyError
-from segsearch.objectives import OBJECTIVES, Limit, read_limit
+from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
 
 TABS = ("explore", "model", "masks", "search")
 MOST_SELECTED = 4

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segsearch.dashboard.reading import Seen
-from segsearch.objectives import OBJECTIVES
-from segsearch.report import Report, Row, describe, knee_of, precision
+from segsearch.evidence.objectives import OBJECTIVES
+from segsearch.judging.report import Report, Row, describe, knee_of, precision
 
 Cell = str | int | float | None
 Read = Callable[[Row, str], Cell]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from html import escape
 
-from segsearch.objectives import OBJECTIVES, Limit, Objective
-from segsearch.report import Report, Row, describe, precision, with_interval
+from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
+from segsearch.judging.report import Report, Row, describe, precision, with_interval
 
 # Points that say their whole design; the others say their numbers, so that ten thousand trials stay light.
 WORDED = 300

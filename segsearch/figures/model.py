@@ -10,10 +10,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from segsearch.candidate import Candidate
 from segsearch.figures.pieces import Piece, pieces_of
 from segsearch.figures.theme import Theme, dress, theme
-from segsearch.shapes import Size
+from segsearch.space.candidate import Candidate
+from segsearch.space.shapes import Size
 
 # The drawing of a network is a unit wide: bars as long as a map is wide, its numbers, and a gutter for the skips.
 _BARS, _GUTTER = 0.46, 0.9

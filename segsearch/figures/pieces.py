@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.candidate import DECODER, Architecture, Candidate, Context, Feature, Join, Stage
-from segsearch.shapes import HEAD, Shape, Size, context_of, scaled, shapes_of
+from segsearch.space.candidate import DECODER, Architecture, Candidate, Context, Feature, Join, Stage
+from segsearch.space.shapes import HEAD, Shape, Size, context_of, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
 

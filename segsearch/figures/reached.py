@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from segsearch.objectives import Limit, Objective
-from segsearch.pareto import costs, dominates
-from segsearch.report import Report, Row
-from segsearch.status import seconds_worked
+from segsearch.evidence.objectives import Limit, Objective
+from segsearch.judging.pareto import costs, dominates
+from segsearch.judging.report import Report, Row
+from segsearch.judging.status import seconds_worked
 from segsearch.store import STATES, State, TrialRow
 
 # Points of a line that only grows; a screen shows no more.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from segsearch.evidence import Confusion
+from segsearch.evidence.types import Confusion
 from segsearch.figures.theme import dress, empty_figure, label_pixels, theme
 
 

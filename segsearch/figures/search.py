@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
+from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.figures.coordinates import Scale, lines_of
 from segsearch.figures.importance import Importance, importances
 from segsearch.figures.reached import OutcomeCount, Reached, finished_over_time, outcomes, reached
 from segsearch.figures.theme import Theme, dress, empty_figure, label_pixels, theme
-from segsearch.objectives import OBJECTIVES
-from segsearch.report import Report
+from segsearch.judging.report import Report
 from segsearch.store import TrialRow
 
 SHOWN_PARAMETERS = 14

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.errors import DatabaseError, DataError, TrialFailed
-from segsearch.score import count, nearest, to_input
 from segsearch.store import StudyRow
+from segsearch.trial.score import count, nearest, to_input
 from segsearch.workshop import Artifacts, Progress, silent
 
 if TYPE_CHECKING:

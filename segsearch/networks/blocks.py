@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.candidate import Stage
 from segsearch.networks.layers import conv_bn, conv_bn_relu
+from segsearch.space.candidate import Stage
 
 # (input channels, the stage it belongs to, stride, atrous rate) -> (n, stage.channels, h / stride, w / stride)
 Block = Callable[[int, Stage, int, int], nn.Module]

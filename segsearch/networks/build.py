@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segsearch.candidate import DECODER, Architecture, Feature
 from segsearch.networks.check import check_architecture
 from segsearch.networks.decoders import JOINS, Classifier
 from segsearch.networks.encoders import Encoder
 from segsearch.networks.layers import conv_bn_relu, resize, scaled_size, spatial_size
+from segsearch.space.candidate import DECODER, Architecture, Feature
 
 # RGB in 0..255 becomes roughly standard normal; constants of the network, so that the exported file needs no
 # preprocessing but the resize to its input size.

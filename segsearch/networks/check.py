@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from segsearch.candidate import DECODER, Architecture, Context, Feature, Path, Stage, Stem
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
+from segsearch.space.candidate import DECODER, Architecture, Context, Feature, Path, Stage, Stem
 
 
 def check_architecture(architecture: Architecture) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.candidate import Context
 from segsearch.networks.layers import conv_bn_relu, resize, spatial_size
+from segsearch.space.candidate import Context
 
 # (input channels, settings) -> (module, output channels)
 ContextBuilder = Callable[[int, Context], tuple[nn.Module, int]]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.candidate import Head, Join
 from segsearch.networks.layers import conv_bn, conv_bn_relu, resize, spatial_size
+from segsearch.space.candidate import Head, Join
 
 # (running channels, feature channels, settings) -> module of (running, feature), `join.channels` at the feature's size
 JoinBuilder = Callable[[int, int, Join], nn.Module]

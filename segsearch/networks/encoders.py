@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from segsearch.candidate import Path, Stage, Stem
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.layers import conv_bn_relu
+from segsearch.space.candidate import Path, Stage, Stem
 
 
 def build_stem(inputs: int, stem: Stem) -> nn.Module:

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.candidate import Candidate, Draw, from_json, to_json
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
-from segsearch.evidence import Evidence
-from segsearch.objectives import Limit, Rejected, values_of
+from segsearch.evidence.objectives import Limit, Rejected, values_of
+from segsearch.evidence.types import Evidence
 from segsearch.search.memory import Memory, open_memory
+from segsearch.space.candidate import Candidate, Draw, from_json, to_json
 from segsearch.store import Counts, Failure, Store, TrialRow
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.candidate import Candidate
-from segsearch.pareto import Pick
+from segsearch.space.candidate import Candidate
 from segsearch.study import Scalar, Study
 from segsearch.workshop import Artifacts, Outcome
 
@@ -88,6 +87,18 @@ class StageRow:
     outcome: Outcome
     seconds: float
     finished: float
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A chosen trial and why."""
+
+    trial: int
+    reason: str
+
+    def because(self, words: str) -> Pick:
+        """The same choice with a person's own words before the reason; without any, as it is."""
+        return Pick(self.trial, f"{words} ({self.reason})") if words else self
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from segsearch.objectives import MACHINE_BOUND
+from segsearch.evidence.objectives import MACHINE_BOUND
 
 # Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
 _tables = MetaData()

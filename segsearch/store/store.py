@@ -14,17 +14,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
-from segsearch.candidate import Candidate, from_json, to_json
 from segsearch.errors import DatabaseError, StudyError
-from segsearch.evidence import Evidence
-from segsearch.objectives import MACHINE_BOUND, intervals_of, values_of
-from segsearch.pareto import Pick
+from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
+from segsearch.evidence.timing import Machine, Timing
+from segsearch.evidence.types import Evidence
+from segsearch.space.candidate import Candidate, from_json, to_json
 from segsearch.store import schema
 from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told, use_wal
-from segsearch.store.rows import Counts, Failure, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.rows import Counts, Failure, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.stages import StoredWorkshop, put
 from segsearch.study import Study, dump_study, load_study
-from segsearch.timing import Machine, Timing
 from segsearch.workshop import Artifacts, Workshop
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.

@@ -17,10 +17,10 @@ from typing import Any, Literal
 import psutil
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
-from segsearch.candidate import Candidate, to_json
 from segsearch.errors import UserError
-from segsearch.evidence import Evidence
-from segsearch.objectives import values_of
+from segsearch.evidence.objectives import values_of
+from segsearch.evidence.types import Evidence
+from segsearch.space.candidate import Candidate, to_json
 from segsearch.store import schema
 from segsearch.store.rows import Failure, State, TrialRow
 from segsearch.store.stages import put

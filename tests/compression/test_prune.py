@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.candidate import Architecture, Auxiliary, Context, Feature, Head, Join, Path, Prune, Stage, Stem
 from segsearch.compression.prune import prune
-from segsearch.export import check_parity, count_macs, count_params, export
 from segsearch.networks import Network, build
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import Architecture, Auxiliary, Context, Feature, Head, Join, Path, Prune, Stage, Stem
+from segsearch.trial.export import check_parity, count_macs, count_params, export
 
 Shake = Callable[[nn.Module, int], nn.Module]
 Widths = dict[str, int]

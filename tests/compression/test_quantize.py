@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from segsearch.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
-from segsearch.candidate import Path as NetworkPath
 from segsearch.compression.quantize import quantize
 from segsearch.errors import TrialFailed
-from segsearch.export import export
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.candidate import Path as NetworkPath
+from segsearch.trial.export import export
 
 SIZE = (48, 64)
 ARCHITECTURE = Architecture(

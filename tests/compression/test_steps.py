@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from segsearch import candidate
-from segsearch.candidate import Architecture, Candidate, Head, Prune, Quantize, Stage, Stem, from_json, to_json
-from segsearch.candidate import Path as NetworkPath
 from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
-from segsearch.export import export
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
+from segsearch.space import candidate
+from segsearch.space.candidate import Architecture, Candidate, Head, Prune, Quantize, Stage, Stem, from_json, to_json
+from segsearch.space.candidate import Path as NetworkPath
+from segsearch.trial.export import export
 
 SIZE = (32, 48)
 ARCHITECTURE = Architecture((NetworkPath(Stem(8), (Stage("residual", 24, 1, 2),)),), (), Head(16))

@@ -12,7 +12,12 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import insert
 
-from segsearch.candidate import (
+from segsearch.datasets import open_dataset
+from segsearch.evidence.objectives import intervals_of, values_of
+from segsearch.evidence.timing import Block, Comparison, Machine, Timing
+from segsearch.evidence.types import Confusion, Evidence
+from segsearch.launch import cache_of
+from segsearch.space.candidate import (
     Architecture,
     Candidate,
     Context,
@@ -25,13 +30,8 @@ from segsearch.candidate import (
     Stem,
     to_json,
 )
-from segsearch.candidate import Path as Chain
-from segsearch.datasets import open_dataset
-from segsearch.evidence import Confusion, Evidence
-from segsearch.launch import cache_of
-from segsearch.objectives import intervals_of, values_of
+from segsearch.space.candidate import Path as Chain
 from segsearch.store import Store, StudyRow, open_store, schema
-from segsearch.timing import Block, Comparison, Machine, Timing
 from tests import fakes
 
 MACHINE = Machine("5e9f00aa" * 8, "Fake CPU 3000", 4, 2**33, "Linux x86_64", "onnxruntime 1.31.1")

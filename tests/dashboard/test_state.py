@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch.compare import difference, neighbours
 from segsearch.dashboard.limits import STEPS, Scale, scales
 from segsearch.dashboard.reading import SETTLED_SECONDS, Reader
 from segsearch.dashboard.scene import set_scene
@@ -22,10 +21,10 @@ from segsearch.dashboard.state import State, from_address, to_address, toggled
 from segsearch.dashboard.status import picked_of
 from segsearch.dashboard.table import columns, position, rows
 from segsearch.errors import StudyError
-from segsearch.objectives import OBJECTIVES, Limit, read_limit
-from segsearch.pareto import Pick
-from segsearch.report import Report, make_report, narrowed
-from segsearch.store import open_store
+from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
+from segsearch.judging.compare import difference, neighbours
+from segsearch.judging.report import Report, make_report, narrowed
+from segsearch.store import Pick, open_store
 from tests.dashboard import many
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
 from segsearch.figures import DARK, LIGHT, empty_figure, explore_figure, figure, theme
 from segsearch.figures.marks import axis_named, edge_of, marks_of, number_of, rejected_of, title_of
-from segsearch.objectives import OBJECTIVES, Limit, read_limit
-from segsearch.report import Report, Row
+from segsearch.judging.report import Report, Row
 from tests import fakes
 
 UP, ACROSS, SIZE = OBJECTIVES["miou"], OBJECTIVES["latency_ms"], OBJECTIVES["size_bytes"]

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from segsearch.candidate import (
+from segsearch.evidence.types import Confusion
+from segsearch.figures import (
+    architecture_figure,
+    class_iou_figure,
+    confusion_figure,
+    losses_figure,
+    profile_figure,
+    profile_page,
+)
+from segsearch.figures.pieces import Piece, pieces_of
+from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, loss_rows
+from segsearch.runtimes import Operation
+from segsearch.space.candidate import (
     Architecture,
     Candidate,
     Context,
@@ -20,18 +32,6 @@ from segsearch.candidate import (
     Stage,
     Stem,
 )
-from segsearch.evidence import Confusion
-from segsearch.figures import (
-    architecture_figure,
-    class_iou_figure,
-    confusion_figure,
-    losses_figure,
-    profile_figure,
-    profile_page,
-)
-from segsearch.figures.pieces import Piece, pieces_of
-from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, loss_rows
-from segsearch.runtimes import Operation
 
 STAGES = (
     Stage("conv", 32, 1, 2),

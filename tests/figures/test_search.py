@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
 from segsearch.figures import (
     coordinates_figure,
     hypervolume_figure,
@@ -31,9 +32,8 @@ from segsearch.figures.reached import (
     reached,
     volume,
 )
-from segsearch.objectives import OBJECTIVES, Limit, read_limit
-from segsearch.report import Report, Row
-from segsearch.status import seconds_worked
+from segsearch.judging.report import Report, Row
+from segsearch.judging.status import seconds_worked
 from segsearch.store import Failure, TrialRow
 from tests import fakes
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.export import check_parity, export
 from segsearch.runtimes import RUNTIMES
+from segsearch.trial.export import check_parity, export
 
 Shake = Callable[[nn.Module], nn.Module]
 Parity = Callable[[nn.Module, tuple[int, int]], float]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.candidate import Stage
 from segsearch.networks.blocks import BLOCKS
+from segsearch.space.candidate import Stage
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segsearch.candidate import DECODER, Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
-from segsearch.export import check_parity, export
 from segsearch.networks import build, check_architecture, wear_in
 from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import DECODER, Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
+from segsearch.trial.export import check_parity, export
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segsearch.candidate import Context
 from segsearch.networks.contexts import CONTEXTS, Pooled
+from segsearch.space.candidate import Context
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segsearch.candidate import Feature, Head, Join
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, Classifier
+from segsearch.space.candidate import Feature, Head, Join
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 

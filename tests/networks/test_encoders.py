@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.candidate import Context, Path, Stage, Stem
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.encoders import Encoder, build_stage, build_stem
 from segsearch.networks.layers import resize, scaled_size, spatial_size
+from segsearch.space.candidate import Context, Path, Stage, Stem
 
 
 @pytest.mark.parametrize(

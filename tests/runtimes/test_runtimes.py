@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from segsearch.errors import TrialFailed
-from segsearch.export import export
 from segsearch.runtimes import RUNTIMES, Runtime
+from segsearch.trial.export import export
 from tests.models import convolutions, fails_when_run, one_node, save
 
 SIZE = (24, 40)

@@ -1,0 +1,186 @@
+"""`segsearch measure`: time any ONNX file of one's own, alone, against another one, or operation by operation."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from segsearch.errors import StudyError, TrialFailed
+from segsearch.evidence.timing import Machine, Timing
+from segsearch.judging.report import in_words
+from segsearch.workshop import Progress
+
+if TYPE_CHECKING:
+    from segsearch.runtimes import Operation
+
+PROFILED_RUNS = 30
+SHOWN_OPERATIONS = 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model's timing on a machine; `against` names the model that it was compared with, if any."""
+
+    model: Path
+    machine: Machine
+    timing: Timing
+    against: Path | None
+    size_bytes: int
+    operations: tuple[Operation, ...] = ()
+
+
+def measure_own(
+    model: Path,
+    *,
+    against: Path | None,
+    threads: int,
+    shape: str | None,
+    interval: float,
+    max_seconds: float,
+    profile: bool,
+    progress: Progress,
+) -> Measured:
+    """Time a file. Raises `StudyError` for what is wrong with it, with the reason that the runtime gave."""
+    from segsearch.latency.measure import Effort, compare, machine_for, measure
+    from segsearch.latency.room import machine_room
+    from segsearch.runtimes import RUNTIMES
+    from segsearch.runtimes.graphs import with_fixed_shape
+
+    runtime = RUNTIMES["onnxruntime"]
+    effort = Effort(interval=interval, max_seconds=max_seconds)
+    with TemporaryDirectory(prefix="segsearch-") as scratch:
+        for name in ("model", "against"):  # both files may have one name
+            (Path(scratch) / name).mkdir()
+        file = with_fixed_shape(model, shape, Path(scratch) / "model" / model.name)
+        other = None
+        if against is not None:
+            other = with_fixed_shape(against, shape, Path(scratch) / "against" / against.name)
+        progress("machine", 0, 1)
+        machine = machine_for(runtime, threads=threads, cores=None)
+        progress("measure", 0, 1)
+        try:
+            with machine_room().quiet():
+                if other is None:
+                    timing = measure(file, machine, runtime, effort=effort)
+                else:
+                    timing = compare(file, other, machine, runtime, effort=effort)
+                operations = runtime.profile(file, threads=threads, runs=PROFILED_RUNS) if profile else ()
+        except TrialFailed as failed:
+            raise StudyError(" ".join(str(failed).split())) from failed
+    return Measured(model, machine, timing, against, model.stat().st_size, operations)
+
+
+def lines_of(found: Measured) -> list[str]:
+    """What was measured, as a person reads it."""
+    timing, machine = found.timing, found.machine
+    comparison = timing.comparison
+    assert comparison is not None
+    low, high = timing.interval_ms or (timing.latency_ms, timing.latency_ms)
+    why = "its interval is narrow enough" if comparison.ended_by == "interval" else "its time was up"
+    spread = f"95 % interval {low:.4g} to {high:.4g} ms ({len(timing.samples_ms)} runs; it ended because {why})"
+    lines = [
+        f"Model    {found.model}, {in_words('size_bytes', found.size_bytes)}",
+        f"Latency  {timing.latency_ms:.4g} ms, {spread}",
+    ]
+    if found.against is not None:
+        lines.append(
+            f"Ratio    {comparison.ratio:.4g} times {found.against} ({comparison.low:.4g} to {comparison.high:.4g})"
+        )
+    for share, name in ((0.95, "p95"), (0.99, "p99")):
+        value = timing.percentile_ms(share)
+        lines.append(f"{name:<8s} {value:.4g} ms" if value is not None else f"{name:<8s} too few runs to tell")
+    load, first = timing.steadied(timing.load_ms), timing.steadied(timing.first_run_ms)
+    lines.append(f"Start    {load:.4g} ms to load, {first:.4g} ms for the first run")
+    if timing.peak_memory_bytes is not None:
+        memory = in_words("peak_memory_bytes", timing.peak_memory_bytes)
+        lines.append(f"Memory   {memory} at the most, above the bare runtime")
+    if timing.energy_mj is not None:
+        lines.append(f"Energy   {timing.energy_mj:.4g} mJ a run, by the processor's counter")
+    if found.against is None and comparison.slowdown > 1.05:
+        lines.append(
+            f"Note     the machine ran {comparison.slowdown:.2f} times slower than at its best; that is taken out"
+        )
+    lines.append(
+        f"Machine  {machine.short}: {machine.cpu}, {machine.cores} cores, {machine.runtime}, "
+        f"{machine.threads} thread{'' if machine.threads == 1 else 's'}, {timing.clock} clock"
+    )
+    return lines
+
+
+def as_json(found: Measured) -> str:
+    """The same for programs; numbers in full."""
+    timing, comparison = found.timing, found.timing.comparison
+    assert comparison is not None
+    return (
+        json.dumps(
+            {
+                "model": str(found.model),
+                "size_bytes": found.size_bytes,
+                "latency_ms": timing.latency_ms,
+                "interval_ms": list(timing.interval_ms or ()),
+                "latency_p95_ms": timing.percentile_ms(0.95),
+                "latency_p99_ms": timing.percentile_ms(0.99),
+                "load_ms": timing.steadied(timing.load_ms),
+                "first_run_ms": timing.steadied(timing.first_run_ms),
+                "peak_memory_bytes": timing.peak_memory_bytes,
+                "energy_mj": timing.energy_mj,
+                "runs": len(timing.samples_ms),
+                "ended_by": comparison.ended_by,
+                "against": None if found.against is None else str(found.against),
+                "reference": comparison.reference,
+                "ratio": comparison.ratio,
+                "ratio_interval": [comparison.low, comparison.high],
+                "slowdown": comparison.slowdown,
+                "clock": timing.clock,
+                "threads": timing.threads,
+                "machine": {"key": found.machine.key, "cpu": found.machine.cpu, "runtime": found.machine.runtime},
+                "operations": [
+                    {"name": one.name, "type": one.kind, "mean_ms": one.mean_ms} for one in found.operations
+                ],
+            },
+            indent=2,
+            allow_nan=False,
+        )
+        + "\n"
+    )
+
+
+def by_type(operations: Sequence[Operation]) -> list[tuple[str, int, float]]:
+    """(type, how many, milliseconds of a run in all), the dearest first."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    for one in operations:
+        spent[one.kind].append(one.mean_ms)
+    return sorted(((kind, len(times), sum(times)) for kind, times in spent.items()), key=lambda row: -row[2])
+
+
+def type_table(operations: Sequence[Operation]) -> Table:
+    total = sum(one.mean_ms for one in operations) or 1.0
+    rows = [(kind, str(count), f"{spent:.3f}", f"{spent / total:.1%}") for kind, count, spent in by_type(operations)]
+    return _table(("type", "operations", "ms", "share"), rows)
+
+
+def layer_table(operations: Sequence[Operation]) -> Table:
+    """The dearest operations, in the order of the graph."""
+    total = sum(one.mean_ms for one in operations) or 1.0
+    dear = sorted(operations, key=lambda one: -one.mean_ms)[:SHOWN_OPERATIONS]
+    rows = [
+        (one.name, one.kind, f"{one.mean_ms:.3f}", f"{one.mean_ms / total:.1%}") for one in operations if one in dear
+    ]
+    return _table(("layer", "type", "ms", "share"), rows)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("type", "layer") else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,144 @@
+"""Objectives are functions of evidence; a limit is a bound on one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from segsearch.errors import SegsearchError, StudyError
+from segsearch.evidence.timing import samples_needed
+from segsearch.evidence.types import Evidence
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A named number of the evidence. `of` answers None where the evidence does not hold it (an untrained gate)."""
+
+    name: str
+    unit: str
+    direction: Direction
+    of: Callable[[Evidence], float | None]
+    title: str
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        Objective("miou", "", "maximize", lambda e: e.confusion.miou if e.confusion else None, "mIoU"),
+        Objective("latency_ms", "ms", "minimize", lambda e: e.timing.latency_ms, "latency"),
+        Objective(
+            "latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "latency, 95th percentile"
+        ),
+        Objective(
+            "latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "latency, 99th percentile"
+        ),
+        Objective("load_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.load_ms), "time to load"),
+        Objective("first_run_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.first_run_ms), "first run"),
+        Objective(
+            "peak_memory_bytes", "bytes", "minimize", lambda e: _float(e.timing.peak_memory_bytes), "peak memory"
+        ),
+        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.energy_mj, "energy of a run"),
+        Objective("size_bytes", "bytes", "minimize", lambda e: float(e.size_bytes), "file size"),
+        Objective("params", "", "minimize", lambda e: float(e.params), "parameters"),
+        Objective("macs", "", "minimize", lambda e: float(e.macs), "multiply-accumulates"),
+    )
+}
+
+
+# What belongs to a machine, and is taken again on another one.
+MACHINE_BOUND = (
+    "latency_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "load_ms",
+    "first_run_ms",
+    "peak_memory_bytes",
+    "energy_mj",
+)
+# The share of a percentile, for those that need many samples to mean anything.
+PERCENTILES: Mapping[str, float] = {"latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+
+
+def objective(name: str) -> Objective:
+    """The objective of that name. Raises `StudyError` for a name that is not one."""
+    if name not in OBJECTIVES:
+        raise StudyError(f"An objective must be one of {', '.join(OBJECTIVES)}; got {name!r}.")
+    return OBJECTIVES[name]
+
+
+def values_of(evidence: Evidence) -> dict[str, float]:
+    """Every objective that this evidence holds, by name."""
+    found = {name: entry.of(evidence) for name, entry in OBJECTIVES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def intervals_of(evidence: Evidence) -> dict[str, tuple[float, float]]:
+    """The 95 % confidence intervals of the objectives that have one, by name."""
+    interval = evidence.timing.interval_ms
+    return {} if interval is None else {"latency_ms": interval}
+
+
+def samples_wanted(names: Iterable[str]) -> int:
+    """Runs of a model that the percentiles among these objectives need; 0 where there is none among them."""
+    return max((samples_needed(PERCENTILES[name]) for name in names if name in PERCENTILES), default=0)
+
+
+def _float(value: int | None) -> float | None:
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound on an objective; `str(limit)` is how a study file writes it."""
+
+    objective: str
+    operator: Literal["<=", ">="]
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.objective}{self.operator}{repr(self.bound).removesuffix('.0')}"
+
+    def excess(self, value: float) -> float:
+        """How far a value is beyond the bound, relative to it: at most 0 where the limit is met."""
+        over = value - self.bound if self.operator == "<=" else self.bound - value
+        return over / max(abs(self.bound), 1e-12)
+
+
+_LIMIT = re.compile(r"\s*([a-z_0-9]+)\s*(<=|>=)\s*([-+0-9.eE_]+)\s*")
+
+
+def read_limit(text: str) -> Limit:
+    """Read `latency_ms<=12` or `miou>=0.5`. Raises `StudyError` on anything else."""
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        raise StudyError(f"A limit must look like latency_ms<=12 or miou>=0.5; got {text!r}.")
+    name, operator, number = match.groups()
+    objective(name)
+    try:
+        bound = float(number)
+    except ValueError:
+        raise StudyError(f"A limit must end in a number, as in latency_ms<=12; got {text!r}.") from None
+    if not math.isfinite(bound):
+        raise StudyError(f"A limit must end in a finite number; got {text!r}.")
+    return Limit(name, "<=" if operator == "<=" else ">=", bound)
+
+
+def broken_limits(limits: Sequence[Limit], evidence: Evidence) -> tuple[Limit, ...]:
+    """The limits that this evidence breaks; a limit on something it does not hold yet is not broken."""
+    values = values_of(evidence)
+    return tuple(limit for limit in limits if limit.objective in values and limit.excess(values[limit.objective]) > 0)
+
+
+class Rejected(SegsearchError):
+    """The gate found a limit broken before any training; the evidence so far comes along."""
+
+    def __init__(self, evidence: Evidence, broken: tuple[Limit, ...]) -> None:
+        found = values_of(evidence)
+        super().__init__("; ".join(f"{limit} broken by {found[limit.objective]:.6g}" for limit in broken))
+        self.evidence = evidence
+        self.broken = broken

@@ -1,0 +1,67 @@
+"""What was measured of one exported file: raw counts, raw timings, sizes and where they came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from segsearch.evidence.timing import Timing
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixel counts over a whole split: (classes, classes), rows are truth, columns prediction; void left out."""
+
+    counts: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.counts) for row in self.counts):
+            raise ValueError("Confusion.counts must be square")
+        if any(count < 0 for row in self.counts for count in row):
+            raise ValueError("Confusion.counts must not be negative")
+
+    @property
+    def class_iou(self) -> tuple[float | None, ...]:
+        """Intersection over union of each class; None where a class is in neither truth nor prediction."""
+        scores: list[float | None] = []
+        for index, row in enumerate(self.counts):
+            hit = row[index]
+            union = sum(row) + sum(other[index] for other in self.counts) - hit
+            scores.append(hit / union if union else None)
+        return tuple(scores)
+
+    @property
+    def miou(self) -> float:
+        """Mean intersection over union, pooled over all pixels.
+
+        Classes absent from both truth and prediction are left out, not scored 1.
+        """
+        present = [score for score in self.class_iou if score is not None]
+        if not present:
+            raise ValueError("mIoU is undefined: every pixel of the split is void")
+        return sum(present) / len(present)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known about one exported file. A gate's evidence has no `confusion`: nothing was trained.
+
+    `parity_max_abs` is the largest absolute difference between torch's logits and the float graph's,
+    relative to the largest logit; None where nothing was compared.
+    """
+
+    artifact: str
+    size_bytes: int
+    params: int
+    macs: int
+    timing: Timing
+    seed: int
+    versions: tuple[tuple[str, str], ...]
+    confusion: Confusion | None = None
+    parity_max_abs: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.size_bytes, self.params, self.macs) <= 0:
+            raise ValueError("Evidence.size_bytes, params and macs must be positive")
+        if self.parity_max_abs is not None and not math.isfinite(self.parity_max_abs):
+            raise ValueError(f"Evidence.parity_max_abs must be finite, got {self.parity_max_abs}")

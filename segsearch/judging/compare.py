@@ -1,0 +1,65 @@
+"""How two models differ, in words: `+1.9 mIoU points for +3.1 ms`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segsearch.evidence.objectives import Objective
+from segsearch.judging.report import Report, Row, in_words
+
+
+def neighbours(report: Report, row: Row) -> tuple[Row | None, Row | None]:
+    """The members of the front before and after a model, the cheaper one first."""
+    goal = report.objectives[-1]
+    turn = -1.0 if goal.direction == "maximize" else 1.0
+
+    def place(one: Row) -> tuple[float, int]:
+        return turn * one.values[goal.name], one.trial
+
+    if goal.name not in row.values:
+        return None, None
+    before = [one for one in report.front if place(one) < place(row)]
+    after = [one for one in report.front if place(one) > place(row)]
+    return (before[-1] if before else None), (after[0] if after else None)
+
+
+def next_words(report: Report, row: Row) -> list[str]:
+    """How a model differs from its neighbours on the front, a line for each."""
+    lines = []
+    for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
+        if other is not None:
+            gap = difference(report.objectives, row.values, other.values)
+            lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
+    return lines
+
+
+def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: Mapping[str, float]) -> str:
+    """What going from one model to another brings and what it costs; the gains stand first."""
+    gains: list[str] = []
+    costs: list[str] = []
+    same: list[str] = []
+    for goal in goals:
+        if goal.name not in here or goal.name not in there:
+            continue
+        change = there[goal.name] - here[goal.name]
+        if change == 0:
+            same.append(goal.title)
+        else:
+            better = (change > 0) == (goal.direction == "maximize")
+            (gains if better else costs).append(changed(goal, change))
+    if not gains and not costs:
+        return "the same in every objective"
+    if gains and costs:
+        return f"{' and '.join(gains)} for {' and '.join(costs)}"
+    return f"{' and '.join(gains or costs)} and the same {' and '.join(same)}" if same else " and ".join(gains or costs)
+
+
+def changed(goal: Objective, change: float) -> str:
+    """A change of one objective with its sign: `+1.9 mIoU points`, `-3.1 ms latency`."""
+    sign = "+" if change > 0 else "\N{MINUS SIGN}"
+    if goal.name == "miou":
+        return f"{sign}{abs(change) * 100:.2g} mIoU points"
+    unit = {"ms": " ms", "mj": " mJ"}.get(goal.unit, "")
+    name = "" if goal.name == "latency_ms" else f" {goal.title}"
+    size = f"{abs(change):.2g}" if unit and abs(change) < 100 else in_words(goal.name, abs(change))
+    return f"{sign}{size}{unit}{name}"

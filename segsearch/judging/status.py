@@ -1,0 +1,83 @@
+"""How far a study is, in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from segsearch.evidence.timing import Machine
+from segsearch.judging.report import duration
+from segsearch.store import STATES, StudyRow, TrialRow
+
+SHOWN_FAILURES = 3
+
+
+def status_lines(
+    study: StudyRow,
+    trials: Sequence[TrialRow],
+    machines: Sequence[Machine],
+    *,
+    alive: Collection[str],
+    now: float,
+) -> list[str]:
+    """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970.
+
+    `alive` are the workers that can still finish what they hold, of whatever study.
+    """
+    held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
+    waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
+    counts = Counter[str](trial.state for trial in trials)
+    counts.update(running=-len(waiting), waiting=len(waiting))
+    asked = study.study.trials
+    began = datetime.fromtimestamp(study.created).strftime("%Y-%m-%d %H:%M")
+    lines = [
+        f"Study    {study.name}, begun {began}",
+        f"Trials   {counts['trained']} of {asked} trained; " + (_others(counts) if trials else "none was begun yet"),
+    ]
+    lines[-1] = lines[-1].removesuffix("; ")
+    seconds = seconds_worked(trials)
+    left = max(0, asked - counts["trained"])
+    if counts["trained"] and seconds > 0:
+        each = seconds / counts["trained"]
+        rest = f"about {duration(each * left)} left" if left else "finished"
+        lines.append(f"Pace     {duration(each)} for a trained trial, rejected ones included; {rest}")
+    lines += [f"Running  trial {trial.number}, for {duration(max(0.0, now - trial.started))}" for trial in held]
+    lines += [f"Waiting  trial {trial.number}, to be carried on{_why(trial)}" for trial in waiting]
+    if left and not alive:
+        lines.append("Idle     no worker is at work; `segsearch resume` carries on")
+    failures = [(trial.number, trial.failure) for trial in trials if trial.state == "failed" and trial.failure]
+    lines += [f"Failed   trial {number}: {why.kind}: {why.reason}" for number, why in failures[-SHOWN_FAILURES:]]
+    rejected = next((trial for trial in reversed(trials) if trial.state == "rejected" and trial.failure), None)
+    if rejected is not None and rejected.failure:
+        lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
+    return [*lines, *map(_machine, machines)]
+
+
+def _others(counts: Mapping[str, int]) -> str:
+    """How many trials are in each state but trained, those that are in any."""
+    states = ("running", "waiting", *(state for state in STATES if state not in ("trained", "running")))
+    return ", ".join(f"{counts[state]} {state}" for state in states if counts[state] > 0)
+
+
+def _why(trial: TrialRow) -> str:
+    """A trial that was put back names no worker; one that was left by a dead worker still names it."""
+    return "; its worker is gone" if trial.worker else ""
+
+
+def seconds_worked(trials: Sequence[TrialRow]) -> float:
+    """Seconds in which at least one finished trial was at work; pauses between runs do not count."""
+    worked, until = 0.0, float("-inf")
+    for trial in sorted((trial for trial in trials if trial.finished is not None), key=lambda trial: trial.started):
+        end = trial.finished or trial.started
+        worked += max(0.0, end - max(trial.started, until))
+        until = max(until, end)
+    return worked
+
+
+def _machine(machine: Machine) -> str:
+    memory = machine.memory_bytes / 2**30
+    return (
+        f"Machine  {machine.short}: {machine.cpu}, {machine.cores} cores, {memory:.0f} GiB, {machine.system}, "
+        f"{machine.runtime}, {machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    )

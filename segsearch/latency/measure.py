@@ -1,0 +1,193 @@
+"""Measure latency: a model and a reference in turn, in a quiet process of its own, until the interval is narrow."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from segsearch.errors import TrialFailed
+from segsearch.evidence.timing import Block, Comparison, Machine, Timing
+from segsearch.latency.machine import this_machine
+from segsearch.latency.ratio import of_one_process, ratio_of
+from segsearch.latency.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
+from segsearch.latency.room import machine_room
+from segsearch.latency.stopwatch import Order
+from segsearch.runtimes import Runtime
+from segsearch.workshop import user_folder
+
+# A model slower than any that is worth shipping still ends its measurement.
+PATIENCE_SECONDS = 600.0
+CALIBRATION_SECONDS = 4.0
+# No process starts, no file opens and nothing settles in less than this.
+LEAST_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try: until the samples' 95 % interval is narrower than `interval` and `samples` are there, or for
+    `max_seconds` in all. `interval` is relative to the latency."""
+
+    warmup_runs: int = 5
+    interval: float = 0.02
+    max_seconds: float = 4.5
+    samples: int = 0
+
+
+def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+    """Time a model on this machine against its reference. `machine` says how many threads, on which cores.
+
+    Raises `TrialFailed` of kind `runtime` where the file cannot be run, and `crash` where it ends the process.
+    """
+    name = _reference_for(model)
+    raw = _ask(model, _reference_file(name), machine, runtime, effort)
+    calibrated = dict(machine.references)[reference_name(name)]
+    return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated)
+
+
+def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+    """Time a model against another one: the ratio is theirs, and the milliseconds are on the other's median."""
+    raw = _ask(model, reference, machine, runtime, effort)
+    between = sorted(block["reference_ms"] for block in raw["blocks"])
+    return _timing(raw, machine, effort, name=reference.name, reference_ms=between[len(between) // 2])
+
+
+def calibrated(machine: Machine, runtime: Runtime) -> Machine:
+    """The machine with its reference times: those kept for this user, or taken now (some seconds, once a machine).
+
+    They are the unit of every latency here, so they are taken once and stay: the lower quartile of the blocks, as
+    near to the machine at its best as a few seconds come. They are taken in the quiet room; whoever waited for it
+    takes what was found meanwhile.
+    """
+    kept = user_folder() / f"reference-{machine.key[:16]}.json"
+    found = {**_read(kept), **dict(machine.references)}
+    if not _missing(found):
+        return replace(machine, references=tuple(sorted(found.items())))
+    with machine_room().quiet():
+        found = {**_read(kept), **dict(machine.references)}
+        for name in _missing(found):
+            found[reference_name(name)] = _reference_ms(name, machine, runtime)
+        _replace(kept, json.dumps(found, sort_keys=True).encode())
+    return replace(machine, references=tuple(sorted(found.items())))
+
+
+def machine_for(
+    runtime: Runtime, *, threads: int, cores: Sequence[int] | None, known: Sequence[Machine] = ()
+) -> Machine:
+    """This machine, with the reference times that a database knows of it already, else with this user's."""
+    here = this_machine(runtime, threads=threads, cores=cores)
+    stored = next((machine for machine in known if machine.key == here.key and machine.references), here)
+    return calibrated(stored, runtime)
+
+
+def reference_name(name: str) -> str:
+    return f"{name}-{VERSION}"
+
+
+def _missing(found: Mapping[str, float]) -> list[str]:
+    return [name for name in REFERENCES if reference_name(name) not in found]
+
+
+def _reference_for(model: Path) -> str:
+    try:
+        return reference_for(model)
+    except Exception as error:  # protobuf's errors are of its own kind
+        raise TrialFailed("runtime", f"{model.name}: not an ONNX file ({type(error).__name__}).") from None
+
+
+def _reference_ms(name: str, machine: Machine, runtime: Runtime) -> float:
+    reference, effort = _reference_file(name), Effort(interval=0.0, max_seconds=CALIBRATION_SECONDS)
+    raw = _ask(reference, reference, machine, runtime, effort)
+    return float(quantiles([block["model_ms"] for block in raw["blocks"]], n=4)[0])
+
+
+def _reference_file(name: str) -> Path:
+    return _kept_file(f"{reference_name(name)}.onnx", reference_bytes(name))
+
+
+def _kept_file(name: str, content: bytes) -> Path:
+    """A file of this content in the user's folder: it stays, so that a kill half-way leaves nothing behind."""
+    file = user_folder() / name
+    if not file.is_file() or file.read_bytes() != content:
+        _replace(file, content)
+    return file
+
+
+def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effort: Effort) -> dict[str, Any]:
+    """Start the process that measures and read its answer."""
+    order = Order(
+        runtime=runtime.name,
+        model=str(model.absolute()),
+        reference=str(reference.absolute()),
+        empty=str(_kept_file("empty.onnx", empty_bytes())),
+        threads=machine.threads,
+        cores=machine.affinity,
+        warmup_runs=effort.warmup_runs,
+        interval=effort.interval,
+        deadline=time.monotonic() + max(effort.max_seconds, LEAST_SECONDS),
+        samples=effort.samples,
+        parent=os.getpid(),
+    )
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "segsearch.latency.stopwatch"],
+            input=json.dumps(asdict(order)),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            start_new_session=True,  # Ctrl-C is for us to handle, not for it
+        )
+    except subprocess.TimeoutExpired:
+        raise TrialFailed("runtime", f"{model.name}: no end after {PATIENCE_SECONDS:.0f} s of timing.") from None
+    if ended.returncode < 0:
+        died = signal.Signals(-ended.returncode).name
+        raise TrialFailed("crash", f"{runtime.name} {runtime.version} died of {died} while it timed {model.name}.")
+    if ended.returncode != 0:
+        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TrialFailed("runtime", f"{model.name} could not be timed: {last[:400]}")
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    if "reason" in answer:
+        raise TrialFailed(answer["kind"], answer["reason"])
+    return answer
+
+
+def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str, reference_ms: float) -> Timing:
+    blocks = tuple(Block(**block) for block in raw["blocks"])
+    ratio = of_one_process(ratio_of(blocks))
+    return Timing(
+        samples_ms=tuple(round(sample, 6) for sample in raw["samples_ms"]),
+        warmup_runs=effort.warmup_runs,
+        threads=machine.threads,
+        machine=machine.key,
+        clock=raw["clock"],
+        comparison=Comparison(name, reference_ms, blocks, ratio.value, ratio.low, ratio.high, raw["ended_by"]),
+        load_ms=tuple(raw["load_ms"]),
+        first_run_ms=tuple(raw["first_run_ms"]),
+        peak_memory_bytes=raw["peak_memory_bytes"],
+        energy_mj=raw["energy_mj"],
+    )
+
+
+def _read(kept: Path) -> dict[str, float]:
+    try:
+        found = json.loads(kept.read_text())
+        times = {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+    return {name: value for name, value in times.items() if 0 < value < math.inf}
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    scratch = file.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_bytes(content)
+    scratch.replace(file)

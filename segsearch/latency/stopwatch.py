@@ -1,0 +1,225 @@
+"""The process that measures: nothing but a runtime in it. It reads an order from standard input and answers in JSON.
+
+`python -m segsearch.latency.stopwatch`; `measure` starts it. Torch is never loaded here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from segsearch.errors import TrialFailed
+from segsearch.evidence.timing import Block
+from segsearch.latency.energy import find_counter
+from segsearch.latency.ratio import FEWEST_SESSIONS, ratio_of
+from segsearch.runtimes import RUNTIMES, Runtime, Timer
+
+# Of a block each of its four parts takes about this long: shorter ones are all clock, longer ones let drift in.
+SEGMENT_MS = 4.0
+# A reference run far longer than the model's would only cost time: its own noise is small by then.
+LONGEST_REFERENCE_MS = 40.0
+# Both files are opened anew after about this long.
+SESSION_MS = 250.0
+# Time that is up ends nothing before these: one session's blocks do not know how much sessions differ.
+LEAST_SESSIONS = 3
+MOST_BLOCKS = 8
+ENERGY_SECONDS = 0.5
+RAISED_PRIORITY = -10
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to time. `deadline` is on the system's monotonic clock, which all processes share.
+
+    `samples` is the least number of the model's runs, whatever the interval says. `empty` is a model that does nothing.
+    `parent` is the process that asks; the order is dropped where it is gone.
+    """
+
+    runtime: str
+    model: str
+    reference: str
+    empty: str
+    threads: int
+    cores: tuple[int, ...]
+    warmup_runs: int
+    interval: float
+    deadline: float
+    samples: int
+    parent: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was timed: the model's runs in order, the blocks they lie in, and the rest of what it costs."""
+
+    samples_ms: tuple[float, ...]
+    blocks: tuple[Block, ...]
+    clock: Literal["cpu", "wall"]
+    ended_by: Literal["interval", "time"]
+    load_ms: tuple[float, ...]
+    first_run_ms: tuple[float, ...]
+    peak_memory_bytes: int | None
+    energy_mj: float | None
+
+
+class Orphaned(Exception):
+    """Whoever asked is gone: nobody will read the answer."""
+
+
+def main() -> int:
+    raw = json.load(sys.stdin)
+    order = Order(**(raw | {"cores": tuple(raw["cores"])}))
+    make_quiet(order.cores)
+    try:
+        answer = asdict(take(order))
+    except TrialFailed as failed:
+        answer = {"kind": failed.kind, "reason": str(failed)}
+    except Orphaned:
+        return 1
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def make_quiet(cores: tuple[int, ...]) -> None:
+    """Stay on the cores asked for, go first where the system allows it, and collect no garbage meanwhile."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, RAISED_PRIORITY)
+    gc.collect()
+    gc.disable()
+
+
+def take(order: Order) -> Answer:
+    """Sessions of blocks until the interval is narrow enough and the samples are enough, or time is up.
+
+    Of a block the model and the reference run in turn as model, reference, reference, model: a drift that is steady
+    over the block cancels in their ratio.
+    """
+    runtime, model, reference = RUNTIMES[order.runtime], Path(order.model), Path(order.reference)
+    clock: Literal["cpu", "wall"] = "cpu" if order.threads == 1 else "wall"
+    watch = _Watch(runtime, order.threads, clock, order.parent)
+    memory = watch.peak_memory(Path(order.empty), model)
+    samples: list[float] = []
+    blocks: list[Block] = []
+    loads: list[float] = []
+    firsts: list[float] = []
+    ended: Literal["interval", "time"] | None = None
+    session = 0
+    while ended is None:
+        opened, load, first = watch.open(model)
+        loads.append(load)
+        firsts.append(first)
+        other, _, _ = watch.open(reference)
+        for timer in (opened, other):
+            watch.runs(timer, order.warmup_runs if session == 0 else 2)
+        for sample, block in watch.session(opened, other, session, order.deadline):
+            samples += sample
+            blocks.append(block)
+        session += 1
+        enough = len(samples) >= order.samples
+        if enough and session >= FEWEST_SESSIONS and ratio_of(blocks).width <= order.interval:
+            ended = "interval"
+        elif enough and session >= LEAST_SESSIONS and time.monotonic() > order.deadline:
+            ended = "time"
+    energy = watch.energy_mj(opened)
+    return Answer(tuple(samples), tuple(blocks), clock, ended, tuple(loads), tuple(firsts), memory, energy)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    runtime: Runtime
+    threads: int
+    clock: Literal["cpu", "wall"]
+    parent: int
+
+    def now(self) -> int:
+        return time.thread_time_ns() if self.clock == "cpu" else time.perf_counter_ns()
+
+    def runs(self, timer: Timer, count: int) -> list[float]:
+        """Milliseconds of each of `count` runs."""
+        return [(cpu if self.clock == "cpu" else wall) / 1e6 for wall, cpu in timer.times_ns(count)]
+
+    def open(self, model: Path) -> tuple[Timer, float, float]:
+        """The opened file, the milliseconds that took, and those of its first run."""
+        start = self.now()
+        timer = self.runtime.timer(model, threads=self.threads)
+        load = (self.now() - start) / 1e6
+        return timer, load, self.runs(timer, 1)[0]
+
+    def session(
+        self, model: Timer, reference: Timer, number: int, deadline: float
+    ) -> Iterator[tuple[list[float], Block]]:
+        """The blocks of one session; at least one, and no more once the deadline is past."""
+        one, other = (max(min(self.runs(timer, 2)), 1e-4) for timer in (model, reference))
+        runs = max(1, round(SEGMENT_MS / one))
+        of_reference = max(1, round(min(runs * one, LONGEST_REFERENCE_MS) / other))
+        length = 2 * (runs * one + of_reference * other)
+        for _ in range(min(MOST_BLOCKS, max(1, round(SESSION_MS / length)))):
+            first = self.runs(model, runs)
+            between = self.runs(reference, of_reference) + self.runs(reference, of_reference)
+            samples = first + self.runs(model, runs)
+            means = (sum(times) / len(times) for times in (samples, between))
+            yield samples, Block(number, len(samples), *means)
+            if os.getppid() != self.parent:
+                raise Orphaned
+            if time.monotonic() > deadline:
+                return
+
+    def peak_memory(self, empty: Path, model: Path) -> int | None:
+        """Bytes that opening and running the model take above the runtime's own; None where that cannot be read."""
+        self.open(empty)
+        before = _resident()
+        if before is None or not _forget_peak():
+            return None
+        timer, _, _ = self.open(model)
+        self.runs(timer, 1)
+        peak = _status("VmHWM")
+        return None if peak is None else max(peak - before, 0)
+
+    def energy_mj(self, timer: Timer) -> float | None:
+        """Millijoules of a run by the machine's own counter; None where there is none."""
+        counter = find_counter()
+        if counter is None:
+            return None
+        before, count, until = counter.read(), 0, time.monotonic() + ENERGY_SECONDS
+        while count == 0 or time.monotonic() < until:
+            count += len(self.runs(timer, 1))
+        return counter.spent_mj(before, counter.read()) / count
+
+
+def _resident() -> int | None:
+    return _status("VmRSS")
+
+
+def _status(key: str) -> int | None:
+    """Bytes under a key of this process's status."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def _forget_peak() -> bool:
+    """Let the peak of this process's memory begin anew."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Search spaces: Python files that define `draw(choose: Draw) -> Candidate`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from segsearch.errors import SegsearchError, SpaceError
+from segsearch.space.candidate import Candidate, Draw
+
+# A checkout keeps the spaces beside the package, a wheel inside it.
+_PACKAGE = Path(__file__).parent.parent
+_BUILT_IN = (_PACKAGE.parent / "spaces", _PACKAGE / "_spaces")
+
+
+@dataclass(frozen=True)
+class Space:
+    """A loaded space: `draw` raises only `SpaceError` or what `choose` raises of segsearch's own.
+
+    `source` is the whole text of the file called `name`.
+    """
+
+    name: str
+    source: str
+    draw: Callable[[Draw], Candidate]
+
+
+def load_space(spec: str) -> Space:
+    """Load a built-in space by name (`mobile`) or a file by its path (ends in .py).
+
+    Raises `SpaceError` naming the file and the line.
+    """
+    path = Path(spec) if spec.endswith(".py") else _built_in(spec)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpaceError(f"{path}: no such search space. Correct `space` in the study file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path}: cannot be read as a search space: {error}.") from None
+    return space_from_source(source, name=str(path))
+
+
+def space_from_source(source: str, *, name: str) -> Space:
+    """Load a space from its text, as `resume` does with the copy in the artifacts. Raises `SpaceError`."""
+    module = _run(_compile(source, name), source, name)
+    function = getattr(module, "draw", None)
+    if not callable(function):
+        raise SpaceError(f"{name}: a space must define `draw(choose)`; got none. Write def draw(choose): ... in it.")
+
+    def draw(choose: Draw) -> Candidate:
+        try:
+            drawn = function(choose)
+        except SegsearchError:
+            raise
+        except Exception as error:
+            raise _raised(error, name) from error
+        if not isinstance(drawn, Candidate):
+            line = function.__code__.co_firstlineno if hasattr(function, "__code__") else 1
+            raise SpaceError(f"{name}:{line}: draw must return a Candidate, got {type(drawn).__name__}.")
+        return drawn
+
+    return Space(name, source, draw)
+
+
+def _built_in(spec: str) -> Path:
+    for folder in _BUILT_IN:
+        if (folder / f"{spec}.py").is_file() and Path(spec).name == spec:
+            return folder / f"{spec}.py"
+    known = sorted({path.stem for folder in _BUILT_IN for path in folder.glob("[!_]*.py")})
+    raise SpaceError(f"A space must be a path ending in .py or one of {', '.join(known)}; got {spec!r}.")
+
+
+def _compile(source: str, name: str) -> CodeType:
+    try:
+        return compile(source, name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise SpaceError(f"{name}:{error.lineno}: {error.msg}.") from None
+    except ValueError as error:  # a null byte
+        raise SpaceError(f"{name}: not Python: {error}.") from None
+
+
+def _run(code: CodeType, source: str, name: str) -> ModuleType:
+    # Named by its content: a space called types.py or mobile.py must not stand in for a module of that name.
+    module = ModuleType(f"segsearch_space_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
+    module.__file__ = name
+    # Dataclasses and enums of the space look their module up by name.
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, module.__dict__)
+    except Exception as error:
+        del sys.modules[module.__name__]
+        raise _raised(error, name) from error
+    return module
+
+
+def _raised(error: Exception, name: str) -> SpaceError:
+    """The error of a space, at the last of its own lines that led there."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+    where = f"{name}:{lines[-1]}" if lines else name
+    said = " ".join(str(error).split()).rstrip(".")
+    return SpaceError(f"{where}: {type(error).__name__}{': ' if said else ''}{said}.")

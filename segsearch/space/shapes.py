@@ -1,0 +1,180 @@
+"""How large and how wide every map of a network is, before and after pruning, told from the architecture alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from segsearch.space.candidate import DECODER, Architecture, BeforeExport, Feature, Path, Stage
+
+Size = tuple[int, int]
+
+# What a path's context and the head leave has no `Feature`: they are named like one, beyond every real path.
+HEAD = Feature(DECODER - 1, 0)
+
+
+def context_of(path: int) -> Feature:
+    """The map that the context of a path leaves."""
+    return Feature(path, -1)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One map: its height and width, and its channels before and after the compression steps."""
+
+    size: Size
+    channels: int
+    left: int
+
+
+def shapes_of(architecture: Architecture, size: Size, steps: Sequence[BeforeExport] = ()) -> Mapping[Feature, Shape]:
+    """Every map by the feature that names it, contexts and the head included; `size` is the image's height and width.
+
+    The widths are those that `compression.prune` leaves.
+    """
+    sizes = _sizes(architecture, scaled(size, architecture.input_scale))
+    before = _widths(architecture)
+    after = dict(before)
+    for step in steps:
+        for group in _groups(architecture, after):
+            for run in group.runs:
+                width = after[run[0]]
+                kept = width if group.whole else step.left(width, multiple=math.lcm(step.round_to, group.splits))
+                after |= dict.fromkeys(run, kept)
+    return {feature: Shape(sizes[feature], before[feature], after[feature]) for feature in before}
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """Height and width times a scale, each at least 1."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+# ---- sizes
+
+
+def _sizes(architecture: Architecture, image: Size) -> dict[Feature, Size]:
+    sizes: dict[Feature, Size] = {}
+    for number, path in enumerate(architecture.paths):
+        size = scaled(sizes[path.source] if path.source is not None else image, path.scale)
+        for _ in range(_halvings(path)):
+            size = _halved(size)
+        sizes[Feature(number, 0)] = size
+        for index, stage in enumerate(path.stages, start=1):
+            size = sizes[Feature(number, index)] = _strided(size, stage)
+        sizes[context_of(number)] = size
+    size = sizes[context_of(architecture.trunk)]
+    for index, join in enumerate(architecture.joins):
+        size = sizes[Feature(DECODER, index)] = sizes[join.feature]
+    sizes[HEAD] = size
+    return sizes
+
+
+def _halvings(path: Path) -> int:
+    return 0 if path.stem is None else min(path.stem.depth, (path.stem.stride - 1).bit_length())
+
+
+def _halved(size: Size) -> Size:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def _strided(size: Size, stage: Stage) -> Size:
+    """A padded convolution rounds up, a pool rounds down."""
+    if stage.downsample == "stride":
+        return -(-size[0] // stage.stride), -(-size[1] // stage.stride)
+    return max(1, size[0] // stage.stride), max(1, size[1] // stage.stride)
+
+
+# ---- widths
+
+
+def _widths(architecture: Architecture) -> dict[Feature, int]:
+    widths: dict[Feature, int] = {}
+    for number, path in enumerate(architecture.paths):
+        source = 3 if path.source is None else widths[path.source]
+        widths[Feature(number, 0)] = path.stem.channels if path.stem else source
+        widths |= {Feature(number, index): stage.channels for index, stage in enumerate(path.stages, start=1)}
+        last = widths[Feature(number, len(path.stages))]
+        widths[context_of(number)] = last if path.context.kind == "none" else path.context.channels
+    widths |= {Feature(DECODER, index): join.channels for index, join in enumerate(architecture.joins)}
+    running = architecture.joins[-1].channels if architecture.joins else widths[context_of(architecture.trunk)]
+    widths[HEAD] = architecture.head.channels if architecture.head.depth else running
+    return widths
+
+
+@dataclass
+class _Group:
+    """Maps whose channels go together. The maps of one run have the very same channels; runs lie side by side.
+
+    `splits` is what the grouped convolutions among them divide the channels into; `fixed` ones keep all.
+    """
+
+    runs: list[list[Feature]]
+    splits: int = 1
+    fixed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        # A grouped convolution over channels that lie side by side: no choice suits both.
+        return self.fixed or (self.splits > 1 and len(self.runs) > 1)
+
+
+@dataclass
+class _Bundle:
+    """Groups in the making: every map begins as one of its own."""
+
+    of: dict[Feature, _Group] = field(default_factory=dict)
+
+    def same(self, one: Feature, other: Feature) -> None:
+        """The two maps have the same channels."""
+        group = self._merge(one, other)
+        runs = [run for run in group.runs if one in run or other in run]
+        if len(runs) == 2:
+            group.runs = [run for run in group.runs if run not in runs] + [runs[0] + runs[1]]
+
+    def beside(self, one: Feature, other: Feature) -> None:
+        """The two maps lie side by side in one that keeps its channels apart."""
+        self._merge(one, other)
+
+    def _merge(self, one: Feature, other: Feature) -> _Group:
+        a, b = self.of[one], self.of[other]
+        if a is not b:
+            a.runs, a.splits, a.fixed = a.runs + b.runs, math.lcm(a.splits, b.splits), a.fixed or b.fixed
+            self.of |= {feature: a for run in b.runs for feature in run}
+        return a
+
+
+def _groups(architecture: Architecture, widths: Mapping[Feature, int]) -> list[_Group]:
+    bundle = _Bundle({feature: _Group([[feature]]) for feature in widths})
+    for number, path in enumerate(architecture.paths):
+        first = Feature(number, 0)
+        if path.stem is not None or path.source is None:
+            bundle.of[first].fixed = True  # stems keep their channels, and so does the image
+        else:
+            bundle.same(path.source, first)
+        for index, stage in enumerate(path.stages, start=1):
+            _tie_stage(bundle, stage, Feature(number, index - 1), Feature(number, index), widths)
+        if path.context.kind == "none":
+            bundle.same(Feature(number, len(path.stages)), context_of(number))
+    running = context_of(architecture.trunk)
+    for index, join in enumerate(architecture.joins):
+        if join.kind == "concat" and not join.reduce:
+            bundle.beside(running, join.feature)
+        running = Feature(DECODER, index)
+    if not architecture.head.depth:
+        bundle.same(running, HEAD)
+    return list({id(group): group for group in bundle.of.values()}.values())
+
+
+def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[Feature, int]) -> None:
+    """What a stage's first block makes of the map before it: a shortcut adds the two, a grouped one splits it."""
+    fits = widths[before] == stage.channels
+    if (
+        stage.block in ("residual", "inverted_residual")
+        and fits
+        and (stage.stride == 1 or stage.downsample != "stride")
+    ):
+        bundle.same(before, after)
+    if stage.block == "grouped" and fits and widths[before] % stage.groups == 0:
+        group = bundle.of[before]
+        group.splits = math.lcm(group.splits, stage.groups)

@@ -1,0 +1,1 @@
+"""How a network learns: schedule, losses, the loop, what a teacher says."""

@@ -1,0 +1,1 @@
+"""One candidate's life: gate, weights, export, measure, score."""

@@ -1,0 +1,53 @@
+"""Score an exported file: one confusion matrix over the whole split, at the labels' own resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.datasets import Split
+from segsearch.errors import TrialFailed
+from segsearch.evidence.types import Confusion
+from segsearch.runtimes import Session
+from segsearch.workshop import Progress, silent
+
+
+def score(session: Session, split: Split, *, classes: int, progress: Progress = silent) -> Confusion:
+    """Run the file over every image of the split and count.
+
+    The prediction is the class of the highest score at the model's size, brought to each label's own size by
+    nearest neighbour: what a user of the file would do. Raises `TrialFailed` where a score is not finite.
+    """
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    for index in range(len(split)):
+        scores = session.run(to_input(split.images[index]))
+        if not np.isfinite(scores).all():
+            raise TrialFailed("score", f"The exported model answered NaN or infinity on {split.names[index]}.")
+        label = split.label(index)
+        counts += count(label, nearest(scores[0].argmax(axis=0), label.shape), classes=classes)
+        progress("score", index + 1, len(split))
+    return Confusion(tuple(tuple(int(value) for value in row) for row in counts))
+
+
+def to_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """An RGB image (height, width, 3) as the exported model reads it: (1, 3, height, width), 0..255."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def nearest(prediction: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """A class map resized to (height, width) by nearest neighbour, pixel centres at half pixels."""
+    if prediction.shape == shape:
+        return prediction
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.int64)
+        for wanted, have in zip(shape, prediction.shape, strict=True)
+    )
+    found: NDArray[np.int64] = prediction[rows[:, None], columns[None, :]]
+    return found
+
+
+def count(label: NDArray[np.uint8], prediction: NDArray[np.int64], *, classes: int) -> NDArray[np.int64]:
+    """Pixels by (truth, prediction): (classes, classes). Labels outside the classes are void and not counted."""
+    known = label < classes
+    pairs = label[known].astype(np.int64) * classes + prediction[known]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

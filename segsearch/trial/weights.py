@@ -1,0 +1,200 @@
+"""The stages that make a candidate's weights: the teacher, training, pruning and fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from segsearch.compression import MODEL_STEPS
+from segsearch.compression.distill import Lesson
+from segsearch.errors import StudyError, TrialFailed
+from segsearch.networks import Network, build
+from segsearch.space.candidate import Architecture, BeforeExport, Candidate, Distill, content_key, to_json
+from segsearch.training.train import Schedule, estimate_batch_norm, teach, train, trains_in_bfloat16
+from segsearch.trial.bench import Bench, Teacher, at_work, scratch, stage_of
+from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much training an answer is worth: epochs in all, on top of the weights of an earlier answer where given."""
+
+    epochs: int
+    warm_start: Fidelity | None = None
+
+
+def trained_weights(
+    candidate: Candidate,
+    bench: Bench,
+    workshop: Workshop,
+    *,
+    fidelity: Fidelity,
+    progress: Progress = silent,
+) -> str:
+    """Name of the trained, pruned and fine-tuned weights. Candidates that differ only after export share them."""
+    full = full_weights(candidate, bench, workshop, fidelity=fidelity, progress=progress)
+    steps = candidate.before_export
+    if not steps:
+        return full
+    schedule = replace(
+        bench.schedule,
+        epochs=_fine_tune_epochs(candidate, bench, fidelity),
+        learning_rate=bench.schedule.learning_rate / 3,
+    )
+    taught = _taught(candidate, bench)
+
+    def make() -> Outcome:
+        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        load_weights(network, workshop.artifacts.path(full))
+        network = apply_model_steps(network, steps)
+        if schedule.epochs == 0:  # a study of a single epoch has none to spare
+            with at_work(bench, progress) as told:
+                estimate_batch_norm(
+                    network,
+                    bench.dataset.train,
+                    device=bench.device,
+                    batch_size=schedule.batch_size,
+                    progress=told,
+                )
+            return {"weights": save_weights(network, workshop.artifacts), "losses": []}
+        return _train(network, schedule, taught, bench, workshop, "fine-tune", progress)
+
+    key = content_key(
+        ["fine-tune", full, *map(to_json, steps)], _recipe(candidate.architecture, schedule, taught, bench)
+    )
+    return str(stage_of("fine-tune", key, make, workshop, progress)["weights"])
+
+
+def full_weights(
+    candidate: Candidate,
+    bench: Bench,
+    workshop: Workshop,
+    *,
+    fidelity: Fidelity,
+    progress: Progress = silent,
+) -> str:
+    """Name of the weights before any step of compression: where a higher fidelity goes on from."""
+    start = None
+    if fidelity.warm_start is not None:
+        start = full_weights(candidate, bench, workshop, fidelity=fidelity.warm_start, progress=progress)
+    epochs = fidelity.epochs - _fine_tune_epochs(candidate, bench, fidelity)
+    schedule = replace(bench.schedule, epochs=epochs)
+    taught = _taught(candidate, bench)
+
+    def make() -> Outcome:
+        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        if start is not None:
+            load_weights(network, workshop.artifacts.path(start))
+        return _train(network, schedule, taught, bench, workshop, "train", progress)
+
+    key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
+    return str(stage_of("train", key, make, workshop, progress)["weights"])
+
+
+def _fine_tune_epochs(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> int:
+    return min(bench.fine_tune_epochs, fidelity.epochs - 1) if candidate.before_export else 0
+
+
+def _taught(candidate: Candidate, bench: Bench) -> Distill | None:
+    """The distillation that takes place: weight 0, or no teacher, is none and costs nothing."""
+    distill = candidate.distill
+    return distill if bench.teacher is not None and distill is not None and distill.weight > 0 else None
+
+
+def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | None, bench: Bench) -> list[str]:
+    """Everything that settles trained weights, for the key of their stage."""
+    return [
+        to_json(architecture),
+        to_json(schedule),
+        to_json(taught) if taught else "alone",
+        to_json(bench.teacher) if taught else "no teacher",
+        bench.dataset.key,
+        bench.device.type,
+        f"bfloat16 {trains_in_bfloat16(bench.device)}",
+        f"torch {torch.__version__}",
+    ]
+
+
+def _train(
+    network: Network,
+    schedule: Schedule,
+    taught: Distill | None,
+    bench: Bench,
+    workshop: Workshop,
+    stage: str,
+    progress: Progress,
+) -> Outcome:
+    lesson = None
+    if taught is not None and bench.teacher is not None:
+        logits = teacher_logits(bench.teacher, bench, workshop, progress=progress)
+        lesson = Lesson(logits, taught.weight, taught.temperature)
+    with at_work(bench, progress) as told:
+        losses = train(
+            network,
+            bench.dataset.train,
+            schedule,
+            classes=bench.classes,
+            device=bench.device,
+            lesson=lesson,
+            stage=stage,
+            progress=told,
+        )
+    return {"weights": save_weights(network, workshop.artifacts), "losses": list(losses)}
+
+
+def teacher_logits(
+    teacher: Teacher, bench: Bench, workshop: Workshop, *, progress: Progress = silent
+) -> NDArray[np.float16]:
+    """The teacher's logits of every training image; trained once and kept by the hash of its recipe."""
+    schedule = replace(bench.schedule, epochs=teacher.epochs)
+
+    def make() -> Outcome:
+        network = build(teacher.architecture, bench.classes, seed=schedule.seed)
+
+        def taught(stage: str, done: int, total: int, /) -> None:
+            progress("teacher", done, total)
+
+        try:
+            with at_work(bench, taught) as told:
+                train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
+        except TrialFailed as failed:
+            raise StudyError(
+                f"The teacher could not be trained: {failed} "
+                "Change [teacher] under another study name, or leave it out."
+            ) from failed
+        with scratch(workshop.artifacts, ".npy") as target:
+            with at_work(bench, progress) as told:
+                teach(network, bench.dataset.train, target, device=bench.device, progress=told)
+            return {"logits": workshop.artifacts.keep(target), "weights": save_weights(network, workshop.artifacts)}
+
+    key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
+    name = str(stage_of("teacher", key, make, workshop, progress)["logits"])
+    logits: NDArray[np.float16] = np.load(workshop.artifacts.path(name), mmap_mode="r", allow_pickle=False)
+    return logits
+
+
+def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
+    """The candidate's network with random weights, in the shape that its steps before export leave."""
+    network = build(candidate.architecture, bench.classes, seed=bench.schedule.seed)
+    return apply_model_steps(network, candidate.before_export)
+
+
+def apply_model_steps(network: Network, steps: Sequence[BeforeExport]) -> Network:
+    for step in steps:
+        MODEL_STEPS[type(step)](network, step, protected=network.protected)
+    return network
+
+
+def save_weights(network: Network, artifacts: Artifacts) -> str:
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return artifacts.keep_bytes(safetensors.torch.save(state), ".safetensors")
+
+
+def load_weights(network: Network, path: Path) -> None:
+    network.load_state_dict(safetensors.torch.load_file(path), strict=True)

@@ -1,0 +1,287 @@
+"""`segsearch new`: every plain layout becomes a study whose data opens as written."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segsearch.datasets import open_dataset
+from segsearch.datasets.scaffold import write_study
+from segsearch.datasets.survey import look
+from segsearch.errors import DataError, StudyError
+from segsearch.launch import check_designs
+from segsearch.space.candidate import Named
+from segsearch.space.load import load_space
+from segsearch.study import Study, read_study
+from tests.conftest import Command
+
+
+def picture(path: Path, *, height: int = 60, width: int = 90, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([seed, *path.stem.encode()]).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def mask(path: Path, *, height: int = 60, width: int = 90, values: tuple[int, ...] = (0, 1, 2, 255)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.resize(np.array(values, dtype=np.uint8), (height, width))
+    Image.fromarray(pixels).save(path)
+
+
+def fill(
+    images: Path,
+    masks: Path,
+    count: int = 5,
+    *,
+    first: int = 0,
+    ending: str = "",
+    suffix: str = ".jpg",
+    values: tuple[int, ...] = (0, 1, 2, 255),
+) -> None:
+    for number in range(first, first + count):
+        picture(images / f"frame {number:02d}{suffix}")
+        mask(masks / f"frame {number:02d}{ending}.png", values=values)
+
+
+def opened(root: Path, tmp_path: Path) -> tuple[Study, int, int]:
+    """Write a study for `root`, read it back and open its data; the lengths of its splits."""
+    out = tmp_path / "studies" / "mine.toml"
+    write_study(look(root), out)
+    study = read_study(out)
+    dataset = open_dataset(study.data, cache=tmp_path / "cache")
+    assert not set(dataset.train.names) & set(dataset.validation.names)
+    return study, len(dataset.train), len(dataset.validation)
+
+
+def test_splits_by_folder_need_no_lists(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images" / "train", root / "masks" / "train", 4)
+    fill(root / "images" / "val", root / "masks" / "val", 2, first=4)
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (4, 2)
+    assert (study.data.train, study.data.validation, study.data.classes) == ("train", "val", "classes.txt")
+    assert study.data.void == 255
+    assert [path.name for path in (tmp_path / "studies").iterdir()] == ["mine.toml"]
+
+
+def test_the_split_may_come_first(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "training" / "Images", root / "training" / "Labels", 4)
+    fill(root / "validation" / "Images", root / "validation" / "Labels", 2, first=4)
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (4, 2)
+    assert study.data.train == "training"
+
+
+@pytest.mark.parametrize("ending", ["", "_mask", "_L"])
+def test_a_flat_folder_gets_a_holdout(ending: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", 10, ending=ending)
+    before = sorted(root.rglob("*"))
+    study, train, validation = opened(root, tmp_path)
+    assert (train, validation) == (8, 2)
+    assert sorted(root.rglob("*")) == before, "the user's folder is not changed"
+    assert Path(study.data.train).name == "mine.train.txt"
+    assert Path(study.data.classes).read_text() == "class_0\nclass_1\nclass_2\n"
+    again = tmp_path / "again" / "mine.toml"
+    write_study(look(root), again)
+    assert again.with_name("mine.val.txt").read_text() == Path(study.data.validation).read_text()
+
+
+@pytest.mark.parametrize(("ending", "suffix"), [("", ".jpg"), ("_mask", ".png")])
+def test_images_and_masks_may_lie_together(ending: str, suffix: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root, root, 6, ending=ending, suffix=suffix)
+    assert opened(root, tmp_path)[1:] == (5, 1)
+
+
+def test_only_a_training_split_gets_a_holdout(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "train" / "images", root / "train" / "masks", 5)
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_the_void_value_is_the_one_beyond_the_classes(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=(0, 1, 2, 3))
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    assert look(root).void == 3
+    assert opened(root, tmp_path)[0].data.void == 3
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(360, 480, (352, 480)), (1024, 2048, (256, 512)), (60, 90, (32, 64)), (20, 24, (32, 32)), (500, 100, (480, 96))],
+)
+def test_the_size_keeps_the_shape_and_never_enlarges(
+    height: int, width: int, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    for number in range(4):
+        picture(root / "images" / f"{number}.png", height=height, width=width)
+        mask(root / "masks" / f"{number}.png", height=height, width=width)
+    assert look(root).size == expected
+
+
+def test_the_study_says_what_can_be_changed_and_its_teacher_fits_the_space(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks")
+    study = opened(root, tmp_path)[0]
+    text = (tmp_path / "studies" / "mine.toml").read_text()
+    assert "limits" in tomllib.loads(text)
+    assert study.teacher is not None
+    space = load_space(study.space)
+    check_designs(study, space)
+    teacher = space.draw(Named(study.teacher.choices))
+    assert teacher.distill is None
+    assert teacher.bits == 32
+
+
+def test_paths_with_quotes_and_spaces_survive(tmp_path: Path) -> None:
+    root = tmp_path / 'my "best" data \\ ü'
+    fill(root / "images", root / "masks")
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "mine.toml"
+    fill(root / "images", root / "masks")
+    found = look(root)
+    (tmp_path / "mine.val.txt").write_text("mine")
+    with pytest.raises(StudyError, match="not overwritten"):
+        write_study(found, out)
+    assert not out.exists()
+    assert out in write_study(found, out, force=True)
+
+
+def test_layouts_that_are_not_understood(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with pytest.raises(DataError, match="must be a folder"):
+        look(root)
+    root.mkdir()
+    with pytest.raises(DataError, match="an empty folder"):
+        look(root)
+    (root / "notes").mkdir()
+    with pytest.raises(DataError, match="got notes"):
+        look(root)
+    (root / "images").mkdir()
+    (root / "masks").mkdir()
+    with pytest.raises(DataError, match="there must be images"):
+        look(root)
+    fill(root / "images", root / "masks", 2)
+    with pytest.raises(DataError, match="at least 4"):
+        look(root)
+    fill(root / "images", root / "masks", 5)
+    (root / "masks" / "frame 03.png").unlink()
+    with pytest.raises(DataError, match=r"frame 03\.jpg: every image must have a mask"):
+        look(root)
+
+
+def test_a_split_without_masks_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images" / "train", root / "masks" / "train")
+    picture(root / "images" / "val" / "a.jpg")
+    with pytest.raises(DataError, match="masks/val"):
+        look(root)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "words"),
+    [
+        ((0, 255), None, "at least two classes, .* got 0 beside the void value 255. Where 255 is a class"),
+        ((1, 255), None, "at least two classes"),
+        ((255,), None, "at least two classes, .* got none beside"),
+        ((0, 1, 7, 9), "a\nb\n", "7, 9"),
+        ((0, 255), "a\nb\n", "got 0 beside the void value 255. Where 255 is a class"),
+        ((0, 128), "a\nb\n", "Where 128 is a class"),
+        ((0, 128), None, r"got 0, 128: 127 of 129 classes would be empty. Renumber them to 0\.\.1, or name"),
+        ((0, 128, 255), None, r"got 0, 128, 255: 127 of 129 .* DATA/classes\.txt"),
+        ((0, 85, 170, 255), None, "168 of 171"),
+        ((0, 1, 254), None, "one value beyond the list is void"),
+        ((0, 4, 255), None, "3 of 5"),
+    ],
+)
+def test_mask_values_that_cannot_be_classes(
+    values: tuple[int, ...], classes: str | None, words: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=values)
+    if classes:
+        (root / "classes.txt").write_text(classes)
+    with pytest.raises(DataError, match=words):
+        look(root)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "count", "absent"),
+    [
+        ((0, 1, 255), None, 2, ()),
+        ((0, 1), None, 2, ()),
+        ((0, 3, 255), None, 4, (1, 2)),
+        ((1, 2), None, 3, (0,)),
+        ((0, 2, 255), "sky\nroad\ncar\n", 3, (1,)),
+        ((0, 15, 255), "\n".join(f"thing {number}" for number in range(16)), 16, tuple(range(1, 15))),
+        ((0, 1, 128), "sky\nroad\n", 2, ()),
+    ],
+)
+def test_classes_that_no_mask_holds_are_warned_of(
+    values: tuple[int, ...], classes: str | None, count: int, absent: tuple[int, ...], command: Command, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", values=values)
+    if classes:
+        (root / "classes.txt").write_text(classes)
+    found = look(root)
+    assert (len(found.classes), found.absent) == (count, absent)
+    assert found.void == (128 if 128 in values else 255)
+    said = command("new", root, "--out", tmp_path / "warned.toml")
+    assert said.code == 0, said.err
+    warnings = [line for line in said.out.splitlines() if line.startswith("Warning: no mask holds ")]
+    assert len(warnings) == (1 if absent else 0)
+    for value in absent[:6]:
+        assert f"{found.classes[value]} (value {value})" in warnings[0]
+    assert all(("and 8 more" in line) == (len(absent) > 6) for line in warnings)
+    assert opened(root, tmp_path)[1:] == (4, 1)
+
+
+def test_grey_levels_are_refused_in_two_lines_and_nothing_is_written(command: Command, tmp_path: Path) -> None:
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", values=(0, 128, 255))
+    said = command("new", tmp_path / "data", "--out", tmp_path / "mine.toml")
+    assert said.code == 2
+    assert len(said.err.strip().splitlines()) <= 2
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_new_then_check_then_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", 6)
+    said = command("new", "data", "--out", "studies/mine.toml")
+    assert said.code == 0, said.err
+    assert "5 training and 1 validation images" in said.out
+    assert "segsearch run studies/mine.toml" in said.out
+    assert command("check", "studies/mine.toml").code == 0
+    assert command("run", "studies/mine.toml", "--trials", "1").code == 0
+    assert command("new", "data", "--out", "studies/mine.toml").code == 2
+    assert command("new", "data", "--out", "studies/mine.txt").code == 2
+    assert command("new", "nowhere", "--out", "studies/x.toml").code == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_data_may_move(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", 6)
+    command("new", "data", "--out", "mine.toml")
+    assert command("run", "mine.toml", "--trials", "1").code == 0
+    (tmp_path / "data").rename(tmp_path / "moved")
+    gone = command("run", "mine.toml", "--trials", "2")
+    assert gone.code == 2
+    assert "data" in gone.err
+    said = command("run", "mine.toml", "--trials", "2", "--data", "moved")
+    assert said.code == 0, said.err
+    assert command("resume", "runs/mine/study.db", "--trials", "3").code == 0

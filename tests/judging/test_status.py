@@ -1,0 +1,85 @@
+"""Status as it is read beside a search: who is at work, what waits, and what to type next."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsearch.errors import SearchStuck
+from segsearch.search import run_search
+from segsearch.store import open_store
+from tests import fakes
+from tests.conftest import Command
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WORKER = """
+import sys
+from pathlib import Path
+from segsearch.search import run_search
+from tests import fakes
+store, row = fakes.start(Path(sys.argv[1]), fakes.make_study(trials=2))
+evaluate = fakes.make_evaluate(seconds=600)
+run_search(store, row.name, draw=fakes.draw, evaluate=evaluate, on_event=lambda event: print(event.kind, flush=True))
+"""
+
+
+def test_a_trial_whose_worker_was_killed_waits_to_be_carried_on(command: Command, tmp_path: Path) -> None:
+    database = tmp_path / "study.db"
+    arguments = [sys.executable, "-c", WORKER, str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "started\n"
+            working = command("status", database).out
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert re.search(r"^Running  trial 0, for \d", working, re.MULTILINE)
+    assert "Trials   0 of 2 trained; 1 running\n" in working
+    assert not re.search("^(Waiting|Idle)", working, re.MULTILINE)
+
+    killed = command("status", database).out
+    assert "Trials   0 of 2 trained; 1 waiting\n" in killed
+    assert "Waiting  trial 0, to be carried on; its worker is gone\n" in killed
+    assert "Idle     no worker is at work; `segsearch resume` carries on\n" in killed
+    assert "Running" not in killed
+
+    with open_store(database) as store:
+        run_search(store, "fake", draw=fakes.draw, evaluate=fakes.make_evaluate())
+    done = command("status", database).out
+    assert "Trials   2 of 2 trained\n" in done
+    assert not re.search("^(Running|Waiting|Idle)", done, re.MULTILINE)
+
+
+def test_a_trial_that_was_put_back_lost_no_worker(command: Command, tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+
+    def stop(*anything: object) -> None:
+        raise KeyboardInterrupt
+
+    with store, pytest.raises(KeyboardInterrupt):
+        run_search(store, "fake", draw=fakes.draw, evaluate=stop)  # type: ignore[arg-type]
+    assert "Waiting  trial 0, to be carried on\n" in command("status", tmp_path / "study.db").out
+
+
+def test_before_anything_is_trained_the_commands_say_so(command: Command, tmp_path: Path) -> None:
+    study = fakes.make_study(limits=["latency_ms<=0.001"], search={"give_up_after": 2})
+    store, _ = fakes.start(tmp_path, study)
+    database, page = tmp_path / "study.db", tmp_path / "front.html"
+    none_yet = "No trained trials yet; `segsearch status` says how far it is.\n"
+    with store:
+        said = command("status", database).out
+        assert "Trials   0 of 5 trained; none was begun yet\n" in said
+        assert "Idle     no worker is at work" in said
+        with pytest.raises(SearchStuck):
+            run_search(store, "fake", draw=fakes.draw, evaluate=fakes.make_evaluate(study.bounds))
+    assert "Trials   0 of 5 trained; 2 rejected\n" in command("status", database).out
+    assert command("front", database).out == none_yet
+    assert command("front", database, "--html", page).out == f"Wrote {page}\n{none_yet}"
+    assert page.is_file()

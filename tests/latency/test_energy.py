@@ -1,0 +1,99 @@
+"""The processor's energy counter, from a folder that looks as the system's does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from segsearch.latency.energy import Counter, find_counter
+
+
+def package(folder: Path, name: str, energy: str, span: str = "1000") -> Path:
+    place = folder / name
+    place.mkdir(parents=True)
+    (place / "energy_uj").write_text(f"{energy}\n")
+    (place / "max_energy_range_uj").write_text(f"{span}\n")
+    return place / "energy_uj"
+
+
+def found(folder: Path) -> Counter:
+    counter = find_counter(folder)
+    assert counter is not None
+    return counter
+
+
+def test_a_reading_and_what_was_spent_since(tmp_path: Path) -> None:
+    energy = package(tmp_path, "intel-rapl:0", "400", "262143328850")
+    counter = found(tmp_path)
+    before = counter.read()
+    assert before == (400,)
+    energy.write_text("12900\n")
+    assert counter.spent_mj(before, counter.read()) == 12.5
+
+
+def test_a_counter_that_wrapped_around_goes_on_from_its_range(tmp_path: Path) -> None:
+    energy = package(tmp_path, "intel-rapl:0", "900", "1000")
+    counter = found(tmp_path)
+    before = counter.read()
+    energy.write_text("50")
+    assert counter.spent_mj(before, counter.read()) == 0.15
+
+
+def test_nothing_spent_is_nothing(tmp_path: Path) -> None:
+    package(tmp_path, "intel-rapl:0", "900")
+    counter = found(tmp_path)
+    assert counter.spent_mj(counter.read(), counter.read()) == 0
+
+
+def test_packages_add_up_and_each_wraps_at_its_own_range(tmp_path: Path) -> None:
+    package(tmp_path, "intel-rapl:1", "700", "5000")
+    package(tmp_path, "intel-rapl:0", "100", "1000")
+    counter = found(tmp_path)
+    assert counter.read() == (100, 700)
+    assert counter.spent_mj((100, 700), (350, 900)) == 0.45
+    assert counter.spent_mj((900, 4900), (100, 100)) == 0.4
+
+
+def test_parts_of_a_package_are_not_counted_twice(tmp_path: Path) -> None:
+    package(tmp_path, "intel-rapl:0", "100")
+    package(tmp_path, "intel-rapl:0:0", "40")  # cores
+    package(tmp_path, "intel-rapl:0:1", "20")  # memory
+    package(tmp_path, "intel-rapl-mmio:0", "100")  # the same package by another way
+    (tmp_path / "intel-rapl").mkdir()  # the driver itself
+    (tmp_path / "dtpm").mkdir()
+    assert found(tmp_path).read() == (100,)
+
+
+def test_where_there_is_no_counter_there_is_none(tmp_path: Path) -> None:
+    assert find_counter(tmp_path) is None
+    assert find_counter(tmp_path / "absent") is None
+    (tmp_path / "intel-rapl").mkdir()
+    assert find_counter(tmp_path) is None
+
+
+@pytest.mark.parametrize("file", ["energy_uj", "max_energy_range_uj"])
+def test_a_counter_that_is_not_whole_is_none(tmp_path: Path, file: str) -> None:
+    package(tmp_path, "intel-rapl:0", "100")
+    spoiled = package(tmp_path, "intel-rapl:1", "100").parent / file
+    spoiled.write_text("")
+    assert find_counter(tmp_path) is None
+    spoiled.unlink()
+    assert find_counter(tmp_path) is None
+
+
+def test_a_counter_that_may_not_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    energy = package(tmp_path, "intel-rapl:0", "100")
+    if os.geteuid() == 0:  # root reads whatever its mode says
+        real = Path.read_text
+
+        def read(self: Path) -> str:
+            if self == energy:
+                raise PermissionError(13, "Permission denied", str(self))
+            return real(self)
+
+        monkeypatch.setattr(Path, "read_text", read)
+    else:
+        energy.chmod(0)
+    assert find_counter(tmp_path) is None

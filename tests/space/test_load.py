@@ -1,0 +1,121 @@
+"""Spaces are files: loaded under names that clash with nothing, and blamed by their line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsearch.errors import DatabaseError, SpaceError
+from segsearch.space.candidate import Named
+from segsearch.space.load import load_space, space_from_source
+
+GOOD = '''"""A space."""
+from dataclasses import dataclass
+from segsearch.space.candidate import Architecture, Candidate, Draw, Head, Path, Stage, Stem
+
+
+@dataclass(frozen=True)
+class Width:
+    channels: "int"
+
+
+def draw(choose: Draw) -> Candidate:
+    width = Width(choose.suggest_int("channels", 8, 64, step=8))
+    path = Path(Stem(8), (Stage("conv", width.channels, 1),))
+    return Candidate(Architecture((path,), (), Head(8)))
+'''
+
+
+def write(folder: Path, source: str, name: str = "space.py") -> str:
+    path = folder / name
+    path.write_text(source)
+    return str(path)
+
+
+def test_a_file_draws_what_it_says(tmp_path: Path) -> None:
+    space = load_space(write(tmp_path, GOOD))
+    drawn = space.draw(Named({"channels": 16}))
+    assert drawn.architecture.paths[0].stages[0].channels == 16
+    assert space.source == GOOD
+    assert space_from_source(space.source, name="the copy").draw(Named({"channels": 16})) == drawn
+
+
+def test_a_space_named_as_a_module_of_python_stands_in_for_none(tmp_path: Path) -> None:
+    import types
+
+    before = set(sys.modules)
+    load_space(write(tmp_path, GOOD, "types.py"))
+    assert sys.modules["types"] is types
+    assert all(name.startswith("segsearch_space_") for name in set(sys.modules) - before)
+
+
+def test_a_built_in_space_loads_by_name() -> None:
+    assert load_space("mobile").name.endswith("mobile.py")
+
+
+@pytest.mark.parametrize("spec", ["nothing", "../mobile", "mobile/../mobile", ""])
+def test_an_unknown_name_lists_the_known_ones(spec: str) -> None:
+    with pytest.raises(SpaceError, match=r"one of .*mobile"):
+        load_space(spec)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"gone\.py: no such search space"):
+        load_space(str(tmp_path / "gone.py"))
+
+
+def test_a_folder_and_a_file_that_is_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
+    for name in ("folder.py", "bytes.py"):
+        with pytest.raises(SpaceError, match=rf"{name}: cannot be read"):
+            load_space(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\ndef draw(choose:\n", r"space\.py:2: .*never closed"),
+        ("x = 1\n\nimport no_such_module_at_all\n", r"space\.py:3: ModuleNotFoundError: No module"),
+        ("x = 1\n", r"must define `draw"),
+        ("draw = 3\n", r"must define `draw"),
+        ("x = '\0'\n", r"not Python|null byte"),
+    ],
+)
+def test_what_cannot_be_loaded_is_blamed_by_its_line(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message) as raised:
+        load_space(write(tmp_path, source))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 7", r"space\.py:1: draw must return a Candidate, got int"),
+        ("\n    return 1 / 0", r"space\.py:3: ZeroDivisionError"),
+        ('return choose.suggest_int("depth", 1, 9)', r"space\.py:2: KeyError: 'depth'"),
+        ('raise ValueError("two\\nlines")', r"space\.py:2: ValueError: two lines\.$"),
+    ],
+)
+def test_what_raises_while_drawing_is_blamed_by_its_line(tmp_path: Path, body: str, message: str) -> None:
+    space = load_space(write(tmp_path, f"def draw(choose):\n    {body}\n"))
+    with pytest.raises(SpaceError, match=message):
+        space.draw(Named({}))
+
+
+def test_trouble_with_the_database_is_not_blamed_on_the_space() -> None:
+    class Broken:
+        def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+            raise DatabaseError("locked")
+
+    space = space_from_source(GOOD, name="space.py")
+    with pytest.raises(DatabaseError, match="locked"):
+        space.draw(Broken())  # type: ignore[arg-type]
+
+
+def test_ctrl_c_passes_through_a_space() -> None:
+    space = space_from_source("def draw(choose):\n    raise KeyboardInterrupt\n", name="space.py")
+    with pytest.raises(KeyboardInterrupt):
+        space.draw(Named({}))

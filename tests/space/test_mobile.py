@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from optuna.trial import FixedTrial
+from torch.nn import functional as F
+
+from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
+from segsearch.networks import Network, build, check_architecture
+from segsearch.networks.blocks import BLOCKS
+from segsearch.networks.contexts import CONTEXTS
+from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
+from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import Candidate, Draw, Named, Stage, from_json, to_json
+from segsearch.trial.export import check_parity, count_macs, count_params, export
+
+SIZE = (96, 128)
+CLASSES = 5
+SPACE = Path(__file__).parents[2] / "spaces" / "mobile.py"
+
+
+def _load() -> Callable[[Draw], Candidate]:
+    spec = importlib.util.spec_from_file_location("mobile_space", SPACE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[Draw], Candidate] = module.draw
+    return found
+
+
+draw = _load()
+
+
+def trials(count: int, *, seed: int = 0) -> list[tuple[Candidate, dict[str, Any]]]:
+    """Candidates as a search draws them, each with its parameters."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    asked = [study.ask() for _ in range(count)]
+    return [(draw(trial), dict(trial.params)) for trial in asked]
+
+
+DRAWN = trials(300)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def candidates(numbers: Sequence[int]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("candidate", [DRAWN[number][0] for number in numbers], ids=map(str, numbers))
+
+
+def images(count: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, 3, *SIZE, generator=generator) * 255
+
+
+def compressed(candidate: Candidate, *, seed: int = 0) -> Network:
+    network = build(candidate.architecture, CLASSES, seed=seed)
+    for step in candidate.before_export:
+        MODEL_STEPS[type(step)](network, step, protected=network.protected)
+    return network
+
+
+def learn(network: Network) -> None:
+    """One step of training, with a finite loss and a finite gradient for every parameter."""
+    network.train()
+    scores, extra = network.scores_and_auxiliary(F.interpolate(images(2), scale_factor=network.input_scale))
+    assert not extra
+    masks = torch.randint(0, CLASSES, (2, *scores.shape[-2:]), generator=torch.Generator().manual_seed(0))
+    loss = F.cross_entropy(scores, masks)
+    assert torch.isfinite(loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def build_run_learn_prune(candidate: Candidate) -> None:
+    network = build(candidate.architecture, CLASSES)
+    learn(network)
+    with torch.no_grad():
+        scores = network.eval()(images())
+    assert scores.shape == (1, CLASSES, *SIZE)
+    assert torch.isfinite(scores).all()
+    if candidate.before_export:
+        params, macs = count_params(network), count_macs(network, SIZE)
+        for step in candidate.before_export:
+            MODEL_STEPS[type(step)](network, step, protected=network.protected)
+        assert count_params(network) <= params
+        assert count_macs(network, SIZE) <= macs
+        # The gate timed an untrained network of this shape, and the weights are stored in it.
+        compressed(candidate, seed=1).load_state_dict(network.state_dict(), strict=True)
+        network.zero_grad()
+        learn(network)
+
+
+def export_and_quantize(candidate: Candidate, folder: Path) -> None:
+    runtime = RUNTIMES["onnxruntime"]
+    network = compressed(candidate).train()
+    with torch.no_grad():  # batch norm that fits the pictures, as after training
+        network.scores(F.interpolate(images(2), scale_factor=network.input_scale))
+    export(network, SIZE, folder / "float.onnx")
+    image = images().numpy()
+    assert check_parity(network, folder / "float.onnx", runtime, image) < 1e-3
+    for step in candidate.after_export:
+        GRAPH_STEPS[type(step)](folder / "float.onnx", folder / "final.onnx", step, images=[image])
+        session = runtime.open(folder / "final.onnx", threads=1)
+        scores = session.run(image)
+        assert session.shape == (1, 3, *SIZE)
+        assert scores.shape == (1, CLASSES, *SIZE)
+        assert np.isfinite(scores).all()
+
+
+# What every draw must be, before anything is built.
+
+
+def test_hundreds_of_draws_fit_and_go_through_json() -> None:
+    for candidate, _ in DRAWN:
+        check_architecture(candidate.architecture)
+        assert from_json(Candidate, to_json(candidate)) == candidate
+
+
+def test_a_stored_draw_is_replayed_by_name() -> None:
+    for candidate, params in DRAWN:
+        assert draw(Named(params)) == candidate
+        assert draw(Named(params)).key == candidate.key
+    for candidate, params in DRAWN[:30]:
+        assert draw(FixedTrial(params)) == candidate
+
+
+def test_equal_keys_are_equal_candidates() -> None:
+    assert len({candidate.key for candidate, _ in DRAWN}) == len({candidate for candidate, _ in DRAWN})
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    assert trials(10, seed=3) == trials(10, seed=3)
+    assert trials(10, seed=3) != trials(10, seed=4)
+
+
+def test_choices_are_strings_and_parameters_are_stored_as_they_are() -> None:
+    # A stored study can then be resumed with the same choices.
+    for _, params in DRAWN[:50]:
+        assert all(isinstance(value, (str, int, float)) for value in params.values())
+
+
+def test_the_space_branches_and_reaches_every_entry_of_every_table() -> None:
+    blocks = Counter(stage.block for c, _ in DRAWN for path in c.architecture.paths for stage in path.stages)
+    contexts = Counter(path.context.kind for c, _ in DRAWN for path in c.architecture.paths)
+    joins = Counter(join.kind for c, _ in DRAWN for join in c.architecture.joins)
+    heads = Counter(c.architecture.head.block for c, _ in DRAWN)
+    assert set(blocks) == set(BLOCKS)
+    assert set(contexts) == set(CONTEXTS)
+    assert set(joins) == set(JOINS)
+    assert set(heads) == set(HEAD_BLOCKS)
+    assert {c.bits for c, _ in DRAWN} == {8, 32}
+    assert {bool(c.before_export) for c, _ in DRAWN} == {False, True}
+    assert {c.distill is None for c, _ in DRAWN} == {False, True}
+    assert {c.architecture.input_scale for c, _ in DRAWN} == {0.5, 0.75, 1.0}
+    assert {c.architecture.output_stride for c, _ in DRAWN} == {8, 16, 32}
+    assert len({frozenset(params) for _, params in DRAWN}) > 100
+
+
+def test_every_field_of_a_stage_that_the_space_means_to_vary_varies() -> None:
+    stages = [stage for c, _ in DRAWN for path in c.architecture.paths for stage in path.stages]
+    still = {entry.name for entry in fields(Stage) if len({getattr(stage, entry.name) for stage in stages}) == 1}
+    assert still == {"downsample", "reinforce"}
+
+
+# What can be built, trained, pruned, exported and quantized: a sample each time, hundreds where there is time.
+
+QUICK = range(16)
+SHIPPED = [number for number, (candidate, _) in enumerate(DRAWN) if candidate.after_export and candidate.before_export][
+    :12
+]
+
+
+@candidates(QUICK)
+def test_a_draw_builds_runs_learns_and_prunes(candidate: Candidate) -> None:
+    build_run_learn_prune(candidate)
+
+
+@candidates(SHIPPED)
+def test_a_draw_exports_quantizes_and_runs(candidate: Candidate, tmp_path: Path) -> None:
+    export_and_quantize(candidate, tmp_path)
+
+
+@pytest.mark.slow
+@candidates(range(len(QUICK), len(DRAWN)))
+def test_hundreds_of_draws_build_run_learn_and_prune(candidate: Candidate) -> None:
+    build_run_learn_prune(candidate)
+
+
+@pytest.mark.slow
+@candidates(range(120))
+def test_a_hundred_draws_export_quantize_and_run(candidate: Candidate, tmp_path: Path) -> None:
+    export_and_quantize(candidate, tmp_path)

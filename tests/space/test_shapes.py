@@ -1,0 +1,132 @@
+"""Shapes told from the architecture are those of the network that is built and pruned."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from segsearch.compression.prune import prune
+from segsearch.networks import build
+from segsearch.space.candidate import (
+    DECODER,
+    Architecture,
+    Auxiliary,
+    Context,
+    Feature,
+    Head,
+    Join,
+    Path,
+    Prune,
+    Stage,
+    Stem,
+)
+from segsearch.space.draws import Dice
+from segsearch.space.load import load_space
+from segsearch.space.shapes import HEAD, Shape, context_of, scaled, shapes_of
+
+SIZE = (90, 122)  # divides by nothing
+
+
+def chain(*stages: Stage, **changes: Any) -> Architecture:
+    return replace(Architecture((Path(Stem(16), stages),), (), Head(32)), **changes)
+
+
+def grouped(channels: int, depth: int, stride: int = 2) -> Stage:
+    return Stage("grouped", channels, depth, stride, groups=4)
+
+
+RESIDUALS = (Stage("residual", 32, 2, 2), Stage("residual", 32, 1), Stage("inverted_residual", 48, 2, expansion=2.0))
+CASES = {
+    "plain": chain(Stage("conv", 24, 1, 2), Stage("separable", 40, 2, 2)),
+    "shortcuts tie stages": chain(*RESIDUALS),
+    "a shortcut from the stem": chain(Stage("residual", 16, 1), Stage("conv", 24, 1)),
+    "groups": chain(grouped(32, 2), grouped(32, 1, 1), Stage("conv", 40, 1)),
+    "groups beside a skip": chain(
+        Stage("conv", 32, 1, 2), grouped(32, 1), Stage("conv", 24, 1, 2), joins=(Join("concat", Feature(0, 1), 32),)
+    ),
+    "pools": chain(Stage("conv", 24, 1, 2, downsample="max_pool"), Stage("conv", 32, 1, 2, downsample="mean_pool")),
+    "a skip to the stem": chain(Stage("conv", 32, 1, 2), joins=(Join("concat", Feature(0, 0), 24),)),
+    "contexts and joins": Architecture(
+        (Path(Stem(16, depth=2, stride=4), RESIDUALS, Context("aspp", 40, rates=(2,), image_pool=True)),),
+        (Join("add", Feature(0, 1), 40), Join("concat", Feature(0, 0), 24, reduce=8)),
+        Head(24, 2, "separable"),
+        auxiliary=(Auxiliary(Feature(0, 1), 0.4, 16),),
+        input_scale=0.75,
+    ),
+    "a path of a path": Architecture(
+        (
+            Path(Stem(16), (Stage("conv", 24, 1, 2), Stage("residual", 32, 1, 2))),
+            Path(None, (Stage("residual", 32, 1),), source=Feature(0, 2), scale=0.5),
+        ),
+        (Join("add", Feature(0, 1), 40),),
+        Head(32, 0),
+        trunk=1,
+    ),
+}
+
+
+def drawn() -> dict[str, Architecture]:
+    draw, source = load_space("mobile").draw, random.Random(7)
+    return {f"mobile {index}": draw(Dice(source)).architecture for index in range(12)}
+
+
+def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, tuple[tuple[int, int], int]]:
+    """What the maps of the real network measure."""
+    network: Any = build(architecture, 5).eval()
+    for step in steps:
+        prune(network, step, protected=network.protected)
+    found: dict[Feature, tuple[tuple[int, int], int]] = {}
+
+    def watch(layer: Any, feature: Feature) -> None:
+        def see(module: Any, inputs: Any, output: Any) -> None:
+            found[feature] = (tuple(output.shape[-2:]), output.shape[1])
+
+        layer.register_forward_hook(see)
+
+    for number, encoder in enumerate(network.encoders):
+        watch(encoder.stem, Feature(number, 0))
+        watch(encoder.context, context_of(number))
+        for index, stage in enumerate(encoder.stages, start=1):
+            watch(stage, Feature(number, index))
+    for index, join in enumerate(network.joins):
+        watch(join, Feature(DECODER, index))
+    watch(network.head.body, HEAD)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, *SIZE))
+    return found
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.375])
+@pytest.mark.parametrize("architecture", (CASES | drawn()).values(), ids=CASES | drawn())
+def test_shapes_are_those_of_the_network(architecture: Architecture, ratio: float) -> None:
+    steps = (Prune(ratio),) if ratio else ()
+    told = {feature: (shape.size, shape.left) for feature, shape in shapes_of(architecture, SIZE, steps).items()}
+    assert told == built(architecture, steps)
+
+
+def test_channels_after_pruning_by_hand() -> None:
+    shapes = shapes_of(chain(Stage("conv", 64, 1, 2), grouped(32, 2)), (64, 96), (Prune(0.5),))
+    assert shapes == {
+        Feature(0, 0): Shape((32, 48), 16, 16),  # a stem keeps its channels
+        Feature(0, 1): Shape((16, 24), 64, 32),
+        Feature(0, 2): Shape((8, 12), 32, 16),
+        context_of(0): Shape((8, 12), 32, 16),
+        HEAD: Shape((8, 12), 32, 16),
+    }
+
+
+@pytest.mark.parametrize(
+    ("channels", "multiple", "left"), [(64, 8, 40), (24, 8, 16), (8, 8, 8), (4, 8, 4), (96, 24, 72)]
+)
+def test_what_a_ratio_leaves(channels: int, multiple: int, left: int) -> None:
+    assert Prune(0.375).left(channels, multiple=multiple) == left
+
+
+def test_scales() -> None:
+    assert scaled((90, 122), 0.75) == (68, 92)  # 67.5 rounds to even, as the network does
+    assert scaled((1, 1), 0.25) == (1, 1)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import TrialFailed
+from segsearch.networks import build
+from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import Architecture, Head, Stage, Stem
+from segsearch.space.candidate import Path as NetworkPath
+from segsearch.trial.export import OPSET, PARITY_TOLERANCE, check_parity, count_macs, count_params, export
+
+SIZE = (32, 48)
+SMALL = Architecture((NetworkPath(Stem(8), (Stage("conv", 16, 1, 2),)),), (), Head(8))
+RUNTIME = RUNTIMES["onnxruntime"]
+IMAGE = np.random.default_rng(0).uniform(0, 255, (1, 3, *SIZE)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Poisoned(nn.Module):
+    """A network whose scores are what the test wants, by way of a parameter."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 1)
+        nn.init.constant_(self.conv.weight, 0)
+        nn.init.constant_(self.conv.bias, bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.conv(x)
+        return found
+
+
+def test_the_file_is_one_checked_graph_of_fixed_shape(tmp_path: Path) -> None:
+    export(build(SMALL, 5), SIZE, tmp_path / "m.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"], "one file, no external weights"
+    model = onnx.load(tmp_path / "m.onnx")
+    onnx.checker.check_model(model, full_check=True)
+
+    def shape(value: onnx.ValueInfoProto) -> list[int]:
+        return [side.dim_value for side in value.type.tensor_type.shape.dim]
+
+    assert [(value.name, shape(value)) for value in model.graph.input] == [("image", [1, 3, *SIZE])]
+    assert [(value.name, shape(value)) for value in model.graph.output] == [("scores", [1, 5, *SIZE])]
+    assert model.opset_import[0].version == OPSET
+    assert not {"BatchNormalization", "Dropout"} & {node.op_type for node in model.graph.node}
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        export(build(SMALL, 5, seed=1), SIZE, tmp_path / name)
+    export(build(SMALL, 5, seed=2), SIZE, tmp_path / "c.onnx")
+    one, same, other = ((tmp_path / name).read_bytes() for name in ("a.onnx", "b.onnx", "c.onnx"))
+    assert one == same
+    assert one != other
+    assert str(tmp_path).encode() not in one
+
+
+def test_a_network_in_training_is_exported_as_it_answers(tmp_path: Path) -> None:
+    network = build(SMALL, 5).train()
+    export(network, SIZE, tmp_path / "m.onnx")
+    assert check_parity(network, tmp_path / "m.onnx", RUNTIME, IMAGE) < 1e-4
+
+
+def test_parity_is_small_and_finite_for_what_was_exported(tmp_path: Path) -> None:
+    network = build(SMALL, 5)
+    export(network, SIZE, tmp_path / "m.onnx")
+    assert 0 <= check_parity(network, tmp_path / "m.onnx", RUNTIME, IMAGE) < PARITY_TOLERANCE / 10
+
+
+def test_another_networks_file_has_no_parity(tmp_path: Path) -> None:
+    export(build(SMALL, 5, seed=1), SIZE, tmp_path / "m.onnx")
+    with pytest.raises(TrialFailed, match=r"must agree with torch within 0\.001, got") as caught:
+        check_parity(build(SMALL, 5, seed=2), tmp_path / "m.onnx", RUNTIME, IMAGE)
+    assert caught.value.kind == "parity"
+
+
+def test_a_file_of_another_shape_has_no_parity(tmp_path: Path) -> None:
+    export(build(SMALL, 4), SIZE, tmp_path / "m.onnx")
+    with pytest.raises(TrialFailed, match=r"torch's shape \(1, 5, 32, 48\), got \(1, 4, 32, 48\)"):
+        check_parity(build(SMALL, 5), tmp_path / "m.onnx", RUNTIME, IMAGE)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_scores_that_are_not_finite_have_no_parity(tmp_path: Path, value: float) -> None:
+    network = Poisoned(value)
+    export(network, SIZE, tmp_path / "m.onnx")
+    with pytest.raises(TrialFailed, match="must be finite") as caught:
+        check_parity(network, tmp_path / "m.onnx", RUNTIME, IMAGE)
+    assert caught.value.kind == "parity"
+
+
+def test_scores_that_are_all_zero_agree(tmp_path: Path) -> None:
+    network = Poisoned(0.0)
+    export(network, SIZE, tmp_path / "m.onnx")
+    assert check_parity(network, tmp_path / "m.onnx", RUNTIME, IMAGE) == 0
+
+
+def test_a_file_that_is_gone_fails_the_trial(tmp_path: Path) -> None:
+    with pytest.raises(TrialFailed) as caught:
+        check_parity(build(SMALL, 5), tmp_path / "absent.onnx", RUNTIME, IMAGE)
+    assert caught.value.kind == "runtime"
+
+
+def test_macs_and_parameters_are_those_worked_by_hand() -> None:
+    network = build(SMALL, 5)
+    # Stem 16x24 of 3x3x3x8, stage 8x12 of 3x3x8x16, head 8x12 of 3x3x16x8, scores 8x12 of 8x5.
+    assert count_macs(network, SIZE) == 384 * 216 + 96 * 1152 + 96 * 1152 + 96 * 40
+    assert count_params(network) == (216 + 16) + (1152 + 32) + (1152 + 16) + (40 + 5)
+
+
+def test_macs_of_a_grouped_convolution_count_its_groups() -> None:
+    conv = nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False)
+    assert count_macs(conv, (8, 8)) == 64 * 9 * 6
