@@ -24,8 +24,8 @@ from segsearch.evidence.objectives import values_of
 from segsearch.evidence.types import Confusion, Evidence, Timing
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
-from segsearch.space.candidate import Architecture, Candidate, Draw, Head, Quantize, Stage, Stem, to_json
-from segsearch.space.candidate import Path as Chain
+from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath, Head, Quantize, Stage, Stem
+from segsearch.space.keys import to_json
 from segsearch.store import Store, open_store, schema
 from segsearch.study import Study, parse_study
 from segsearch.workshop import Workshop
@@ -40,7 +40,7 @@ def draw(choose: Draw) -> Candidate:
     head = Head(choose.suggest_int("head", 16, 128, step=8))
     quantized = choose.suggest_categorical("precision", ["float", "int8"]) == "int8"
     steps = (Quantize(symmetric_activations=choose.suggest_categorical("symmetric", ["no", "yes"]) == "yes"),)
-    return Candidate(Architecture((Chain(Stem(8), stages),), (), head), after_export=steps if quantized else ())
+    return Candidate(Architecture((EncoderPath(Stem(8), stages),), (), head), after_export=steps if quantized else ())
 
 
 def _stage(choose: Draw, name: str) -> Stage:

@@ -30,8 +30,7 @@ from segsearch.latency.measure import Effort, machine_for, measure
 from segsearch.latency.ratio import ratio_of
 from segsearch.networks import build, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
-from segsearch.space.candidate import Path as EncoderPath
+from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
 from segsearch.trial.export import export
 
 SIZE = (192, 256)

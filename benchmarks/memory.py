@@ -18,7 +18,7 @@ from pathlib import Path
 SEGSEARCH = [sys.executable, "-m", "segsearch"]
 IMPORTS = """
 import sys
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 main(sys.argv[1:])
 print(sorted({"torch", "optuna"} & set(sys.modules)))
 """

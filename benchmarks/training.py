@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from segsearch.datasets import open_dataset
 from segsearch.networks import build
-from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Stage, Stem
-from segsearch.space.candidate import Path as EncoderPath
+from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
 from segsearch.study import DataSettings
-from segsearch.training.train import Schedule, train
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule
 
 CROP = (180, 240)
 SIZE = (360, 480)
@@ -91,7 +91,7 @@ def plain_loop(architecture: Architecture, folder: PlainFolder, classes: int, *,
 
 
 def ours(architecture: Architecture, dataset: object, *, steps: int) -> float:
-    """Images a second of `segsearch.training.train`."""
+    """Images a second of `segsearch.training.loop`."""
     marks: list[float] = []
 
     class Enough(Exception):

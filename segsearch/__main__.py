@@ -2,7 +2,7 @@
 
 import sys
 
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from segsearch.judging.report import duration, in_words
+from segsearch.judging.words import duration, in_words
 from segsearch.terminal import plain
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from segsearch.space import (
     Context,
     Distill,
     Draw,
+    EncoderPath,
     Feature,
     Head,
     Join,
-    Path,
     Prune,
     Quantize,
     Stage,
@@ -36,7 +36,7 @@ def draw_architecture(choose: Draw) -> Architecture:
     output_stride = int(choose.suggest_categorical("output_stride", ("8", "16", "32")))
     stem = Stem(channels=choose.suggest_int("stem_width", 8, 32, step=8))
     stages = tuple(draw_stage(choose, index, width, output_stride) for index in range(4))
-    path = Path(stem, stages, draw_context(choose))
+    path = EncoderPath(stem, stages, draw_context(choose))
     joins = draw_joins(choose)
     head = Head(
         channels=choose.suggest_int("head_width", 32, 128, step=16),

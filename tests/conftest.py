@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 from segsearch.search import run_search
 from tests import fakes
 

@@ -11,17 +11,8 @@ from segsearch.errors import TrialFailed
 from segsearch.evidence.objectives import Limit, Rejected, broken_limits
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Confusion, Evidence
-from segsearch.space.candidate import (
-    Architecture,
-    Candidate,
-    Draw,
-    Head,
-    Quantize,
-    Stage,
-    Stem,
-    content_key,
-)
-from segsearch.space.candidate import Path as Chain
+from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath, Head, Quantize, Stage, Stem
+from segsearch.space.keys import content_key
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
 from segsearch.workshop import Workshop
@@ -68,7 +59,7 @@ def candidate(
     channels: int, depth: int, *, block: str = "conv", kernel: int = 3, expansion: float = 1.0, quantized: bool = False
 ) -> Candidate:
     stage = Stage(block, channels=channels, depth=depth, stride=2, kernel=kernel, expansion=expansion)
-    chain = Chain(Stem(channels=8), (stage,))
+    chain = EncoderPath(Stem(channels=8), (stage,))
     steps = (Quantize(),) if quantized else ()
     return Candidate(Architecture((chain,), (), Head(channels=16)), after_export=steps)
 

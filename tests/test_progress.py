@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from segsearch.judging.report import duration
 from segsearch.judging.status import seconds_worked
+from segsearch.judging.words import duration
 from segsearch.progress import BarWatch, Lines, Pace, watching
 from segsearch.search import Event
 from segsearch.store import Failure
 from segsearch.terminal import plain
-from tests.judging.test_report import numbers, trial
+from tests.judging.test_fronts import numbers, trial
 
 TRAINED = replace(trial(7, numbers(0.512, 4.31)), started=100.0, finished=141.0)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.evidence.timing import Machine, Timing
-from segsearch.judging.report import in_words
+from segsearch.judging.words import in_words
 from segsearch.workshop import Progress
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.evidence.timing import Machine
-from segsearch.judging.report import make_report
+from segsearch.judging.fronts import make_report
 from segsearch.launch import machine_here
 from segsearch.store import Store, StudyRow, TrialRow, open_store
 from segsearch.workshop import Progress

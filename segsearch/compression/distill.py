@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Teaching:
     """What a teacher says of every training image: logits (images, classes, h, w), and how much it counts."""
 
     logits: NDArray[np.float16]

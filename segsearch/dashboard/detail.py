@@ -25,7 +25,8 @@ from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
 from segsearch.judging.compare import neighbours, next_words
-from segsearch.judging.report import Row, describe, with_interval
+from segsearch.judging.fronts import Row
+from segsearch.judging.words import describe, with_interval
 from segsearch.latency.room import machine_room
 from segsearch.store import StageRow
 from segsearch.study import Study

@@ -17,7 +17,9 @@ from segsearch.figures.marks import axis_named
 from segsearch.figures.points import pointers
 from segsearch.figures.theme import theme
 from segsearch.judging.compare import next_words
-from segsearch.judging.report import Row, describe, pick_from
+from segsearch.judging.fronts import Row
+from segsearch.judging.picking import pick_from
+from segsearch.judging.words import describe
 
 
 @dataclass

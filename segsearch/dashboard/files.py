@@ -9,7 +9,7 @@ import flask
 from segsearch.dashboard.reading import Reader, Seen
 from segsearch.dashboard.state import State, from_address
 from segsearch.errors import UserError
-from segsearch.judging.report import as_csv, as_objects
+from segsearch.judging.tables import as_csv, as_objects
 
 
 def serve_files(server: flask.Flask, reader: Reader) -> None:

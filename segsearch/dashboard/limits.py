@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from segsearch.dashboard.state import State
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
-from segsearch.judging.report import Report, in_words
+from segsearch.judging.fronts import Report
+from segsearch.judging.words import in_words
 
 STEPS = 200
 # Above this ratio of the largest to the smallest value a slider counts in powers.

@@ -18,7 +18,7 @@ from segsearch.dashboard.scene import Scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import SegsearchError
-from segsearch.judging.report import Row
+from segsearch.judging.fronts import Row
 from segsearch.latency.room import machine_room
 from segsearch.launch import cache_of
 from segsearch.masks import (

@@ -12,7 +12,8 @@ from segsearch.dashboard.reading import PATIENCE_SECONDS, Reader
 from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.dashboard.state import from_address
 from segsearch.errors import StudyError, UserError
-from segsearch.judging.report import describe, pick_trial
+from segsearch.judging.picking import pick_trial
+from segsearch.judging.words import describe
 from segsearch.store import open_store
 
 LONGEST_REASON = 500

@@ -11,7 +11,7 @@ from segsearch.dashboard.limits import Scale, scales
 from segsearch.errors import UserError
 from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
-from segsearch.judging.report import Report, make_report, narrowed, one_machine
+from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
 from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
 from segsearch.store.database import locate
 from segsearch.store.worker import living

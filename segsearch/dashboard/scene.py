@@ -9,7 +9,7 @@ from segsearch.dashboard.reading import Looked, Reader, Seen
 from segsearch.dashboard.state import State, from_address
 from segsearch.errors import StudyError
 from segsearch.evidence.timing import Machine
-from segsearch.judging.report import Report, Row
+from segsearch.judging.fronts import Report, Row
 
 
 @dataclass(frozen=True)

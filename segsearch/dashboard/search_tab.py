@@ -20,7 +20,7 @@ from segsearch.figures.search import (
     outcomes_figure,
     throughput_figure,
 )
-from segsearch.judging.report import duration
+from segsearch.judging.words import duration
 
 # Name, heading, height in pixels.
 FIGURES = (

@@ -10,7 +10,7 @@ from dash import ALL, html
 
 from segsearch.dashboard.limits import STEPS, Scale, slider_words
 from segsearch.dashboard.state import State
-from segsearch.judging.report import Report
+from segsearch.judging.fronts import Report
 
 STEP = {"type": "limit", "name": ALL}
 WORDS = {"type": "limit-words", "name": ALL}

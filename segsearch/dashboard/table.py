@@ -7,7 +7,8 @@ from typing import Any
 
 from segsearch.dashboard.reading import Seen
 from segsearch.evidence.objectives import OBJECTIVES
-from segsearch.judging.report import Report, Row, describe, knee_of, precision
+from segsearch.judging.fronts import Report, Row, knee_of
+from segsearch.judging.words import describe, precision
 
 Cell = str | int | float | None
 Read = Callable[[Row, str], Cell]

@@ -30,7 +30,7 @@ Pairs = tuple[tuple[Path, Path], ...]
 
 
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """Where images and masks lie. `named` says that the folders' own names tell the splits; else lists must."""
 
     images: str
@@ -50,7 +50,7 @@ class Found:
     """
 
     root: Path
-    layout: Layout
+    layout: Arrangement
     classes: tuple[str, ...]
     class_list: str | None
     void: int
@@ -81,7 +81,7 @@ def look(root: Path, *, progress: Progress = silent) -> Found:
     return Found(root, layout, classes, listed, void, height, width, absent)
 
 
-def _layout(root: Path) -> Layout:
+def _layout(root: Path) -> Arrangement:
     images, masks = _child(root, IMAGE_FOLDERS), _child(root, MASK_FOLDERS)
     if images and masks:
         train, validation = _child(images, TRAIN_FOLDERS), _child(images, VALIDATION_FOLDERS)
@@ -106,7 +106,7 @@ def _layout(root: Path) -> Layout:
 
 def _by_folders(
     images: str, masks: str, splits: Sequence[tuple[Path, Path]], *, names: tuple[str, str] | None = None
-) -> Layout:
+) -> Arrangement:
     for image_folder, mask_folder in splits:
         if not mask_folder.is_dir() or not image_folder.is_dir():
             gone = image_folder if mask_folder.is_dir() else mask_folder
@@ -114,10 +114,10 @@ def _by_folders(
     train, validation = (_pair(*split) for split in splits)
     same_names = all(image.stem == mask.stem for image, mask in (*train, *validation))
     train_name, validation_name = names or (splits[0][0].name, splits[1][0].name)
-    return Layout(images, masks, train_name, validation_name, train, validation, named=same_names)
+    return Arrangement(images, masks, train_name, validation_name, train, validation, named=same_names)
 
 
-def _held_out(images: str, masks: str, pairs: Pairs, root: Path) -> Layout:
+def _held_out(images: str, masks: str, pairs: Pairs, root: Path) -> Arrangement:
     """A fifth of the pairs, chosen by the hash of the image's path: the same on every machine and in every order."""
     if len(pairs) < 4:
         raise DataError(
@@ -129,7 +129,7 @@ def _held_out(images: str, masks: str, pairs: Pairs, root: Path) -> Layout:
 
     chosen = set(sorted(pairs, key=order)[: max(1, round(HELD_OUT * len(pairs)))])
     train = tuple(pair for pair in pairs if pair not in chosen)
-    return Layout(images, masks, "", "", train, tuple(sorted(chosen)), named=False)
+    return Arrangement(images, masks, "", "", train, tuple(sorted(chosen)), named=False)
 
 
 def _pair(images: Path, masks: Path) -> Pairs:

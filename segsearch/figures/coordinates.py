@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from segsearch.evidence.objectives import Objective
 from segsearch.figures.marks import ticks_of
-from segsearch.judging.report import Report, Row
+from segsearch.judging.fronts import Report, Row
 from segsearch.study import Scalar
 
 # Lines that a person can still follow and a browser brush.

@@ -13,7 +13,8 @@ from segsearch.evidence.objectives import Limit, Objective
 from segsearch.figures.marks import axis_named, edge_of, marks_of, rejected_of, ticks_of, title_of
 from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, rug, staircase, tied_entry
 from segsearch.figures.theme import Theme, axis_style, layout_style, page, theme
-from segsearch.judging.report import Report, Row, describe, precision, with_interval
+from segsearch.judging.fronts import Report, Row
+from segsearch.judging.words import describe, precision, with_interval
 
 Logs = tuple[bool, ...]
 # Where one looks at three axes from: far enough that their names are not cut off.

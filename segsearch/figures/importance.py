@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.judging.report import Report
+from segsearch.judging.fronts import Report
 from segsearch.store import TrialRow
 from segsearch.study import Scalar
 

@@ -9,7 +9,8 @@ from heapq import nsmallest
 from html import escape
 
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
-from segsearch.judging.report import Report, Row, describe, precision, with_interval
+from segsearch.judging.fronts import Report, Row
+from segsearch.judging.words import describe, precision, with_interval
 
 # Points that say their whole design; the others say their numbers, so that ten thousand trials stay light.
 WORDED = 300

@@ -12,7 +12,7 @@ import numpy as np
 from segsearch.evidence.objectives import Limit, Objective
 from segsearch.figures.marks import Marks, Rejected, at, breaks, number_of
 from segsearch.figures.theme import Theme
-from segsearch.judging.report import Report, Row, knee_of
+from segsearch.judging.fronts import Report, Row, knee_of
 
 Axes = tuple[Objective | None, ...]
 # Plotly's own objects check each value; where a chart follows a slider, that would be nine tenths of the time.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from segsearch.evidence.objectives import Limit, Objective
+from segsearch.judging.fronts import Report, Row
 from segsearch.judging.pareto import costs, dominates
-from segsearch.judging.report import Report, Row
 from segsearch.judging.status import seconds_worked
 from segsearch.store import STATES, State, TrialRow
 

@@ -14,7 +14,7 @@ from segsearch.figures.coordinates import Scale, lines_of
 from segsearch.figures.importance import Importance, importances
 from segsearch.figures.reached import OutcomeCount, Reached, finished_over_time, outcomes, reached
 from segsearch.figures.theme import Theme, dress, empty_figure, label_pixels, theme
-from segsearch.judging.report import Report
+from segsearch.judging.fronts import Report
 from segsearch.store import TrialRow
 
 SHOWN_PARAMETERS = 14

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segsearch.evidence.objectives import Objective
-from segsearch.judging.report import Report, Row, in_words
+from segsearch.judging.fronts import Report, Row
+from segsearch.judging.words import in_words
 
 
 def neighbours(report: Report, row: Row) -> tuple[Row | None, Row | None]:

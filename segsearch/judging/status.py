@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from segsearch.evidence.timing import Machine
-from segsearch.judging.report import duration
+from segsearch.judging.words import duration
 from segsearch.store import STATES, StudyRow, TrialRow
 
 SHOWN_FAILURES = 3

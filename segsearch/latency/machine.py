@@ -13,7 +13,7 @@ import psutil
 from segsearch.errors import StudyError
 from segsearch.evidence.timing import Machine
 from segsearch.runtimes import Runtime
-from segsearch.space.candidate import content_key
+from segsearch.space.keys import content_key
 
 
 def this_machine(runtime: Runtime, *, threads: int = 1, cores: Sequence[int] | None = None) -> Machine:

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
-from segsearch.space.candidate import DECODER, Architecture, Context, Feature, Path, Stage, Stem
+from segsearch.space.candidate import DECODER, Architecture, Context, EncoderPath, Feature, Stage, Stem
+from segsearch.space.rules import demand
 
 
 def check_architecture(architecture: Architecture) -> None:
     """Raise `ValueError` with the rule and what was found where the parts do not fit one another."""
     paths = architecture.paths
-    _demand(bool(paths), "Architecture.paths must hold at least one path", "none")
-    _demand(0 <= architecture.trunk < len(paths), "Architecture.trunk must be the index of a path", architecture.trunk)
+    demand(bool(paths), "Architecture.paths must hold at least one path", "none")
+    demand(0 <= architecture.trunk < len(paths), "Architecture.trunk must be the index of a path", architecture.trunk)
     scale = architecture.input_scale
-    _demand(0.1 <= scale <= 1.0, "Architecture.input_scale must lie in [0.1, 1]", scale)
+    demand(0.1 <= scale <= 1.0, "Architecture.input_scale must lie in [0.1, 1]", scale)
     for index, path in enumerate(paths):
         _check_path(path)
         if path.source is not None:
@@ -25,19 +26,19 @@ def check_architecture(architecture: Architecture) -> None:
     for index, join in enumerate(architecture.joins):
         _known("join", join.kind, JOINS)
         _exists(architecture, join.feature, paths=len(paths), joins=index)
-        _demand(join.channels >= 1 and join.reduce >= 0, "A Join needs positive channels and no negative reduce", join)
+        demand(join.channels >= 1 and join.reduce >= 0, "A Join needs positive channels and no negative reduce", join)
     head = architecture.head
     _known("head block", head.block, HEAD_BLOCKS)
-    _demand(head.channels >= 1 and head.depth >= 0, "A Head needs positive channels and no negative depth", head)
-    _demand(0 <= head.dropout < 1, "Head.dropout must lie in [0, 1)", head.dropout)
+    demand(head.channels >= 1 and head.depth >= 0, "A Head needs positive channels and no negative depth", head)
+    demand(0 <= head.dropout < 1, "Head.dropout must lie in [0, 1)", head.dropout)
     for extra in architecture.auxiliary:
         _exists(architecture, extra.feature, paths=len(paths), joins=len(architecture.joins))
-        _demand(extra.channels >= 1 and 0 < extra.weight < math.inf, "An Auxiliary needs positive numbers", extra)
+        demand(extra.channels >= 1 and 0 < extra.weight < math.inf, "An Auxiliary needs positive numbers", extra)
     _check_all_read(architecture)
 
 
-def _check_path(path: Path) -> None:
-    _demand(0 < path.scale < math.inf, "Path.scale must be positive and finite", path.scale)
+def _check_path(path: EncoderPath) -> None:
+    demand(0 < path.scale < math.inf, "Path.scale must be positive and finite", path.scale)
     if path.stem is not None:
         _check_stem(path.stem)
     for stage in path.stages:
@@ -46,31 +47,31 @@ def _check_path(path: Path) -> None:
 
 
 def _check_stem(stem: Stem) -> None:
-    _demand(stem.channels >= 1 and stem.kernel % 2 == 1, "A Stem needs positive channels and an odd kernel", stem)
+    demand(stem.channels >= 1 and stem.kernel % 2 == 1, "A Stem needs positive channels and an odd kernel", stem)
     reachable = stem.stride in {2**halvings for halvings in range(stem.depth + 1)}
-    _demand(stem.depth >= 1 and reachable, "Stem.stride must be a power of 2 that its depth can reach", stem)
+    demand(stem.depth >= 1 and reachable, "Stem.stride must be a power of 2 that its depth can reach", stem)
 
 
 def _check_stage(stage: Stage) -> None:
     _known("block", stage.block, BLOCKS)
-    _demand(bool(stage.atrous), "Stage.atrous must hold at least one rate", stage.atrous)
+    demand(bool(stage.atrous), "Stage.atrous must hold at least one rate", stage.atrous)
     sizes = (stage.channels, stage.depth, stage.stride, stage.kernel, *stage.atrous)
-    _demand(min(sizes) >= 1 and stage.kernel % 2 == 1, "A stage needs positive sizes and an odd kernel", stage)
+    demand(min(sizes) >= 1 and stage.kernel % 2 == 1, "A stage needs positive sizes and an odd kernel", stage)
     divides = stage.groups >= 1 and stage.channels % stage.groups == 0
-    _demand(divides, f"Stage.groups must divide its channels ({stage.channels})", stage.groups)
-    _demand(0 < stage.expansion < math.inf, "Stage.expansion must be positive and finite", stage.expansion)
+    demand(divides, f"Stage.groups must divide its channels ({stage.channels})", stage.groups)
+    demand(0 < stage.expansion < math.inf, "Stage.expansion must be positive and finite", stage.expansion)
     ways = ("stride", "max_pool", "mean_pool")
-    _demand(stage.downsample in ways, f"Stage.downsample must be one of {', '.join(ways)}", repr(stage.downsample))
-    _demand(not stage.reinforce, "Stage.reinforce needs a block that takes the image; none does yet", stage.block)
+    demand(stage.downsample in ways, f"Stage.downsample must be one of {', '.join(ways)}", repr(stage.downsample))
+    demand(not stage.reinforce, "Stage.reinforce needs a block that takes the image; none does yet", stage.block)
 
 
 def _check_context(context: Context) -> None:
     _known("context", context.kind, CONTEXTS)
     if context.kind == "none":
         return
-    _demand(context.channels >= 1, "Context.channels must be positive", context.channels)
+    demand(context.channels >= 1, "Context.channels must be positive", context.channels)
     wanted, name = (context.bins, "bins") if context.kind == "pyramid_pooling" else (context.rates, "rates")
-    _demand(
+    demand(
         bool(wanted) and min(wanted) >= 1,
         f"Context.{name} must hold positive numbers, at least one rate or bin",
         wanted,
@@ -83,13 +84,13 @@ def _check_all_read(architecture: Architecture) -> None:
     read |= {extra.feature.path for extra in architecture.auxiliary}
     read |= {path.source.path for path in architecture.paths if path.source is not None}
     for index, path in enumerate(architecture.paths):
-        _demand(index in read, "Every path must be read by the trunk, a join or another path; unread", f"path {index}")
+        demand(index in read, "Every path must be read by the trunk, a join or another path; unread", f"path {index}")
         idle = index != architecture.trunk and path.context.kind != "none"
-        _demand(not idle, "Only the trunk's context is read; a context was found on", f"path {index}")
+        demand(not idle, "Only the trunk's context is read; a context was found on", f"path {index}")
 
 
 def _known(what: str, name: str, table: Mapping[str, object]) -> None:
-    _demand(name in table, f"A {what} must be one of {', '.join(table)}", repr(name))
+    demand(name in table, f"A {what} must be one of {', '.join(table)}", repr(name))
 
 
 def _exists(architecture: Architecture, feature: Feature, *, paths: int, joins: int = 0) -> None:
@@ -97,9 +98,4 @@ def _exists(architecture: Architecture, feature: Feature, *, paths: int, joins: 
         there = 0 <= feature.stage < joins
     else:
         there = 0 <= feature.path < paths and 0 <= feature.stage <= len(architecture.paths[feature.path].stages)
-    _demand(there, "A Feature must name a map that exists by then", feature)
-
-
-def _demand(holds: bool, rule: str, got: object) -> None:
-    if not holds:
-        raise ValueError(f"{rule}, got {got}")
+    demand(there, "A Feature must name a map that exists by then", feature)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.layers import conv_bn_relu
-from segsearch.space.candidate import Path, Stage, Stem
+from segsearch.space.candidate import EncoderPath, Stage, Stem
 
 
 def build_stem(inputs: int, stem: Stem) -> nn.Module:
@@ -41,7 +41,7 @@ def build_stage(inputs: int, stage: Stage) -> nn.Module:
 class Encoder(nn.Module):
     """One path: its stem, stages and context. `widths[i]` are the channels of map i; the context's is `channels`."""
 
-    def __init__(self, inputs: int, path: Path) -> None:
+    def __init__(self, inputs: int, path: EncoderPath) -> None:
         super().__init__()
         self.stem = build_stem(inputs, path.stem) if path.stem else nn.Identity()
         widths = [path.stem.channels if path.stem else inputs]

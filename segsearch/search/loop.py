@@ -14,7 +14,8 @@ from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
 from segsearch.evidence.objectives import Limit, Rejected, values_of
 from segsearch.evidence.types import Evidence
 from segsearch.search.memory import Memory, open_memory
-from segsearch.space.candidate import Candidate, Draw, from_json, to_json
+from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.keys import from_json, to_json
 from segsearch.store import Counts, Failure, Store, TrialRow
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study

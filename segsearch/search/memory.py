@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from segsearch.errors import DatabaseError
 from segsearch.store import Store, TrialRow
-from segsearch.store.database import begin_immediate, told
+from segsearch.store.database import begin_immediate, explained
 from segsearch.store.worker import Worker
 from segsearch.study import SearchSettings, Study
 
@@ -94,15 +94,15 @@ class Asked:
         return self.trial.params
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
-        with told(self.shown):
+        with explained(self.shown):
             return self.trial.suggest_int(name, low, high, step=step)
 
     def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
-        with told(self.shown):
+        with explained(self.shown):
             return self.trial.suggest_float(name, low, high, step=step)
 
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
-        with told(self.shown):
+        with explained(self.shown):
             return self.trial.suggest_categorical(name, choices)
 
 
@@ -110,7 +110,7 @@ class Asked:
 def open_memory(store: Store, study: Study) -> Iterator[Memory]:
     """The memory of a stored study, in the store's own database. Raises `DatabaseError` as the store does."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with told(store.where):
+    with explained(store.where):
         storage = _open_storage(store)
         opened = optuna.create_study(
             study_name=study.name,
@@ -139,7 +139,7 @@ class Memory:
 
     def ask(self) -> Asked:
         """A new trial with a sampler of its own: a sampler's state is not stored, so that it must not have one."""
-        with told(self.store.where):
+        with explained(self.store.where):
             trial = self.optuna_study.ask()
         seed = trial_seed(self.study.seed, trial.number)
         # Optuna samples at the first suggestion, not in `ask`.
@@ -154,7 +154,7 @@ class Memory:
 
     def reconcile(self, worker: Worker) -> None:
         """Tell of trials that dead workers kept but did not tell of, and fail those that they never entered."""
-        with told(self.store.where):
+        with explained(self.store.where):
             running = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in worker.untold():
             self.tell(trial, worker)
@@ -162,7 +162,7 @@ class Memory:
             self._tell(number, Lesson(TrialState.FAIL))
 
     def _tell(self, number: int, learnt: Lesson) -> None:
-        with told(self.store.where), suppress(UpdateFinishedTrialError):  # where a killed worker had told already
+        with explained(self.store.where), suppress(UpdateFinishedTrialError):  # where a killed worker had told already
             study_id = self.storage.get_study_id_from_name(self.study.name)
             trial = Trial(self.optuna_study, self.storage.get_trial_id_from_study_id_trial_number(study_id, number))
             known = trial.constraints

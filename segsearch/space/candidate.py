@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, Literal, Protocol, TypeVar, cast
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
-from pydantic import TypeAdapter
-
-T = TypeVar("T")
-
-
-def _demand_step(name: str, value: float, low: float, step: float | None) -> None:
-    if step is not None and abs((value - low) / step - round((value - low) / step)) > 1e-8:
-        raise ValueError(f"{name} must be {low} plus a multiple of {step}, got {value!r}")
-
-
-def _demand(holds: bool, rule: str, got: object, cure: str) -> None:
-    if not holds:
-        raise ValueError(f"{rule}, got {got!r}; {cure}.")
+from segsearch.space.keys import content_key
+from segsearch.space.rules import demand, demand_step
 
 
 class Draw(Protocol):
@@ -91,7 +78,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Path:
+class EncoderPath:
     """One chain of stages. It reads the image resized by `scale`, or another path's map resized by it."""
 
     stem: Stem | None
@@ -141,7 +128,7 @@ class Architecture:
     The network reads the image resized by `input_scale` and answers at the image's own size.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[EncoderPath, ...]
     joins: tuple[Join, ...]
     head: Head
     auxiliary: tuple[Auxiliary, ...] = ()
@@ -166,8 +153,8 @@ class Distill:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        _demand(0 <= self.weight <= 1, "Distill.weight must lie in [0, 1]", self.weight, "use 0 for no distillation")
-        _demand(0 < self.temperature < 1e3, "Distill.temperature must lie in (0, 1000)", self.temperature, "1 is plain")
+        demand(0 <= self.weight <= 1, "Distill.weight must lie in [0, 1]", self.weight, "use 0 for no distillation")
+        demand(0 < self.temperature < 1e3, "Distill.temperature must lie in (0, 1000)", self.temperature, "1 is plain")
 
 
 @dataclass(frozen=True)
@@ -180,8 +167,8 @@ class Prune:
     kind: Literal["prune"] = "prune"
 
     def __post_init__(self) -> None:
-        _demand(0 <= self.ratio < 1, "Prune.ratio must lie in [0, 1)", self.ratio, "use 0 for no pruning")
-        _demand(self.round_to >= 1, "Prune.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")
+        demand(0 <= self.ratio < 1, "Prune.ratio must lie in [0, 1)", self.ratio, "use 0 for no pruning")
+        demand(self.round_to >= 1, "Prune.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")
 
     @property
     def idle(self) -> bool:
@@ -255,14 +242,14 @@ class Named:
         value = self.values[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"{name} must be a whole number in [{low}, {high}], got {value!r}")
-        _demand_step(name, value, low, step)
+        demand_step(name, value, low, step)
         return value
 
     def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
         value = self.values[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
-        _demand_step(name, value, low, step)
+        demand_step(name, value, low, step)
         return float(value)
 
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
@@ -270,30 +257,3 @@ class Named:
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
         return value
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    # Building one takes milliseconds, and a listing reads thousands of candidates.
-    return TypeAdapter(kind)
-
-
-def to_json(value: Any) -> str:
-    """Canonical JSON of one of our frozen types: sorted keys, no spaces, no NaN."""
-    kind: Any = type(value)
-    plain = _adapter(kind).dump_python(value, mode="json")
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def from_json(kind: type[T], text: str) -> T:
-    """The inverse of `to_json`. Raises pydantic's `ValidationError` on anything else."""
-    return cast(T, _adapter(cast(Any, kind)).validate_json(text, extra="forbid"))
-
-
-def content_key(*values: Any) -> str:
-    """SHA-256 over the canonical JSON of the values, in order."""
-    digest = hashlib.sha256()
-    for value in values:
-        digest.update(to_json(value).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsearch.space.candidate import DECODER, Architecture, BeforeExport, Feature, Path, Stage
+from segsearch.space.candidate import DECODER, Architecture, BeforeExport, EncoderPath, Feature, Stage
 
 Size = tuple[int, int]
 
@@ -70,7 +70,7 @@ def _sizes(architecture: Architecture, image: Size) -> dict[Feature, Size]:
     return sizes
 
 
-def _halvings(path: Path) -> int:
+def _halvings(path: EncoderPath) -> int:
     return 0 if path.stem is None else min(path.stem.depth, (path.stem.stride - 1).bit_length())
 
 

@@ -155,7 +155,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
 
 
 @contextmanager
-def told(shown: str) -> Iterator[None]:
+def explained(shown: str) -> Iterator[None]:
     """Turn what a user can cause in a database, from SQLAlchemy or through Optuna, into a `UserError`."""
     try:
         yield

@@ -18,9 +18,10 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
-from segsearch.space.candidate import Candidate, from_json, to_json
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import from_json, to_json
 from segsearch.store import schema
-from segsearch.store.database import Location, check_file, check_schema, locate, open_engine, told, use_wal
+from segsearch.store.database import Location, check_file, check_schema, explained, locate, open_engine, use_wal
 from segsearch.store.rows import Counts, Failure, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.stages import StoredWorkshop, put
 from segsearch.study import Study, dump_study, load_study
@@ -60,7 +61,7 @@ def _stands(file: Path) -> bool:
 def _open(location: Location, *, read_only: bool, timeout_seconds: float) -> Store:
     engine = open_engine(location)
     try:
-        with told(location.shown):
+        with explained(location.shown):
             check_schema(engine, location, read_only=read_only)
             if location.file is not None and not read_only:
                 use_wal(engine, timeout_seconds=timeout_seconds)  # only now: a foreign file stays as it is
@@ -92,13 +93,13 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction that holds the write lock: all of it happens or none."""
-        with told(self.where), self.engine.begin() as connection:
+        with explained(self.where), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One transaction that sees the database as it was when it began, and waits for nobody."""
-        with told(self.where), self.engine.connect().execution_options(only_reads=True) as connection:
+        with explained(self.where), self.engine.connect().execution_options(only_reads=True) as connection:
             yield connection
 
     def begin_study(self, study: Study, *, artifacts: Path, space: str, data_key: str) -> StudyRow:

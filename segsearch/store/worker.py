@@ -20,7 +20,8 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 from segsearch.errors import UserError
 from segsearch.evidence.objectives import values_of
 from segsearch.evidence.types import Evidence
-from segsearch.space.candidate import Candidate, to_json
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import to_json
 from segsearch.store import schema
 from segsearch.store.rows import Failure, State, TrialRow
 from segsearch.store.stages import put

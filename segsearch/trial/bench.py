@@ -20,7 +20,7 @@ from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
 from segsearch.runtimes import Runtime
 from segsearch.space.candidate import Architecture
-from segsearch.training.train import Schedule
+from segsearch.training.schedule import Schedule
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop
 
 # Enough to tell what went wrong; some libraries print whole tensors.
@@ -64,15 +64,15 @@ class Bench:
 
 
 @contextlib.contextmanager
-def at_work(bench: Bench, progress: Progress) -> Iterator[Progress]:
+def in_the_room(bench: Bench, progress: Progress) -> Iterator[Progress]:
     """Be in the machine's room while steps are done; each word of progress lets a waiting measurement in."""
     with bench.room.working() as give_way:
 
-        def told(stage: str, done: int, total: int, /) -> None:
+        def watched(stage: str, done: int, total: int, /) -> None:
             progress(stage, done, total)
             give_way()
 
-        yield told
+        yield watched
 
 
 def versions() -> tuple[tuple[str, str], ...]:

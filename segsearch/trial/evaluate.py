@@ -16,8 +16,9 @@ from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
 from segsearch.latency.measure import Effort, measure
 from segsearch.networks import wear_in
-from segsearch.space.candidate import AfterExport, Candidate, content_key, from_json, to_json
-from segsearch.trial.bench import Bench, at_work, scratch, stage_of, versions
+from segsearch.space.candidate import AfterExport, Candidate
+from segsearch.space.keys import content_key, from_json, to_json
+from segsearch.trial.bench import Bench, in_the_room, scratch, stage_of, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 from segsearch.trial.score import score, to_input
 from segsearch.trial.weights import Fidelity, compressed_shape, load_weights, trained_weights
@@ -141,8 +142,8 @@ def _timed(model: str, bench: Bench, workshop: Workshop, progress: Progress) -> 
 def _scored(model: str, bench: Bench, workshop: Workshop, progress: Progress) -> Confusion:
     def make() -> Outcome:
         session = bench.runtime.open(workshop.artifacts.path(model), threads=torch.get_num_threads())
-        with at_work(bench, progress) as told:
-            found = score(session, bench.dataset.validation, classes=bench.classes, progress=told)
+        with in_the_room(bench, progress) as watched:
+            found = score(session, bench.dataset.validation, classes=bench.classes, progress=watched)
         return {"confusion": to_json(found)}
 
     key = content_key(["score", model, bench.dataset.key, bench.runtime.name, bench.runtime.version])

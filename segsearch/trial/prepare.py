@@ -24,7 +24,8 @@ from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice
 from segsearch.study import Study, TrainSettings
-from segsearch.training.train import Schedule, pick_device, train
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule, pick_device
 from segsearch.trial.bench import Bench, Teacher
 from segsearch.trial.evaluate import evaluate, pass_gate
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent

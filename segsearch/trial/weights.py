@@ -12,12 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from segsearch.compression import MODEL_STEPS
-from segsearch.compression.distill import Lesson
+from segsearch.compression.distill import Teaching
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.networks import Network, build
-from segsearch.space.candidate import Architecture, BeforeExport, Candidate, Distill, content_key, to_json
-from segsearch.training.train import Schedule, estimate_batch_norm, teach, train, trains_in_bfloat16
-from segsearch.trial.bench import Bench, Teacher, at_work, scratch, stage_of
+from segsearch.space.candidate import Architecture, BeforeExport, Candidate, Distill
+from segsearch.space.keys import content_key, to_json
+from segsearch.training.batch_norm import estimate_batch_norm
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule, trains_in_bfloat16
+from segsearch.training.teacher import teach
+from segsearch.trial.bench import Bench, Teacher, in_the_room, scratch, stage_of
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
 
 
@@ -54,13 +58,13 @@ def trained_weights(
         load_weights(network, workshop.artifacts.path(full))
         network = apply_model_steps(network, steps)
         if schedule.epochs == 0:  # a study of a single epoch has none to spare
-            with at_work(bench, progress) as told:
+            with in_the_room(bench, progress) as watched:
                 estimate_batch_norm(
                     network,
                     bench.dataset.train,
                     device=bench.device,
                     batch_size=schedule.batch_size,
-                    progress=told,
+                    progress=watched,
                 )
             return {"weights": save_weights(network, workshop.artifacts), "losses": []}
         return _train(network, schedule, taught, bench, workshop, "fine-tune", progress)
@@ -130,20 +134,20 @@ def _train(
     stage: str,
     progress: Progress,
 ) -> Outcome:
-    lesson = None
+    teaching = None
     if taught is not None and bench.teacher is not None:
         logits = teacher_logits(bench.teacher, bench, workshop, progress=progress)
-        lesson = Lesson(logits, taught.weight, taught.temperature)
-    with at_work(bench, progress) as told:
+        teaching = Teaching(logits, taught.weight, taught.temperature)
+    with in_the_room(bench, progress) as watched:
         losses = train(
             network,
             bench.dataset.train,
             schedule,
             classes=bench.classes,
             device=bench.device,
-            lesson=lesson,
+            teaching=teaching,
             stage=stage,
-            progress=told,
+            progress=watched,
         )
     return {"weights": save_weights(network, workshop.artifacts), "losses": list(losses)}
 
@@ -161,16 +165,18 @@ def teacher_logits(
             progress("teacher", done, total)
 
         try:
-            with at_work(bench, taught) as told:
-                train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=told)
+            with in_the_room(bench, taught) as watched:
+                train(
+                    network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=watched
+                )
         except TrialFailed as failed:
             raise StudyError(
                 f"The teacher could not be trained: {failed} "
                 "Change [teacher] under another study name, or leave it out."
             ) from failed
         with scratch(workshop.artifacts, ".npy") as target:
-            with at_work(bench, progress) as told:
-                teach(network, bench.dataset.train, target, device=bench.device, progress=told)
+            with in_the_room(bench, progress) as watched:
+                teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
             return {"logits": workshop.artifacts.keep(target), "weights": save_weights(network, workshop.artifacts)}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))

@@ -178,7 +178,7 @@ def test_a_profile_is_a_chart_in_one_file(command: Command, model: Path, tmp_pat
 
 LIGHT = """
 import sys
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 code = main(sys.argv[1:])
 heavy = sorted({"torch", "optuna", "plotly"} & set(sys.modules))
 assert code == 0 and not heavy, (code, heavy)

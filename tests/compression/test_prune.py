@@ -16,7 +16,18 @@ from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Auxiliary, Context, Feature, Head, Join, Path, Prune, Stage, Stem
+from segsearch.space.candidate import (
+    Architecture,
+    Auxiliary,
+    Context,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Prune,
+    Stage,
+    Stem,
+)
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 
 Shake = Callable[[nn.Module, int], nn.Module]
@@ -30,7 +41,7 @@ CONTEXT_SETTINGS = {
 
 
 def chain(*stages: Stage, context: Context = Context(), head: Head = Head(32)) -> Architecture:
-    return Architecture((Path(Stem(16), stages, context),), (), head)
+    return Architecture((EncoderPath(Stem(16), stages, context),), (), head)
 
 
 def stages_of(block: str, groups: int = 4) -> tuple[Stage, ...]:
@@ -53,18 +64,18 @@ CASES: dict[str, Architecture] = {
     **{f"join {name}, reduce {reduce}": skips(name, reduce) for name in JOINS for reduce in (0, 16)},
     **{f"head {name}": chain(*stages_of("conv"), head=Head(40, 2, name)) for name in HEAD_BLOCKS},
     "all blocks": chain(*(stages_of(name)[1] for name in BLOCKS)),
-    "residuals behind a skip": replace(skips("concat", 24), paths=(Path(Stem(16), stages_of("residual")),)),
-    "grouped behind a skip": replace(skips("concat", 24), paths=(Path(Stem(16), stages_of("grouped")),)),
+    "residuals behind a skip": replace(skips("concat", 24), paths=(EncoderPath(Stem(16), stages_of("residual")),)),
+    "grouped behind a skip": replace(skips("concat", 24), paths=(EncoderPath(Stem(16), stages_of("grouped")),)),
     "auxiliary": replace(chain(*stages_of("residual")), auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),)),
     "two paths": Architecture(
-        (Path(Stem(16), stages_of("residual")), Path(Stem(16), (Stage("conv", 48, 2, 2),))),
+        (EncoderPath(Stem(16), stages_of("residual")), EncoderPath(Stem(16), (Stage("conv", 48, 2, 2),))),
         (Join("add", Feature(0, 2), 40), Join("concat", Feature(1, 1), 48)),
         Head(32),
     ),
     "a path of a path": Architecture(
         (
-            Path(Stem(16), stages_of("conv")[:2]),
-            Path(None, (Stage("residual", 48, 1, 2),), source=Feature(0, 2), scale=0.5),
+            EncoderPath(Stem(16), stages_of("conv")[:2]),
+            EncoderPath(None, (Stage("residual", 48, 1, 2),), source=Feature(0, 2), scale=0.5),
         ),
         (Join("add", Feature(0, 1), 40),),
         Head(32),

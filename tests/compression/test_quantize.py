@@ -14,14 +14,13 @@ from segsearch.compression.quantize import quantize
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Context, Feature, Head, Join, Quantize, Stage, Stem
-from segsearch.space.candidate import Path as NetworkPath
+from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
 from segsearch.trial.export import export
 
 SIZE = (48, 64)
 ARCHITECTURE = Architecture(
     (
-        NetworkPath(
+        EncoderPath(
             Stem(8), (Stage("residual", 16, 1, 2), Stage("separable", 24, 1, 2)), Context("pyramid_pooling", 16, (1, 3))
         ),
     ),

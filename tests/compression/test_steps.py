@@ -11,12 +11,12 @@ from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.space import candidate
-from segsearch.space.candidate import Architecture, Candidate, Head, Prune, Quantize, Stage, Stem, from_json, to_json
-from segsearch.space.candidate import Path as NetworkPath
+from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Head, Prune, Quantize, Stage, Stem
+from segsearch.space.keys import from_json, to_json
 from segsearch.trial.export import export
 
 SIZE = (32, 48)
-ARCHITECTURE = Architecture((NetworkPath(Stem(8), (Stage("residual", 24, 1, 2),)),), (), Head(16))
+ARCHITECTURE = Architecture((EncoderPath(Stem(8), (Stage("residual", 24, 1, 2),)),), (), Head(16))
 SETTINGS: dict[type[Any], list[Any]] = {
     Prune: [Prune(0.0), Prune(0.25), Prune(0.5, "l2"), Prune(0.5, round_to=4)],
     Quantize: [Quantize(), Quantize(symmetric_activations=True)],

@@ -21,6 +21,7 @@ from segsearch.space.candidate import (
     Architecture,
     Candidate,
     Context,
+    EncoderPath,
     Feature,
     Head,
     Join,
@@ -28,9 +29,8 @@ from segsearch.space.candidate import (
     Quantize,
     Stage,
     Stem,
-    to_json,
 )
-from segsearch.space.candidate import Path as Chain
+from segsearch.space.keys import to_json
 from segsearch.store import Store, StudyRow, open_store, schema
 from tests import fakes
 
@@ -183,7 +183,7 @@ def _design(dice: random.Random) -> tuple[dict[str, str | int | float], Candidat
     )
     context = Context("aspp", 64, rates=(2, 4)) if params["context"] == "aspp" else Context()
     architecture = Architecture(
-        (Chain(Stem(16), stages, context),), (Join("add", Feature(0, 2), 64),), Head(64), input_scale=scale
+        (EncoderPath(Stem(16), stages, context),), (Join("add", Feature(0, 2), 64),), Head(64), input_scale=scale
     )
     steps = (Prune(float(params["prune"])),) if params["prune"] else ()
     after = (Quantize(),) if params["precision"] == "int8" else ()

@@ -23,7 +23,7 @@ from segsearch.dashboard.table import columns, position, rows
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
 from segsearch.judging.compare import difference, neighbours
-from segsearch.judging.report import Report, make_report, narrowed
+from segsearch.judging.fronts import Report, make_report, narrowed
 from segsearch.store import Pick, open_store
 from tests.dashboard import many
 

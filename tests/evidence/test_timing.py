@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.evidence.timing import BEYOND, Block, Comparison, Machine, Timing, samples_needed
-from segsearch.space.candidate import from_json, to_json
+from segsearch.space.keys import from_json, to_json
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segsearch.evidence.timing import Block, Comparison, Timing
 from segsearch.evidence.types import Confusion, Evidence
-from segsearch.space.candidate import from_json, to_json
+from segsearch.space.keys import from_json, to_json
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -13,7 +13,7 @@ import pytest
 from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
 from segsearch.figures import DARK, LIGHT, empty_figure, explore_figure, figure, theme
 from segsearch.figures.marks import axis_named, edge_of, marks_of, number_of, rejected_of, title_of
-from segsearch.judging.report import Report, Row
+from segsearch.judging.fronts import Report, Row
 from tests import fakes
 
 UP, ACROSS, SIZE = OBJECTIVES["miou"], OBJECTIVES["latency_ms"], OBJECTIVES["size_bytes"]

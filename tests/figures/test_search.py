@@ -32,7 +32,7 @@ from segsearch.figures.reached import (
     reached,
     volume,
 )
-from segsearch.judging.report import Report, Row
+from segsearch.judging.fronts import Report, Row
 from segsearch.judging.status import seconds_worked
 from segsearch.store import Failure, TrialRow
 from tests import fakes

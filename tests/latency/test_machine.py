@@ -17,7 +17,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.latency import machine
 from segsearch.latency.machine import allowed_cores, this_machine
 from segsearch.runtimes import RUNTIMES, Operation, Session, Timer
-from segsearch.space.candidate import from_json, to_json
+from segsearch.space.keys import from_json, to_json
 
 
 @dataclass(frozen=True)

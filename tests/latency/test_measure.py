@@ -27,7 +27,7 @@ from segsearch.latency.measure import Effort, calibrated, compare, machine_for, 
 from segsearch.latency.ratio import FEWEST_SESSIONS, of_one_process, ratio_of
 from segsearch.latency.reference import empty_bytes, reference_bytes
 from segsearch.latency.stopwatch import LEAST_SESSIONS
-from segsearch.space.candidate import from_json, to_json
+from segsearch.space.keys import from_json, to_json
 from segsearch.workshop import user_folder
 from tests.models import KNOWN, RUNTIME, convolutions, fails_when_run, here, one_node, save
 

@@ -37,8 +37,7 @@ from segsearch.masks import (
     spread,
 )
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Head, Stage, Stem
-from segsearch.space.candidate import Path as Chain
+from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.store import StudyRow
 from segsearch.trial.score import score
 from segsearch.workshop import Artifacts
@@ -62,7 +61,7 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Wall:
     from segsearch.trial.export import export
 
     artifacts = Artifacts(tmp_path_factory.mktemp("artifacts"))
-    architecture = Architecture((Chain(Stem(8), (Stage("conv", 16, 1, 2),)),), (), Head(16))
+    architecture = Architecture((EncoderPath(Stem(8), (Stage("conv", 16, 1, 2),)),), (), Head(16))
     files = []
     for seed in (0, 1):
         target = artifacts.scratch(".onnx")

@@ -12,13 +12,24 @@ from torch.nn import functional as F
 
 from segsearch.networks import build, check_architecture, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import DECODER, Architecture, Auxiliary, Context, Feature, Head, Join, Path, Stage, Stem
+from segsearch.space.candidate import (
+    DECODER,
+    Architecture,
+    Auxiliary,
+    Context,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Stage,
+    Stem,
+)
 from segsearch.trial.export import check_parity, export
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
 STAGES = (Stage("conv", 16, 1, 2), Stage("residual", 24, 1, 2))
-PLAIN = Architecture((Path(Stem(8), STAGES),), (), Head(16))
+PLAIN = Architecture((EncoderPath(Stem(8), STAGES),), (), Head(16))
 
 # What later rooms will be built on: each is data of today's types.
 SEAMS: dict[str, Architecture] = {
@@ -29,7 +40,7 @@ SEAMS: dict[str, Architecture] = {
     ),
     "VGG's pooling": Architecture(
         (
-            Path(
+            EncoderPath(
                 Stem(8, stride=1, depth=2),
                 (Stage("conv", 16, 2, 2, downsample="max_pool"), Stage("conv", 24, 2, 2, downsample="max_pool")),
             ),
@@ -38,11 +49,11 @@ SEAMS: dict[str, Architecture] = {
         Head(16, depth=2, dropout=0.5),
     ),
     "DenseNet's transition": replace(
-        PLAIN, paths=(Path(Stem(8), (Stage("conv", 16, 1, 2, downsample="mean_pool"), STAGES[1])),)
+        PLAIN, paths=(EncoderPath(Stem(8), (Stage("conv", 16, 1, 2, downsample="mean_pool"), STAGES[1])),)
     ),
     "PSPNet": Architecture(
         (
-            Path(
+            EncoderPath(
                 Stem(8, 4, depth=3),
                 (*STAGES, Stage("residual", 32, 2, atrous=(2, 4))),
                 Context("pyramid_pooling", 32, (1, 2, 3, 6)),
@@ -58,21 +69,26 @@ SEAMS: dict[str, Architecture] = {
         auxiliary=(Auxiliary(Feature(DECODER, 0), 0.4, 8),),
     ),
     "DeepLab v3+": Architecture(
-        (Path(Stem(8), STAGES, Context("aspp", 32, rates=(2, 4, 6), image_pool=True)),),
+        (EncoderPath(Stem(8), STAGES, Context("aspp", 32, rates=(2, 4, 6), image_pool=True)),),
         (Join("concat", Feature(0, 1), 24, reduce=8),),
         Head(16),
     ),
     "BiSeNet's spatial path": Architecture(
-        (Path(Stem(8), (*STAGES, Stage("residual", 32, 1, 2))), Path(Stem(16, kernel=7), (Stage("conv", 16, 2, 2),))),
+        (
+            EncoderPath(Stem(8), (*STAGES, Stage("residual", 32, 1, 2))),
+            EncoderPath(Stem(16, kernel=7), (Stage("conv", 16, 2, 2),)),
+        ),
         (Join("add", Feature(0, 2), 24), Join("concat", Feature(1, 1), 32)),
         Head(16),
         auxiliary=(Auxiliary(Feature(0, 2), 1.0, 16), Auxiliary(Feature(0, 3), 1.0, 16)),
     ),
     "ICNet's cascade": Architecture(
         (
-            Path(Stem(8), STAGES, scale=0.5),
-            Path(None, (Stage("residual", 32, 1, 2),), Context("pyramid_pooling", 32, (1, 2)), Feature(0, 2), 0.5),
-            Path(Stem(8, 4, depth=2), (Stage("conv", 16, 1, 2),)),
+            EncoderPath(Stem(8), STAGES, scale=0.5),
+            EncoderPath(
+                None, (Stage("residual", 32, 1, 2),), Context("pyramid_pooling", 32, (1, 2)), Feature(0, 2), 0.5
+            ),
+            EncoderPath(Stem(8, 4, depth=2), (Stage("conv", 16, 1, 2),)),
         ),
         (Join("add", Feature(0, 2), 24), Join("add", Feature(2, 1), 24)),
         Head(16),
@@ -80,17 +96,19 @@ SEAMS: dict[str, Architecture] = {
         trunk=1,
     ),
     "a path from the middle of another": Architecture(
-        (Path(Stem(8), STAGES), Path(None, (Stage("separable", 16, 1),), source=Feature(0, 1))),
+        (EncoderPath(Stem(8), STAGES), EncoderPath(None, (Stage("separable", 16, 1),), source=Feature(0, 1))),
         (Join("add", Feature(1, 1), 16),),
         Head(8, block="separable"),
     ),
     "a larger map of another": Architecture(
-        (Path(Stem(8), STAGES), Path(None, (Stage("conv", 16, 1),), source=Feature(0, 2), scale=2.0)),
+        (EncoderPath(Stem(8), STAGES), EncoderPath(None, (Stage("conv", 16, 1),), source=Feature(0, 2), scale=2.0)),
         (Join("concat", Feature(1, 1), 16),),
         Head(8),
     ),
     "a path without a stem": Architecture(
-        (Path(Stem(8), STAGES), Path(None, (Stage("conv", 8, 1, 2),))), (Join("add", Feature(1, 1), 16),), Head(8)
+        (EncoderPath(Stem(8), STAGES), EncoderPath(None, (Stage("conv", 8, 1, 2),))),
+        (Join("add", Feature(1, 1), 16),),
+        Head(8),
     ),
 }
 seams = pytest.mark.parametrize("architecture", SEAMS.values(), ids=SEAMS)
@@ -218,7 +236,7 @@ def test_what_scores_and_what_starts_is_protected() -> None:
 
 
 def _with_stage(**changes: Any) -> Architecture:
-    return replace(PLAIN, paths=(Path(Stem(8), (replace(STAGES[0], **changes),)),))
+    return replace(PLAIN, paths=(EncoderPath(Stem(8), (replace(STAGES[0], **changes),)),))
 
 
 def _with_path(**changes: Any) -> Architecture:
@@ -252,7 +270,7 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
     "auxiliary": (replace(PLAIN, auxiliary=(Auxiliary(Feature(0, 9), 0.4, 8),)), "a map that exists by then"),
     "source of itself": (_with_path(source=Feature(0, 0)), "a map that exists by then"),
     "source ahead": (
-        replace(PLAIN, paths=(Path(None, STAGES, source=Feature(1, 1)), PLAIN.paths[0])),
+        replace(PLAIN, paths=(EncoderPath(None, STAGES, source=Feature(1, 1)), PLAIN.paths[0])),
         "a map that exists by then",
     ),
     "a join ahead": (
@@ -282,11 +300,11 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
     "join channels": (replace(PLAIN, joins=(Join("add", Feature(0, 1), 0),)), "[Jj]oin"),
     "join reduce": (replace(PLAIN, joins=(Join("concat", Feature(0, 1), 8, reduce=-8),)), "[Jj]oin"),
     "auxiliary weight": (replace(PLAIN, auxiliary=(Auxiliary(Feature(0, 1), float("nan"), 8),)), "[Aa]uxiliary"),
-    "unread path": (replace(PLAIN, paths=(*PLAIN.paths, Path(Stem(8), STAGES))), "path"),
+    "unread path": (replace(PLAIN, paths=(*PLAIN.paths, EncoderPath(Stem(8), STAGES))), "path"),
     "unread context": (
         replace(
             PLAIN,
-            paths=(*PLAIN.paths, Path(Stem(8), STAGES, Context("aspp", 8, rates=(2,)))),
+            paths=(*PLAIN.paths, EncoderPath(Stem(8), STAGES, Context("aspp", 8, rates=(2,)))),
             joins=(Join("add", Feature(1, 2), 8),),
         ),
         "context",

@@ -7,7 +7,7 @@ from torch import nn
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.encoders import Encoder, build_stage, build_stem
 from segsearch.networks.layers import resize, scaled_size, spatial_size
-from segsearch.space.candidate import Context, Path, Stage, Stem
+from segsearch.space.candidate import Context, EncoderPath, Stage, Stem
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_pooling_without_a_stride_pools_nothing(downsample: str) -> None:
 
 
 def test_an_encoder_keeps_every_map_with_its_width() -> None:
-    path = Path(Stem(8), (Stage("conv", 16, 1, 2), Stage("residual", 24, 2, 2)), Context("aspp", 40, rates=(2,)))
+    path = EncoderPath(Stem(8), (Stage("conv", 16, 1, 2), Stage("residual", 24, 2, 2)), Context("aspp", 40, rates=(2,)))
     encoder = Encoder(3, path).eval()
     maps, context = encoder(torch.randn(1, 3, 33, 47))
     assert encoder.widths == (8, 16, 24) == tuple(found.shape[1] for found in maps)
@@ -63,7 +63,7 @@ def test_an_encoder_keeps_every_map_with_its_width() -> None:
 
 
 def test_a_path_without_a_stem_passes_its_source_on() -> None:
-    encoder = Encoder(5, Path(None, (Stage("conv", 16, 1, 2),))).eval()
+    encoder = Encoder(5, EncoderPath(None, (Stage("conv", 16, 1, 2),))).eval()
     x = torch.randn(1, 5, 8, 8)
     maps, _ = encoder(x)
     assert encoder.widths == (5, 16)
@@ -72,7 +72,7 @@ def test_a_path_without_a_stem_passes_its_source_on() -> None:
 
 def test_no_stage_changes_a_map_that_was_kept() -> None:
     for name in BLOCKS:
-        encoder = Encoder(8, Path(None, (Stage(name, 8, 2, groups=2),) * 2)).train()
+        encoder = Encoder(8, EncoderPath(None, (Stage(name, 8, 2, groups=2),) * 2)).train()
         x = torch.randn(2, 8, 8, 8)
         first, second = x.clone(), None
         maps, _ = encoder(x)

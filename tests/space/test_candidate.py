@@ -19,19 +19,17 @@ from segsearch.space.candidate import (
     Context,
     Distill,
     Draw,
+    EncoderPath,
     Feature,
     Head,
     Join,
     Named,
-    Path,
     Prune,
     Quantize,
     Stage,
     Stem,
-    content_key,
-    from_json,
-    to_json,
 )
+from segsearch.space.keys import content_key, from_json, to_json
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -60,7 +58,7 @@ contexts = st.builds(
     st.booleans(),
 )
 paths = st.builds(
-    Path,
+    EncoderPath,
     st.none() | st.builds(Stem, counts, counts, counts, counts),
     st.lists(stages, max_size=3).map(tuple),
     contexts,
@@ -83,7 +81,7 @@ candidates = st.builds(
     st.lists(st.builds(Quantize, st.just(8), st.booleans()), max_size=2).map(tuple),
 )
 
-SMALL = Candidate(Architecture((Path(Stem(8), (Stage("conv", 16, 1, stride=2),)),), (), Head(16)))
+SMALL = Candidate(Architecture((EncoderPath(Stem(8), (Stage("conv", 16, 1, stride=2),)),), (), Head(16)))
 
 
 @given(candidates)
@@ -213,8 +211,10 @@ def test_bits_are_those_that_ship() -> None:
 
 
 def test_output_stride_counts_the_stem_and_every_stage_of_the_trunk() -> None:
-    path = Path(Stem(8, stride=4, depth=2), (Stage("conv", 8, 1, 2), Stage("conv", 8, 2), Stage("conv", 8, 1, 2)))
-    beside = Path(None, (Stage("conv", 8, 1, 2),))
+    path = EncoderPath(
+        Stem(8, stride=4, depth=2), (Stage("conv", 8, 1, 2), Stage("conv", 8, 2), Stage("conv", 8, 1, 2))
+    )
+    beside = EncoderPath(None, (Stage("conv", 8, 1, 2),))
     architecture = Architecture((path, beside), (), Head(8))
     assert architecture.output_stride == 16
     assert replace(architecture, trunk=1).output_stride == 2

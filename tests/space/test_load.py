@@ -13,7 +13,7 @@ from segsearch.space.load import load_space, space_from_source
 
 GOOD = '''"""A space."""
 from dataclasses import dataclass
-from segsearch.space.candidate import Architecture, Candidate, Draw, Head, Path, Stage, Stem
+from segsearch.space import Architecture, Candidate, Draw, EncoderPath, Head, Stage, Stem
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Width:
 
 def draw(choose: Draw) -> Candidate:
     width = Width(choose.suggest_int("channels", 8, 64, step=8))
-    path = Path(Stem(8), (Stage("conv", width.channels, 1),))
+    path = EncoderPath(Stem(8), (Stage("conv", width.channels, 1),))
     return Candidate(Architecture((path,), (), Head(8)))
 '''
 
@@ -40,6 +40,12 @@ def test_a_file_draws_what_it_says(tmp_path: Path) -> None:
     assert drawn.architecture.paths[0].stages[0].channels == 16
     assert space.source == GOOD
     assert space_from_source(space.source, name="the copy").draw(Named({"channels": 16})) == drawn
+
+
+def test_a_space_of_the_first_versions_still_loads() -> None:
+    first = GOOD.replace("segsearch.space import", "segsearch.candidate import").replace("EncoderPath", "Path")
+    drawn = space_from_source(first, name="a database's copy").draw(Named({"channels": 16}))
+    assert drawn == space_from_source(GOOD, name="today's").draw(Named({"channels": 16}))
 
 
 def test_a_space_named_as_a_module_of_python_stands_in_for_none(tmp_path: Path) -> None:

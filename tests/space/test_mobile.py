@@ -20,7 +20,8 @@ from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Candidate, Draw, Named, Stage, from_json, to_json
+from segsearch.space.candidate import Candidate, Draw, Named, Stage
+from segsearch.space.keys import from_json, to_json
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 
 SIZE = (96, 128)

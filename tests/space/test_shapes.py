@@ -17,10 +17,10 @@ from segsearch.space.candidate import (
     Architecture,
     Auxiliary,
     Context,
+    EncoderPath,
     Feature,
     Head,
     Join,
-    Path,
     Prune,
     Stage,
     Stem,
@@ -33,7 +33,7 @@ SIZE = (90, 122)  # divides by nothing
 
 
 def chain(*stages: Stage, **changes: Any) -> Architecture:
-    return replace(Architecture((Path(Stem(16), stages),), (), Head(32)), **changes)
+    return replace(Architecture((EncoderPath(Stem(16), stages),), (), Head(32)), **changes)
 
 
 def grouped(channels: int, depth: int, stride: int = 2) -> Stage:
@@ -52,7 +52,7 @@ CASES = {
     "pools": chain(Stage("conv", 24, 1, 2, downsample="max_pool"), Stage("conv", 32, 1, 2, downsample="mean_pool")),
     "a skip to the stem": chain(Stage("conv", 32, 1, 2), joins=(Join("concat", Feature(0, 0), 24),)),
     "contexts and joins": Architecture(
-        (Path(Stem(16, depth=2, stride=4), RESIDUALS, Context("aspp", 40, rates=(2,), image_pool=True)),),
+        (EncoderPath(Stem(16, depth=2, stride=4), RESIDUALS, Context("aspp", 40, rates=(2,), image_pool=True)),),
         (Join("add", Feature(0, 1), 40), Join("concat", Feature(0, 0), 24, reduce=8)),
         Head(24, 2, "separable"),
         auxiliary=(Auxiliary(Feature(0, 1), 0.4, 16),),
@@ -60,8 +60,8 @@ CASES = {
     ),
     "a path of a path": Architecture(
         (
-            Path(Stem(16), (Stage("conv", 24, 1, 2), Stage("residual", 32, 1, 2))),
-            Path(None, (Stage("residual", 32, 1),), source=Feature(0, 2), scale=0.5),
+            EncoderPath(Stem(16), (Stage("conv", 24, 1, 2), Stage("residual", 32, 1, 2))),
+            EncoderPath(None, (Stage("residual", 32, 1),), source=Feature(0, 2), scale=0.5),
         ),
         (Join("add", Feature(0, 1), 40),),
         Head(32, 0),

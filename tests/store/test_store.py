@@ -22,8 +22,8 @@ from segsearch.errors import DatabaseError, StorageFull, StudyError
 from segsearch.evidence.objectives import MACHINE_BOUND, values_of
 from segsearch.evidence.timing import Block, Comparison, Machine, Timing
 from segsearch.evidence.types import Evidence
-from segsearch.judging.report import make_report, one_machine
-from segsearch.space.candidate import from_json, to_json
+from segsearch.judging.fronts import make_report, one_machine
+from segsearch.space.keys import from_json, to_json
 from segsearch.store import Counts, Pick, Store, TimingRow, open_store, schema
 from segsearch.store.worker import Claimed, Worker, at_work, living
 from segsearch.study import dump_study

@@ -26,6 +26,7 @@ from segsearch.space.candidate import (
     Candidate,
     Context,
     Distill,
+    EncoderPath,
     Feature,
     Head,
     Join,
@@ -34,8 +35,7 @@ from segsearch.space.candidate import (
     Stage,
     Stem,
 )
-from segsearch.space.candidate import Path as EncoderPath
-from segsearch.training.train import Schedule
+from segsearch.training.schedule import Schedule
 from segsearch.trial.bench import Bench, Teacher
 from segsearch.trial.evaluate import evaluate, pass_gate
 from segsearch.trial.score import score

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Head, Stage, Stem
-from segsearch.space.candidate import Path as NetworkPath
+from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.trial.export import OPSET, PARITY_TOLERANCE, check_parity, count_macs, count_params, export
 
 SIZE = (32, 48)
-SMALL = Architecture((NetworkPath(Stem(8), (Stage("conv", 16, 1, 2),)),), (), Head(8))
+SMALL = Architecture((EncoderPath(Stem(8), (Stage("conv", 16, 1, 2),)),), (), Head(8))
 RUNTIME = RUNTIMES["onnxruntime"]
 IMAGE = np.random.default_rng(0).uniform(0, 255, (1, 3, *SIZE)).astype(np.float32)
 

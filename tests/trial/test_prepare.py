@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import StudyError
-from segsearch.space.candidate import Architecture, Candidate, Distill, Draw, Head, Prune, Stage, Stem
-from segsearch.space.candidate import Path as EncoderPath
+from segsearch.space.candidate import Architecture, Candidate, Distill, Draw, EncoderPath, Head, Prune, Stage, Stem
 from segsearch.space.draws import Dice
 from segsearch.study import Study, parse_study
 from segsearch.trial.prepare import estimate, make_bench, make_evaluator, settled

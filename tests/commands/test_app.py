@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.commands import cli
+from segsearch.commands import app
 from segsearch.store import open_store
 from tests.conftest import STUDY, Command, Said
 
@@ -37,7 +37,7 @@ def assert_refused(said: Said, *words: str) -> None:
 
 LIGHT = """
 import sys
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 code = main(sys.argv[1:])
 heavy = sorted({"torch", "optuna", "onnx", "onnxruntime", "plotly", "numpy"} & set(sys.modules))
 assert code == 0 and not heavy, (code, heavy)
@@ -61,7 +61,7 @@ def test_help_lists_every_command(command: Command) -> None:
 
 def test_readme_names_every_command() -> None:
     text = (ROOT / "README.md").read_text()
-    names = [info.name or (info.callback.__name__ if info.callback else "") for info in cli.app.registered_commands]
+    names = [command.__name__ for command in app.COMMANDS]
     missing = [name for name in names if f"segsearch {name}" not in text]
     assert not missing, f"README.md does not show {missing}"
     assert "make demo" in text
@@ -146,7 +146,7 @@ SLOW_CLI = """
 import sys
 from tests.conftest import fake_room
 sys.modules["segsearch.trial.prepare"] = fake_room(seconds=0.5)
-from segsearch.commands.cli import main
+from segsearch.commands.app import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -10,28 +10,21 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.compression.distill import Lesson, distillation_loss
+from segsearch.compression.distill import Teaching, distillation_loss
 from segsearch.errors import TrialFailed, UserError
 from segsearch.networks import Network, build
 from segsearch.networks.layers import GroupedConv2d
-from segsearch.space.candidate import Architecture, Context, Head, Path, Stage, Stem
-from segsearch.training.train import (
-    Schedule,
-    class_weights,
-    estimate_batch_norm,
-    jaccard_loss,
-    out_of_memory_fails,
-    pick_device,
-    pixel_loss,
-    teach,
-    train,
-    trains_in_bfloat16,
-)
+from segsearch.space.candidate import Architecture, Context, EncoderPath, Head, Stage, Stem
+from segsearch.training.batch_norm import estimate_batch_norm
+from segsearch.training.loop import out_of_memory_fails, train
+from segsearch.training.losses import class_weights, jaccard_loss, pixel_loss
+from segsearch.training.schedule import Schedule, pick_device, trains_in_bfloat16
+from segsearch.training.teacher import teach
 from tests.scenes import tiny_dataset
 
 SMALL = Architecture(
     (
-        Path(
+        EncoderPath(
             Stem(8), (Stage("conv", 8, 1, 2), Stage("residual", 16, 1, 2)), Context("pyramid_pooling", 16, bins=(1, 2))
         ),
     ),
@@ -52,10 +45,10 @@ SCHEDULE = Schedule(
 CPU = torch.device("cpu")
 
 
-def trained(schedule: Schedule, *, lesson: Lesson | None = None) -> tuple[Network, tuple[float, ...]]:
+def trained(schedule: Schedule, *, teaching: Teaching | None = None) -> tuple[Network, tuple[float, ...]]:
     data = tiny_dataset()
     network = build(SMALL, len(data.classes), seed=schedule.seed)
-    losses = train(network, data.train, schedule, classes=len(data.classes), device=CPU, lesson=lesson)
+    losses = train(network, data.train, schedule, classes=len(data.classes), device=CPU, teaching=teaching)
     return network, losses
 
 
@@ -226,7 +219,7 @@ def test_batch_norm_survives_a_last_part_of_one_image() -> None:
     """13 images in parts of 4 would leave one, whose map of 1 x 1 cannot be normalised."""
     data = tiny_dataset()
     stages = tuple(Stage("conv", 8, 1, 2) for _ in range(6))
-    network = build(Architecture((Path(Stem(8), stages),), (), Head(8), input_scale=0.5), 3)
+    network = build(Architecture((EncoderPath(Stem(8), stages),), (), Head(8), input_scale=0.5), 3)
     split = replace(data.train, names=("a",) * 9, images=data.train.images[:9])
     estimate_batch_norm(network, split, device=CPU, batch_size=4)
 
@@ -243,7 +236,7 @@ def test_a_student_taught_only_by_its_teacher_comes_to_agree_with_it(tmp_path: F
     assert logits.dtype == np.float16
     assert logits.shape[:2] == (len(data.train), len(data.classes))
     schedule = replace(SCHEDULE, epochs=12, seed=5)
-    student, _ = trained(schedule, lesson=Lesson(logits, weight=1.0, temperature=2.0))
+    student, _ = trained(schedule, teaching=Teaching(logits, weight=1.0, temperature=2.0))
     alone = build(SMALL, len(data.classes), seed=5).eval()
     learned = (says(student).argmax(1) == logits.argmax(1)).mean()
     before = (says(alone).argmax(1) == logits.argmax(1)).mean()

@@ -1,0 +1,47 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    pass
+
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).", show_default=False)]
+
+
+Database = Annotated[
+    str, typer.Argument(metavar="DB", help="A database's path or its SQLAlchemy URL.", show_default=False)
+]
+
+
+StudyName = Annotated[
+    str | None, typer.Option("--study", metavar="NAME", help="Which study, where the database holds several.")
+]
+
+
+Trials = Annotated[
+    int | None, typer.Option("--trials", min=1, help="Trained trials to end with, instead of the study's own number.")
+]
+
+
+Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Start no new trial after this long.")]
+
+
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="The folder of the data, instead of data.root.")
+]
+
+
+OnMachine = Annotated[
+    str | None, typer.Option("--machine", metavar="KEY", help="The machine whose latencies are meant, by its key.")
+]
+
+
+Limits = Annotated[
+    list[str] | None, typer.Option("--limit", metavar="LIMIT", help='As in "latency_ms<=12"; may be given again.')
+]

@@ -1,0 +1,171 @@
+"""Commands of a search: write a study, check it, run it, carry it on, see how far it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.errors import StudyError
+from segsearch.terminal import quoted, say, stoppable, suggest
+
+if TYPE_CHECKING:
+    from segsearch.datasets.survey import Found
+    from segsearch.launch import Ended
+from segsearch.commands.options import Data, Database, Minutes, OnMachine, StudyFile, StudyName, Trials
+from segsearch.commands.showing import report_of, show_front, size_in_words, watched
+
+
+def new(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of images and masks.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The study file to write.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Look at a folder of images and masks and write a study for it. The folder itself is not changed."""
+    from segsearch.datasets.scaffold import write_study
+    from segsearch.datasets.survey import look
+
+    if out.suffix != ".toml":
+        raise StudyError(f"{out}: --out must name a study file that ends in .toml.")
+    with watched() as watch:
+        found = look(data, progress=watch.progress)
+    files = write_study(found, out, force=force)
+    layout, (height, width) = found.layout, found.size
+    source = found.class_list or "named after the mask values"
+    say(
+        f"{found.root}: {len(layout.train)} training and {len(layout.validation)} validation images, most of them "
+        f"{found.image_width}x{found.image_height}; {len(found.classes)} classes ({source}); void is {found.void}.",
+        *_absent_lines(found),
+        f"The model will take {width}x{height}.",
+        *(f"Wrote {path}" for path in files),
+    )
+    suggest(f"segsearch check {quoted(out)}", "what it will take", f"segsearch run {quoted(out)}", "search")
+
+
+def check(study: StudyFile) -> None:
+    """Validate everything and estimate time and disk; nothing that is trained here is kept."""
+    from segsearch import launch
+    from segsearch.judging.words import duration
+
+    with watched() as watch:
+        found = launch.check(study, progress=watch.progress)
+    settings = found.study
+    limits = ", ".join(settings.limits) or "none"
+    images = f"{found.train_images} training and {found.validation_images} validation images"
+    say(
+        f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
+        f"Space    {settings.space}: {launch.CHECKED_DRAWS} draws are candidates",
+        f"Data     {images}, {found.classes} classes",
+        f"Time     about {duration(found.seconds)} for the trained trials, "
+        f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
+        f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
+    )
+    suggest(f"segsearch run {quoted(study)}", "search")
+
+
+def run(
+    study: StudyFile,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept. [default: runs/<study's name>]")
+    ] = None,
+    machine: OnMachine = None,
+) -> None:
+    """Search, or carry on where an earlier run stopped."""
+    from segsearch import launch
+    from segsearch.study import read_study
+
+    database = (out or launch.default_out(read_study(study))) / "study.db"
+    again = " ".join(["segsearch run", quoted(study), *(["--out", quoted(out)] if out else [])])
+    with stoppable(lambda: f"segsearch resume {quoted(database)}" if database.exists() else again), watched() as watch:
+        ended = launch.run(
+            study,
+            data=data,
+            out=out,
+            trials=trials,
+            minutes=minutes,
+            machine=machine,
+            progress=watch.progress,
+            on_event=watch.event,
+        )
+    _finish(ended)
+
+
+def resume(
+    db: Database,
+    study: StudyName = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    data: Data = None,
+    machine: OnMachine = None,
+) -> None:
+    """Carry on from a database and its artifacts alone."""
+    from segsearch import launch
+
+    again = f"segsearch resume {quoted(db)}" + (f" --study {quoted(study)}" if study else "")
+    with stoppable(lambda: again), watched() as watch:
+        ended = launch.resume(
+            db,
+            name=study,
+            data=data,
+            trials=trials,
+            minutes=minutes,
+            machine=machine,
+            progress=watch.progress,
+            on_event=watch.event,
+        )
+    _finish(ended)
+
+
+def status(db: Database, study: StudyName = None) -> None:
+    """How far a study is: trials by state, pace, the last failures, the machine."""
+    from segsearch.judging.status import status_lines
+    from segsearch.store import open_store
+    from segsearch.store.worker import living
+
+    with open_store(db, read_only=True) as store:
+        row = store.study(study)
+        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=time.time())
+    say(*lines)
+
+
+def _absent_lines(found: Found) -> list[str]:
+    """A warning where no mask holds some of the classes."""
+    if not found.absent:
+        return []
+    names = ", ".join(f"{found.classes[value]} (value {value})" for value in found.absent[:6])
+    more = f" and {len(found.absent) - 6} more" if len(found.absent) > 6 else ""
+    them = "it" if len(found.absent) == 1 else "them"
+    where = f"the masks or {found.class_list}" if found.class_list else "the masks' numbers"
+    warning = f"Warning: no mask holds {names}{more}, so the model cannot learn {them}."
+    return [f"{warning} Where that is not meant, correct {where} and run this again with --force."]
+
+
+def _finish(ended: Ended) -> None:
+    from segsearch.judging.words import duration
+    from segsearch.store import open_store
+
+    counts, summary = ended.summary.counts, ended.summary
+    with open_store(ended.database, read_only=True) as store:
+        found = report_of(store, ended.study, None, ended.machine)
+        which = f" --study {quoted(ended.study)}" if len(store.studies()) > 1 else ""
+    words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
+    say(
+        f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
+        f"({counts.rejected} rejected by a limit, {counts.failed} failed), {duration(summary.seconds)}.",
+        "",
+    )
+    show_front(found)
+    database = quoted(ended.database) + which
+    more = (f"segsearch resume {database}", "carry on") if summary.reason == "minutes" else ()
+    suggest(
+        f"segsearch front {database} --html front.html",
+        "the chart",
+        f"segsearch pick {database}",
+        "choose the knee; --prefer and --limit choose otherwise",
+        *more,
+    )

@@ -1,0 +1,76 @@
+"""What several commands show: a report, its front, sizes, files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segsearch.errors import StudyError
+from segsearch.terminal import console, say
+
+if TYPE_CHECKING:
+    from segsearch.judging.fronts import Report
+    from segsearch.progress import Watch
+    from segsearch.store import Store
+
+
+NONE_YET = "No trained trials yet; `segsearch status` says how far it is."
+
+
+def report_of(store: Store, study: str | None, limits: Sequence[str] | None, machine: str | None) -> Report:
+    """A study of a database under further limits, as it is on one machine."""
+    from segsearch.evidence.objectives import read_limit
+    from segsearch.judging.fronts import make_report, one_machine
+
+    bounds = [read_limit(limit) for limit in limits or ()]
+    row = store.study(study)
+    trials, timings = store.trials(row.name), store.timings(row.name)
+    key = one_machine(trials, timings, store.machines(), machine)
+    return make_report(row, trials, timings, bounds, machine=key)
+
+
+def show_front(found: Report) -> None:
+    """The front as a table, and what is to be said of it."""
+    from segsearch.judging.tables import as_table
+
+    if not found.rows:
+        key, count = found.machine[:8], found.untimed
+        say(f"None of {count} trained models was timed on machine {key} for every objective." if count else NONE_YET)
+        return
+    if not found.front:
+        say(f"No trained trial meets {', '.join(map(str, found.limits))}.")
+        return
+    limits = f" under {', '.join(map(str, found.limits))}" if found.limits else ""
+    console().print(as_table(found))
+    tied = (
+        " ~ is beaten by another, but not beyond the confidence intervals." if any(r.tied for r in found.front) else ""
+    )
+    say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.{tied}")
+    if found.untimed:
+        say(
+            f"{found.untimed} more were never timed on machine {found.machine[:8]}; "
+            "`segsearch remeasure` times them there."
+        )
+
+
+def save_page(path: Path, text: str) -> None:
+    """Write a page to where `--html` says."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: --html must be a file that can be written: {error.strerror}.") from None
+
+
+def watched() -> AbstractContextManager[Watch]:
+    """Show on standard output how far the work is."""
+    from segsearch.progress import watching
+
+    return watching(console())
+
+
+def size_in_words(count: float) -> str:
+    from segsearch.judging.words import in_words
+
+    return in_words("size_bytes", count)

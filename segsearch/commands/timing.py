@@ -1,0 +1,85 @@
+"""Commands that time: any ONNX file, or the stored models again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.errors import StudyError
+from segsearch.terminal import console, quoted, say, stoppable, suggest, write
+
+if TYPE_CHECKING:
+    pass
+from segsearch.commands.options import Database, StudyName
+from segsearch.commands.showing import save_page, watched
+
+
+def measure(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)],
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="REF", help="Another ONNX file to compare with.")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="The runtime's threads.")] = 1,
+    shape: Annotated[
+        str | None, typer.Option("--shape", metavar="SHAPE", help="Of an input without a fixed one: 1x3x360x480.")
+    ] = None,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.0001, max=1.0, help="Go on until the 95 % interval is this narrow.")
+    ] = 0.02,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, max=300.0, help="... or for this long.")] = 4.5,
+    profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="With --profile: a chart in one file.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time any ONNX file, with a confidence interval that holds on a busy machine."""
+    from segsearch.commands import ownmodel
+
+    if html is not None and not profile:
+        raise StudyError("--html is a chart of where the time goes: give --profile with it.")
+    again = f"segsearch measure {quoted(model)}"
+    with stoppable(lambda: again), watched() as watch:
+        found = ownmodel.measure_own(
+            model,
+            against=against,
+            threads=threads,
+            shape=shape,
+            interval=interval,
+            max_seconds=seconds,
+            profile=profile,
+            progress=watch.progress,
+        )
+    if html is not None:
+        from segsearch.figures import profile_page
+
+        save_page(html, profile_page(str(model), found.operations))
+    if json:
+        write(ownmodel.as_json(found))
+        return
+    say(*ownmodel.lines_of(found))
+    if profile:
+        say("")
+        console().print(ownmodel.type_table(found.operations))
+        say("")
+        console().print(ownmodel.layer_table(found.operations))
+    if html is not None:
+        say(f"Wrote {html}")
+
+
+def remeasure(
+    db: Database,
+    on_front: Annotated[bool, typer.Option("--on-front", help="Only the models on a front.")] = False,
+    study: StudyName = None,
+) -> None:
+    """Time the stored models again, on this machine."""
+    from segsearch.commands.remeasure import remeasure as time_again
+
+    again = " ".join(["segsearch remeasure", quoted(db), *(["--on-front"] if on_front else [])])
+    with stoppable(lambda: again), watched() as watch:
+        done = time_again(db, name=study, on_front=on_front, progress=watch.progress)
+    say(f"Timed {done.timed} models on machine {done.machine.short} ({done.machine.cpu}, {done.machine.runtime}).")
+    say(*(f"Failed   trial {trial}: {why}" for trial, why in done.failed))
+    suggest(f"segsearch front {quoted(db)} --machine {done.machine.short}", "the front as it is here")

@@ -1,0 +1,88 @@
+"""Values, designs and times as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segsearch.judging.fronts import Report, Row
+from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Stage
+
+
+def in_words(name: str, value: float) -> str:
+    """One objective's value as a table shows it."""
+    if name in ("size_bytes", "params", "macs", "peak_memory_bytes"):
+        for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= bound:
+                return f"{value / bound:.3g} {suffix}{'B' if name.endswith('_bytes') else ''}"
+        return f"{value:.0f}{' B' if name.endswith('_bytes') else ''}"
+    return f"{value:.3f}" if name == "miou" else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def in_numbers(report: Report, values: Mapping[str, float]) -> str:
+    """The study's objectives in one line: `miou 0.612, latency_ms 4.2`."""
+    return ", ".join(
+        f"{goal.name} {in_words(goal.name, values[goal.name])}" for goal in report.objectives if goal.name in values
+    )
+
+
+def with_interval(row: Row, name: str) -> str:
+    """A value with half the width of its confidence interval: `7.83 ±0.06`."""
+    if name not in row.values:
+        return "-"
+    shown = in_words(name, row.values[name])
+    if name not in row.intervals:
+        return shown
+    low, high = row.intervals[name]
+    half = (high - low) / 2
+    return f"{shown} ±{half:{'.2g' if half < 99.5 else '.0f'}}"
+
+
+def precision(candidate: Candidate) -> str:
+    """How a candidate's weights ship: fp32 or int8."""
+    return "fp32" if candidate.bits == 32 else f"int{candidate.bits}"
+
+
+def describe(candidate: Candidate) -> str:
+    """A candidate in words, in the order data flows through it."""
+    words = _architecture(candidate.architecture)
+    if candidate.distill is not None and candidate.distill.weight > 0:
+        words.append(f"taught {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}")
+    words += [step.words for step in candidate.before_export if not step.idle]
+    words += [step.words for step in candidate.after_export] or [precision(candidate)]
+    return "; ".join(words)
+
+
+def _architecture(architecture: Architecture) -> list[str]:
+    words = [] if architecture.input_scale == 1 else [f"input x{architecture.input_scale:.3g}"]
+    for number, path in enumerate(architecture.paths):
+        words.append(("" if number == 0 else f"path {number}: ") + _chain(path))
+        context = path.context
+        if context.kind != "none":
+            details = "-".join(map(str, context.bins or context.rates))
+            words.append(" ".join(filter(None, (context.kind, details, f"({context.channels})"))))
+    words += [f"{join.kind} from stage {join.feature.stage} ({join.channels})" for join in architecture.joins]
+    words.append(f"head {architecture.head.channels}")
+    return words
+
+
+def _chain(path: EncoderPath) -> str:
+    stem = [f"stem {path.stem.channels}"] if path.stem is not None else []
+    return ", ".join([*stem, *(_stage(stage) for stage in path.stages)])
+
+
+def _stage(stage: Stage) -> str:
+    """`inverted 2x24 /2 k5 e4`: two blocks of 24 channels, stride 2, kernel 5, expansion 4."""
+    notes = [f"/{stage.stride}"] if stage.stride != 1 else []
+    notes += [f"k{stage.kernel}"] if stage.kernel != 3 else []
+    notes += [f"e{stage.expansion:.3g}"] if stage.expansion != 1 else []
+    notes += [f"g{stage.groups}"] if stage.groups != 1 else []
+    notes += ["rates " + "-".join(map(str, stage.atrous))] if set(stage.atrous) != {1} else []
+    return " ".join([f"{stage.block} {stage.depth}x{stage.channels}", *notes])
