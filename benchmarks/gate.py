@@ -14,11 +14,13 @@ from pathlib import Path
 import optuna
 
 from segsearch.datasets import open_dataset
+from segsearch.space.draws import settled
 from segsearch.space.load import load_space
 from segsearch.study import DataSettings, Study, TrainSettings
-from segsearch.trial.evaluate import pass_gate
-from segsearch.trial.prepare import Forgetful, make_bench, settled
-from segsearch.workshop import Artifacts
+from segsearch.trial.gate import passed_gate
+from segsearch.trial.prepare import make_bench
+from segsearch.trial.stages import Stages
+from segsearch.workshop import Artifacts, Forgetful
 
 
 def main() -> None:
@@ -33,12 +35,12 @@ def main() -> None:
         study = Study(
             name="gate", trials=1, space="mobile", data=data, train=TrainSettings(epochs=1, height=96, width=128)
         )
-        bench = make_bench(study, open_dataset(data, cache=Path(scratch) / "cache"), draw)
+        bench = make_bench(study, open_dataset(data, cache=Path(scratch) / "cache"))
         seconds, latencies = [], []
         for _ in range(count):
             candidate = draw(trials.ask())
             start = time.perf_counter()
-            evidence = pass_gate(candidate, bench, Forgetful(Artifacts(Path(scratch) / "artifacts")))
+            evidence = passed_gate(candidate, bench, Stages(Forgetful(Artifacts(Path(scratch) / "artifacts"))))
             seconds.append(time.perf_counter() - start)
             latencies.append(evidence.timing.median_ms)
     print(f"{count} random candidates of the mobile space at 360x480, {bench.machine.cpu}, {bench.machine.cores} cores")

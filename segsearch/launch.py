@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StorageFull, StudyError
 from segsearch.space.candidate import Named
-from segsearch.space.draws import Dice, Recorder
+from segsearch.space.draws import Dice, Recorder, settled
+from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
-from segsearch.study import Study, read_study
+from segsearch.study import Study, dump_study, read_study
 from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
     from segsearch.evidence.timing import Machine
     from segsearch.search import Event, Summary
+    from segsearch.trial.child import Order
 
 CHECKED_DRAWS = 200
+# Candidates whose cost `check` looks at.
+ESTIMATED_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,17 @@ def run(
         source = artifacts.keep_bytes(space.source.encode(), ".py")
         row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
         here = demand_machine(store, row, machine, progress)
-        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
+        summary = _search(
+            store,
+            row,
+            space,
+            dataset,
+            here,
+            cache=cache_of(folder),
+            minutes=minutes,
+            progress=progress,
+            on_event=on_event,
+        )
     return Ended(str(database), row.name, here.key, summary)
 
 
@@ -104,7 +118,17 @@ def resume(
         space = stored_space(row)
         dataset = open_data(study, row.artifacts.folder.parent, progress)
         row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
-        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
+        summary = _search(
+            store,
+            row,
+            space,
+            dataset,
+            here,
+            cache=cache_of(row.artifacts.folder.parent),
+            minutes=minutes,
+            progress=progress,
+            on_event=on_event,
+        )
     return Ended(where, row.name, here.key, summary)
 
 
@@ -150,10 +174,15 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
-    from segsearch.trial.prepare import estimate
+    from segsearch.trial.contained import contained
 
+    draw = settled(space.draw, has_teacher=study.teacher is not None)
+    candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
-        found = estimate(study, dataset, space.draw, Artifacts(Path(scratch)), progress=progress)
+        artifacts = Artifacts(Path(scratch))
+        order = order_of(study, space, dataset, None, cache=cache_of(folder), artifacts=artifacts)
+        with contained(order, progress=progress) as child:
+            found = child.estimate(candidates, artifacts)
     forecast = Forecast(
         study=study,
         classes=len(dataset.classes),
@@ -247,15 +276,35 @@ def _search(
     dataset: Dataset,
     here: Machine,
     *,
+    cache: Path,
     minutes: float | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Summary:
     from segsearch.search import run_search
-    from segsearch.trial.prepare import make_evaluator, settled
+    from segsearch.trial.contained import contained
 
     row.artifacts.sweep()
     store.keep_machine(here)
     draw = settled(space.draw, has_teacher=row.study.teacher is not None)
-    evaluate = make_evaluator(row.study, dataset, draw, machine=here, progress=progress)
-    return run_search(store, row.name, draw=draw, evaluate=evaluate, minutes=minutes, on_event=on_event)
+    order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts)
+    with contained(order, progress=progress) as child:
+        return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
+
+
+def order_of(
+    study: Study, space: Space, dataset: Dataset, machine: Machine | None, *, cache: Path, artifacts: Artifacts
+) -> Order:
+    """What the process that trains is told of a study."""
+    from segsearch.trial.child import Order
+    from segsearch.trial.types import teacher_of
+
+    teacher = teacher_of(study, space.draw)
+    return Order(
+        study=dump_study(study),
+        teacher=None if teacher is None else to_json(teacher),
+        machine=None if machine is None else to_json(machine),
+        cache=str(cache),
+        data_key=dataset.key,
+        artifacts=str(artifacts.folder),
+    )

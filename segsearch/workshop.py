@@ -49,6 +49,16 @@ class Workshop(Protocol):
 
 
 @dataclass(frozen=True)
+class Forgetful:
+    """A workshop that remembers nothing."""
+
+    artifacts: Artifacts
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        return make()
+
+
+@dataclass(frozen=True)
 class Artifacts:
     """A folder of files named `<sha256>.<suffix>`. A file is there whole or not at all."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +15,10 @@ import pytest
 
 from segsearch.commands.app import main
 from segsearch.search import run_search
+from segsearch.study import load_study
+from segsearch.trial.child import Order
+from segsearch.trial.types import Estimate
+from segsearch.workshop import Progress
 from tests import fakes
 
 STUDY = """
@@ -78,22 +83,23 @@ def study_file(tmp_path: Path) -> Path:
 
 
 def fake_room(**settings: Any) -> ModuleType:
-    """Stands in for `segsearch.trial.prepare`: no torch, milliseconds a trial."""
-    room: Any = ModuleType("segsearch.trial.prepare")
-    room.settled = lambda draw, *, has_teacher: draw
-    room.make_evaluator = lambda study, dataset, draw, *, machine, progress: fakes.make_evaluate(
-        study.bounds, **settings
-    )
-    room.estimate = lambda study, dataset, draw, artifacts, *, progress: SimpleNamespace(
-        gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000
-    )
+    """Stands in for `segsearch.trial.contained`: no child and no torch, milliseconds a trial."""
+    room: Any = ModuleType("segsearch.trial.contained")
+    found = Estimate(gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000)
+
+    @contextmanager
+    def contained(order: Order, *, progress: Progress) -> Iterator[SimpleNamespace]:
+        evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
+        yield SimpleNamespace(evaluate=evaluate, estimate=lambda candidates, artifacts: found)
+
+    room.contained = contained
     return cast(ModuleType, room)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations cost nothing."""
-    monkeypatch.setitem(sys.modules, "segsearch.trial.prepare", fake_room())
+    monkeypatch.setitem(sys.modules, "segsearch.trial.contained", fake_room())
     monkeypatch.setattr("segsearch.launch.machine_here", lambda store, study, progress: fakes.MACHINE)
 
 

@@ -28,10 +28,10 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
     With `on_front` only those on the front of a machine that they were timed on. Raises `StudyError` where nothing is
     trained yet, `DatabaseError` where a file is gone or changed, before anything is timed.
     """
+    from segsearch.latency.effort import effort_of
     from segsearch.latency.measure import measure
     from segsearch.latency.room import machine_room
     from segsearch.runtimes import RUNTIMES
-    from segsearch.trial.prepare import effort_of
 
     with open_store(where) as store:
         row = store.study(name)

@@ -1,13 +1,15 @@
-"""Two more draws: dice, to try a space out, and a recorder, to check named choices against it."""
+"""Two more draws: dice, and a recorder that checks named choices; and a draw without what cannot matter."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from segsearch.space.candidate import Named
+from segsearch.space.candidate import Candidate, Draw, Named
+
+DrawCandidate = Callable[[Draw], Candidate]
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,15 @@ class Recorder:
         except ValueError as error:
             self.fault = str(error)
             raise
+
+
+def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
+    """A space's `draw`, with what cannot matter taken out: candidates that would be trained alike are then equal."""
+
+    def draw_settled(choose: Draw) -> Candidate:
+        candidate = draw(choose)
+        taught = has_teacher and candidate.distill is not None and candidate.distill.weight > 0
+        steps = tuple(step for step in candidate.before_export if not step.idle)
+        return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
+
+    return draw_settled

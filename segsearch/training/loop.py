@@ -87,6 +87,10 @@ def _train(
     return tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
 
 
+# How torch, CUDA and the C++ below them say that an allocation failed.
+_NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc")
+
+
 @contextlib.contextmanager
 def out_of_memory_fails() -> Iterator[None]:
     """Memory that runs out fails the trial, not the study."""
@@ -97,6 +101,6 @@ def out_of_memory_fails() -> Iterator[None]:
             "memory", f"Memory ran out: {str(error).splitlines()[0] if str(error) else 'MemoryError'}."
         ) from error
     except RuntimeError as error:
-        if "allocate memory" in str(error) or "out of memory" in str(error):
+        if any(words in str(error) for words in _NO_MEMORY):
             raise TrialFailed("memory", f"Memory ran out: {str(error).splitlines()[0]}.") from error
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,28 +13,14 @@ import torch
 
 from segsearch import __version__
 from segsearch.datasets import Dataset
-from segsearch.errors import StorageFull, TrialFailed, UserError
-from segsearch.evidence.objectives import Limit, Rejected
+from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
 from segsearch.runtimes import Runtime
-from segsearch.space.candidate import Architecture
 from segsearch.training.schedule import Schedule
-from segsearch.workshop import Artifacts, Outcome, Progress, Workshop
-
-# Enough to tell what went wrong; some libraries print whole tensors.
-REASON_CHARACTERS = 400
-# With less than this left, a failed write is a full disk and not the candidate's fault.
-FULL_BYTES = 4 * 2**20
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Who teaches: an architecture and the epochs it trains for."""
-
-    architecture: Architecture
-    epochs: int
+from segsearch.trial.types import Teacher
+from segsearch.workshop import Artifacts, Progress
 
 
 @dataclass(frozen=True)
@@ -92,28 +78,3 @@ def scratch(artifacts: Artifacts, suffix: str = ".onnx") -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def stage_of(name: str, key: str, make: Callable[[], Outcome], workshop: Workshop, progress: Progress) -> Outcome:
-    """A stage whose every failure has a kind and a reason."""
-
-    def guarded() -> Outcome:
-        progress(name, 0, 1)
-        try:
-            return make()
-        except (UserError, Rejected):
-            raise
-        except MemoryError as error:
-            raise TrialFailed("memory", f"Memory ran out in {name}.") from error
-        except Exception as error:  # whatever a library raises here belongs to this one candidate
-            if workshop.artifacts.free_bytes() < FULL_BYTES:
-                raise StorageFull(
-                    f"{workshop.artifacts.folder}: no room left in {name}. Free some space, then run the same command "
-                    "again: nothing finished is lost."
-                ) from error
-            if isinstance(error, TrialFailed):
-                raise
-            reason = " ".join(str(error).split()) or "no message"
-            raise TrialFailed(name, f"{type(error).__name__}: {reason[:REASON_CHARACTERS]}") from error
-
-    return workshop.once(name, key, guarded)

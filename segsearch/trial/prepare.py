@@ -1,60 +1,38 @@
-"""From a study to something that evaluates candidates: the bench, the teacher, and an estimate of the cost."""
+"""From a study to the bench that its candidates are evaluated on, and an estimate of what they cost."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 
 from segsearch.datasets import Dataset
 from segsearch.errors import StudyError, TrialFailed
-from segsearch.evidence.objectives import samples_wanted
 from segsearch.evidence.timing import Machine
-from segsearch.evidence.types import Evidence
-from segsearch.latency.energy import find_counter
-from segsearch.latency.measure import Effort, machine_for
+from segsearch.latency.effort import effort_of
+from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Candidate, Draw, Named
-from segsearch.space.draws import Dice
+from segsearch.space.candidate import Candidate
 from segsearch.study import Study, TrainSettings
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, pick_device
-from segsearch.trial.bench import Bench, Teacher
-from segsearch.trial.evaluate import evaluate, pass_gate
-from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
-
-DrawCandidate = Callable[[Draw], Candidate]
-
-# Candidates that an estimate looks at.
-ESTIMATED = 4
+from segsearch.trial.bench import Bench
+from segsearch.trial.gate import passed_gate
+from segsearch.trial.stages import Stages
+from segsearch.trial.types import Estimate, Teacher
+from segsearch.workshop import Artifacts, Forgetful, Progress, silent
 
 
-def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
-    """A space's `draw`, with what cannot matter taken out: candidates that would be trained alike are then equal."""
-
-    def draw_settled(choose: Draw) -> Candidate:
-        candidate = draw(choose)
-        taught = has_teacher and candidate.distill is not None and candidate.distill.weight > 0
-        steps = tuple(step for step in candidate.before_export if not step.idle)
-        return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
-
-    return draw_settled
-
-
-def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate, *, machine: Machine | None = None) -> Bench:
+def make_bench(
+    study: Study, dataset: Dataset, *, teacher: Teacher | None = None, machine: Machine | None = None
+) -> Bench:
     """What stays the same for all candidates of a study. Raises `UserError` where the study cannot be carried out."""
     runtime = RUNTIMES["onnxruntime"]
-    teacher = None
-    if study.teacher is not None:
-        architecture = draw(Named(study.teacher.choices)).architecture
-        teacher = Teacher(architecture, study.teacher.epochs)
     if len(dataset.train) < study.train.batch_size:
         raise StudyError(
             f"train.batch_size must be at most the number of training images ({len(dataset.train)}), "
@@ -75,17 +53,6 @@ def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate, *, machine: 
     )
 
 
-def effort_of(study: Study) -> Effort:
-    """How hard a study's measurements try. Raises `StudyError` for energy where there is no counter."""
-    wanted = {*study.objectives, *(limit.objective for limit in study.bounds)}
-    if "energy_mj" in wanted and find_counter() is None:
-        raise StudyError(
-            "energy_mj needs an energy counter that may be read (RAPL); this machine has none. Leave it out."
-        )
-    timing = study.timing
-    return Effort(timing.warmup_runs, timing.interval, timing.max_seconds, samples_wanted(wanted))
-
-
 def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
     return Schedule(
         epochs=settings.epochs,
@@ -102,70 +69,31 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
     )
 
 
-def make_evaluator(
-    study: Study,
-    dataset: Dataset,
-    draw: DrawCandidate,
-    *,
-    machine: Machine | None = None,
-    progress: Progress = silent,
-) -> Callable[[int, Candidate, Workshop], Evidence]:
-    """What `run_search` calls for each trial."""
-    bench = make_bench(study, dataset, draw, machine=machine)
-
-    def evaluate_trial(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
-        return evaluate(candidate, bench, workshop, progress=progress)
-
-    return evaluate_trial
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a trial costs here, from a few candidates with random weights; the teacher comes once on top."""
-
-    gate_seconds: float
-    seconds_per_trial: float
-    teacher_seconds: float
-    bytes_per_trial: int
-
-
-@dataclass(frozen=True)
-class Forgetful:
-    """A workshop that remembers nothing."""
-
-    artifacts: Artifacts
-
-    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
-        return make()
-
-
 def estimate(
-    study: Study, dataset: Dataset, draw: DrawCandidate, artifacts: Artifacts, *, progress: Progress = silent
+    candidates: Sequence[Candidate], bench: Bench, artifacts: Artifacts, *, progress: Progress = silent
 ) -> Estimate:
     """Time the gate and a few training steps of some candidates; nothing of it is kept.
 
     Raises `StudyError` where none of them can be built.
     """
-    bench = make_bench(study, dataset, draw)
-    draw = settled(draw, has_teacher=bench.teacher is not None)
-    per_epoch = max(1, len(dataset.train) // bench.schedule.batch_size)
+    per_epoch = max(1, len(bench.dataset.train) // bench.schedule.batch_size)
     gates: list[float] = []
     steps: list[float] = []
     sizes: list[int] = []
     problem: TrialFailed | None = None
-    for index in range(ESTIMATED):
-        candidate = draw(Dice(random.Random(index)))
+    for index, candidate in enumerate(candidates):
         try:
             start = time.perf_counter()
-            evidence = pass_gate(candidate, bench, Forgetful(artifacts))
+            evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
             sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
             steps.append(_seconds_per_step(candidate, bench))
         except TrialFailed as error:
             problem = error
-        progress("estimate", index + 1, ESTIMATED)
+        progress("estimate", index + 1, len(candidates))
     if not steps:
-        raise StudyError(f"The space must draw candidates that can be built; none of {ESTIMATED} could: {problem}")
+        count = len(candidates)
+        raise StudyError(f"The space must draw candidates that can be built; none of {count} could: {problem}")
     teacher = 0.0
     if bench.teacher is not None:
         teacher = _seconds_per_step(Candidate(bench.teacher.architecture), bench) * per_epoch * bench.teacher.epochs

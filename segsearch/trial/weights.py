@@ -21,8 +21,10 @@ from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, trains_in_bfloat16
 from segsearch.training.teacher import teach
-from segsearch.trial.bench import Bench, Teacher, in_the_room, scratch, stage_of
-from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
+from segsearch.trial.bench import Bench, in_the_room, scratch
+from segsearch.trial.stages import Stages
+from segsearch.trial.types import Teacher
+from segsearch.workshop import Artifacts, Outcome
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,30 @@ class Fidelity:
     warm_start: Fidelity | None = None
 
 
-def trained_weights(
-    candidate: Candidate,
-    bench: Bench,
-    workshop: Workshop,
-    *,
-    fidelity: Fidelity,
-    progress: Progress = silent,
-) -> str:
-    """Name of the trained, pruned and fine-tuned weights. Candidates that differ only after export share them."""
-    full = full_weights(candidate, bench, workshop, fidelity=fidelity, progress=progress)
+def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> str:
+    """Name of the weights before any step of compression: where a higher fidelity goes on from."""
+    start = None
+    if fidelity.warm_start is not None:
+        start = trained(candidate, bench, stages, fidelity=fidelity.warm_start)
+    epochs = fidelity.epochs - _fine_tune_epochs(candidate, bench, fidelity)
+    schedule = replace(bench.schedule, epochs=epochs)
+    taught = _taught(candidate, bench)
+
+    def make() -> Outcome:
+        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        if start is not None:
+            load_weights(network, stages.artifacts.path(start))
+        return _train(network, schedule, taught, bench, stages, "train")
+
+    key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
+    return str(stages.once("train", key, make)["weights"])
+
+
+def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> str:
+    """Name of the weights after the steps before the export, annealed once more; `full` where there are none.
+
+    Candidates that differ only after the export share them.
+    """
     steps = candidate.before_export
     if not steps:
         return full
@@ -55,50 +71,24 @@ def trained_weights(
 
     def make() -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        load_weights(network, workshop.artifacts.path(full))
+        load_weights(network, stages.artifacts.path(full))
         network = apply_model_steps(network, steps)
-        if schedule.epochs == 0:  # a study of a single epoch has none to spare
-            with in_the_room(bench, progress) as watched:
-                estimate_batch_norm(
-                    network,
-                    bench.dataset.train,
-                    device=bench.device,
-                    batch_size=schedule.batch_size,
-                    progress=watched,
-                )
-            return {"weights": save_weights(network, workshop.artifacts), "losses": []}
-        return _train(network, schedule, taught, bench, workshop, "fine-tune", progress)
+        if schedule.epochs > 0:
+            return _train(network, schedule, taught, bench, stages, "fine-tune")
+        with in_the_room(bench, stages.progress) as watched:  # a study of a single epoch has none to spare
+            estimate_batch_norm(
+                network,
+                bench.dataset.train,
+                device=bench.device,
+                batch_size=schedule.batch_size,
+                progress=watched,
+            )
+        return {"weights": save_weights(network, stages.artifacts), "losses": []}
 
     key = content_key(
         ["fine-tune", full, *map(to_json, steps)], _recipe(candidate.architecture, schedule, taught, bench)
     )
-    return str(stage_of("fine-tune", key, make, workshop, progress)["weights"])
-
-
-def full_weights(
-    candidate: Candidate,
-    bench: Bench,
-    workshop: Workshop,
-    *,
-    fidelity: Fidelity,
-    progress: Progress = silent,
-) -> str:
-    """Name of the weights before any step of compression: where a higher fidelity goes on from."""
-    start = None
-    if fidelity.warm_start is not None:
-        start = full_weights(candidate, bench, workshop, fidelity=fidelity.warm_start, progress=progress)
-    epochs = fidelity.epochs - _fine_tune_epochs(candidate, bench, fidelity)
-    schedule = replace(bench.schedule, epochs=epochs)
-    taught = _taught(candidate, bench)
-
-    def make() -> Outcome:
-        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        if start is not None:
-            load_weights(network, workshop.artifacts.path(start))
-        return _train(network, schedule, taught, bench, workshop, "train", progress)
-
-    key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
-    return str(stage_of("train", key, make, workshop, progress)["weights"])
+    return str(stages.once("fine-tune", key, make)["weights"])
 
 
 def _fine_tune_epochs(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> int:
@@ -126,19 +116,13 @@ def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | No
 
 
 def _train(
-    network: Network,
-    schedule: Schedule,
-    taught: Distill | None,
-    bench: Bench,
-    workshop: Workshop,
-    stage: str,
-    progress: Progress,
+    network: Network, schedule: Schedule, taught: Distill | None, bench: Bench, stages: Stages, stage: str
 ) -> Outcome:
     teaching = None
     if taught is not None and bench.teacher is not None:
-        logits = teacher_logits(bench.teacher, bench, workshop, progress=progress)
+        logits = teacher_logits(bench.teacher, bench, stages)
         teaching = Teaching(logits, taught.weight, taught.temperature)
-    with in_the_room(bench, progress) as watched:
+    with in_the_room(bench, stages.progress) as watched:
         losses = train(
             network,
             bench.dataset.train,
@@ -149,39 +133,41 @@ def _train(
             stage=stage,
             progress=watched,
         )
-    return {"weights": save_weights(network, workshop.artifacts), "losses": list(losses)}
+    return {"weights": save_weights(network, stages.artifacts), "losses": list(losses)}
 
 
-def teacher_logits(
-    teacher: Teacher, bench: Bench, workshop: Workshop, *, progress: Progress = silent
-) -> NDArray[np.float16]:
+def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np.float16]:
     """The teacher's logits of every training image; trained once and kept by the hash of its recipe."""
     schedule = replace(bench.schedule, epochs=teacher.epochs)
 
+    def as_teacher(stage: str, done: int, total: int, /) -> None:
+        stages.progress("teacher", done, total)
+
     def make() -> Outcome:
         network = build(teacher.architecture, bench.classes, seed=schedule.seed)
-
-        def taught(stage: str, done: int, total: int, /) -> None:
-            progress("teacher", done, total)
-
         try:
-            with in_the_room(bench, taught) as watched:
+            with in_the_room(bench, as_teacher) as watched:
                 train(
-                    network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=watched
+                    network,
+                    bench.dataset.train,
+                    schedule,
+                    classes=bench.classes,
+                    device=bench.device,
+                    progress=watched,
                 )
         except TrialFailed as failed:
             raise StudyError(
                 f"The teacher could not be trained: {failed} "
                 "Change [teacher] under another study name, or leave it out."
             ) from failed
-        with scratch(workshop.artifacts, ".npy") as target:
-            with in_the_room(bench, progress) as watched:
+        with scratch(stages.artifacts, ".npy") as target:
+            with in_the_room(bench, stages.progress) as watched:
                 teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
-            return {"logits": workshop.artifacts.keep(target), "weights": save_weights(network, workshop.artifacts)}
+            return {"logits": stages.artifacts.keep(target), "weights": save_weights(network, stages.artifacts)}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
-    name = str(stage_of("teacher", key, make, workshop, progress)["logits"])
-    logits: NDArray[np.float16] = np.load(workshop.artifacts.path(name), mmap_mode="r", allow_pickle=False)
+    name = str(stages.once("teacher", key, make)["logits"])
+    logits: NDArray[np.float16] = np.load(stages.artifacts.path(name), mmap_mode="r", allow_pickle=False)
     return logits
 
 

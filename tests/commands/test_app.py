@@ -145,7 +145,7 @@ def test_resume_refuses_a_space_that_was_changed(command: Command, study_file: P
 SLOW_CLI = """
 import sys
 from tests.conftest import fake_room
-sys.modules["segsearch.trial.prepare"] = fake_room(seconds=0.5)
+sys.modules["segsearch.trial.contained"] = fake_room(seconds=0.5)
 from segsearch.commands.app import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -36,10 +36,13 @@ from segsearch.space.candidate import (
     Stem,
 )
 from segsearch.training.schedule import Schedule
-from segsearch.trial.bench import Bench, Teacher
-from segsearch.trial.evaluate import evaluate, pass_gate
+from segsearch.trial.bench import Bench
+from segsearch.trial.evaluate import evaluate
+from segsearch.trial.gate import passed_gate
 from segsearch.trial.score import score
-from segsearch.trial.weights import Fidelity, trained_weights
+from segsearch.trial.stages import Stages
+from segsearch.trial.types import Teacher
+from segsearch.trial.weights import Fidelity, fine_tuned, trained
 from segsearch.workshop import Artifacts, Outcome, sha256_of
 from tests.scenes import HEIGHT, WIDTH, tiny_dataset
 
@@ -144,7 +147,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Counter[str]]:
         seen.append(operators(model))
         return Timing((1.0,), effort.warmup_runs, machine.threads, machine.key)
 
-    monkeypatch.setattr("segsearch.trial.evaluate.measure", look)
+    monkeypatch.setattr("segsearch.trial.gate.measure", look)
     return seen
 
 
@@ -162,7 +165,7 @@ def test_a_network_without_wear_would_be_timed_as_another(
     notebook: Notebook, timed: list[Counter[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fresh batch norms leave equal biases that the exporter shares: ONNX Runtime runs those convolutions in float."""
-    monkeypatch.setattr("segsearch.trial.evaluate.wear_in", lambda network: network)
+    monkeypatch.setattr("segsearch.trial.gate.wear_in", lambda network: network)
     evaluate(INT8, make_bench(), notebook)
     fresh, shipped = timed
     assert fresh["QLinearConv"] < shipped["QLinearConv"]
@@ -178,7 +181,7 @@ def test_a_second_evaluation_makes_nothing(notebook: Notebook) -> None:
 
 def test_the_gate_times_the_shape_that_ships(notebook: Notebook) -> None:
     bench = make_bench()
-    gate = pass_gate(PRUNED, bench, notebook)
+    gate = passed_gate(PRUNED, bench, Stages(notebook))
     shipped = evaluate(PRUNED, bench, notebook)
     assert gate.confusion is None
     assert (gate.params, gate.macs) == (shipped.params, shipped.macs)
@@ -267,14 +270,15 @@ def test_a_full_disk_while_quantizing_is_not_the_candidates_fault(
         raise raised
 
     monkeypatch.setattr(Artifacts, "free_bytes", lambda self: 0)
-    monkeypatch.setattr("segsearch.trial.evaluate.GRAPH_STEPS", {Quantize: fails})
+    monkeypatch.setattr("segsearch.trial.files.GRAPH_STEPS", {Quantize: fails})
     with pytest.raises(StorageFull, match="no room left in gate"):
         evaluate(INT8, make_bench(), notebook)
 
 
 def test_pruned_weights_fit_a_network_pruned_again(notebook: Notebook) -> None:
     bench = make_bench()
-    name = trained_weights(PRUNED, bench, notebook, fidelity=Fidelity(2))
+    full = trained(PRUNED, bench, Stages(notebook), fidelity=Fidelity(2))
+    name = fine_tuned(PRUNED, full, bench, Stages(notebook), fidelity=Fidelity(2))
     state = load_file(notebook.artifacts.path(name))
     assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
     assert state["head.scores.weight"].shape[0] == 3
@@ -307,7 +311,7 @@ def test_whatever_a_library_raises_fails_the_trial_with_stage_and_reason(noteboo
 def test_a_full_disk_is_not_the_candidates_fault(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Artifacts, "free_bytes", lambda self: 0)
     monkeypatch.setattr(
-        "segsearch.trial.evaluate.export", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("write failed"))
+        "segsearch.trial.gate.export", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("write failed"))
     )
     with pytest.raises(StorageFull, match=r"no room left in gate. Free some space"):
         evaluate(PLAIN, make_bench(), notebook)

@@ -10,9 +10,12 @@ import pytest
 
 from segsearch.errors import StudyError
 from segsearch.space.candidate import Architecture, Candidate, Distill, Draw, EncoderPath, Head, Prune, Stage, Stem
-from segsearch.space.draws import Dice
+from segsearch.space.draws import Dice, DrawCandidate, settled
 from segsearch.study import Study, parse_study
-from segsearch.trial.prepare import estimate, make_bench, make_evaluator, settled
+from segsearch.trial.bench import Bench
+from segsearch.trial.evaluate import evaluate
+from segsearch.trial.prepare import estimate, make_bench
+from segsearch.trial.types import teacher_of
 from segsearch.workshop import Artifacts
 from tests.scenes import tiny_dataset
 from tests.trial.test_evaluate import Notebook
@@ -55,11 +58,14 @@ def test_settled_takes_out_what_cannot_matter() -> None:
     assert (nothing.distill, nothing.before_export) == (None, ())
 
 
-def test_an_evaluator_evaluates(tmp_path: Path) -> None:
-    evaluator = make_evaluator(make_study(teacher=TEACHER), tiny_dataset(), draw)
+def bench_of(study: Study, drawn: DrawCandidate = draw) -> Bench:
+    return make_bench(study, tiny_dataset(), teacher=teacher_of(study, drawn))
+
+
+def test_a_bench_of_a_study_evaluates_with_its_teacher(tmp_path: Path) -> None:
     candidate = replace(draw(Dice(random.Random(0))), distill=Distill(0.5, 2.0), before_export=())
     notebook = Notebook(Artifacts(tmp_path))
-    evidence = evaluator(0, candidate, notebook)
+    evidence = evaluate(candidate, bench_of(make_study(teacher=TEACHER)), notebook)
     assert evidence.confusion is not None
     assert "teacher" in notebook.made
 
@@ -67,12 +73,14 @@ def test_an_evaluator_evaluates(tmp_path: Path) -> None:
 def test_a_batch_larger_than_the_split_is_told() -> None:
     train = {"epochs": 1, "height": 32, "width": 48, "batch_size": 64}
     with pytest.raises(StudyError, match=r"at most the number of training images \(12\), got 64"):
-        make_bench(make_study(train=train), tiny_dataset(), draw)
+        make_bench(make_study(train=train), tiny_dataset())
 
 
 def test_an_estimate_trains_nothing_that_is_kept(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path / "artifacts")
-    found = estimate(make_study(teacher=TEACHER), tiny_dataset(), draw, artifacts)
+    drawn = settled(draw, has_teacher=True)
+    candidates = [drawn(Dice(random.Random(seed))) for seed in range(4)]
+    found = estimate(candidates, bench_of(make_study(teacher=TEACHER)), artifacts)
     assert found.seconds_per_trial > found.gate_seconds > 0
     assert found.teacher_seconds > 0
     assert found.bytes_per_trial > 1000
@@ -80,8 +88,6 @@ def test_an_estimate_trains_nothing_that_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_space_that_draws_nothing_that_can_be_built_is_told(tmp_path: Path) -> None:
-    def impossible(choose: Draw) -> Candidate:
-        return replace(draw(choose), architecture=Architecture((), (), Head(8)))
-
+    impossible = Candidate(Architecture((), (), Head(8)))
     with pytest.raises(StudyError, match="none of 4 could"):
-        estimate(make_study(), tiny_dataset(), impossible, Artifacts(tmp_path))
+        estimate([impossible] * 4, bench_of(make_study()), Artifacts(tmp_path))

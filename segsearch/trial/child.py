@@ -1,0 +1,161 @@
+"""The process that trains, exports and scores: what crashes here costs a trial, never the study.
+
+`python -m segsearch.trial.child`; `contained` starts it once a worker and keeps it warm. It holds no database: before a
+stage is made it asks its parent, who keeps the outcomes.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from segsearch.errors import DataError, SegsearchError
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import from_json, to_json
+from segsearch.trial.memory import limit_memory
+from segsearch.trial.wire import Message, Wire, error_as_message
+from segsearch.workshop import Artifacts, Outcome, Progress
+
+# An interrupted stage may clean up for so long.
+GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie."""
+
+    study: str
+    teacher: str | None
+    machine: str | None
+    cache: str
+    data_key: str
+    artifacts: str
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The other side, as it looks from here: a memory of stages and somebody who watches."""
+
+    wire: Wire
+    messages: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
+
+    def listen(self) -> None:
+        """Take messages in until the parent is gone, however that came; then end this process."""
+        while (message := self.wire.receive()) is not None:
+            self.messages.put(message)
+        self.messages.put({"gone": True})
+        _thread.interrupt_main()
+        threading.Event().wait(GRACE_SECONDS)
+        os._exit(1)
+
+    def hear(self) -> Message:
+        """The next message. Raises `KeyboardInterrupt` where the parent is gone."""
+        message = self.messages.get()
+        if "gone" in message:
+            raise KeyboardInterrupt
+        return message
+
+    def progress(self, stage: str, done: int, total: int, /) -> None:
+        self.wire.send(progress=[stage, done, total])
+
+
+@dataclass(frozen=True)
+class RemoteWorkshop:
+    """The `Workshop` of one trial whose memory is the parent's."""
+
+    artifacts: Artifacts
+    parent: Parent
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        """The outcome that the parent holds, or what `make` returns, once the parent has stored it."""
+        self.parent.wire.send(once=[stage, key])
+        answer = self.parent.hear()
+        if "make" in answer:
+            try:
+                made = make()
+            except SegsearchError as error:
+                self.parent.wire.send(unmade=error_as_message(error))
+                raise
+            self.parent.wire.send(made=made)
+            answer = self.parent.hear()
+        outcome: Outcome = answer["outcome"]
+        return outcome
+
+
+def main() -> int:
+    parent = Parent(Wire(sys.stdin, _private_output()))
+    # A signal to stop is the parent's to handle; it ends this process by hanging up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=parent.listen, name="segsearch-parent", daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        _work(parent)
+    return 0
+
+
+def _private_output() -> TextIO:
+    """Standard output as a stream of our own: what libraries print goes to standard error instead."""
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(ours, "w", encoding="utf-8")
+
+
+def _work(parent: Parent) -> None:
+    order = Order(**parent.hear())
+    try:
+        answer = _settle(order, parent.progress)
+        parent.wire.send(ready=True)
+    except SegsearchError as error:
+        parent.wire.send(refused=error_as_message(error))
+        return
+    workshop = RemoteWorkshop(Artifacts(Path(order.artifacts)), parent)
+    while True:
+        job = parent.hear()
+        try:
+            parent.wire.send(done=answer(job, workshop))
+        except SegsearchError as error:
+            parent.wire.send(failed=error_as_message(error))
+        except Exception:
+            parent.wire.send(bug=traceback.format_exc())
+
+
+def _settle(order: Order, progress: Progress) -> Callable[[Message, RemoteWorkshop], object]:
+    """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
+    from segsearch.datasets import open_dataset
+    from segsearch.evidence.timing import Machine
+    from segsearch.study import load_study
+    from segsearch.trial.evaluate import evaluate
+    from segsearch.trial.prepare import estimate, make_bench
+    from segsearch.trial.types import Teacher
+
+    study = load_study(order.study)
+    dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress)
+    if dataset.key != order.data_key:
+        raise DataError(f"The images or masks of {study.name} changed while it ran. Start the same command again.")
+    machine = None if order.machine is None else from_json(Machine, order.machine)
+    teacher = None if order.teacher is None else from_json(Teacher, order.teacher)
+    bench = make_bench(study, dataset, teacher=teacher, machine=machine)
+    if bench.device.type == "cpu":
+        limit_memory()
+
+    def answer(job: Message, workshop: RemoteWorkshop) -> object:
+        if "estimate" in job:
+            candidates = [from_json(Candidate, text) for text in job["estimate"]]
+            return to_json(estimate(candidates, bench, workshop.artifacts, progress=progress))
+        candidate = from_json(Candidate, job["evaluate"])
+        return to_json(evaluate(candidate, bench, workshop, progress=progress))
+
+    return answer
+
+
+if __name__ == "__main__":
+    sys.exit(main())

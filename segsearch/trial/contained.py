@@ -1,0 +1,196 @@
+"""A worker's side of its child: trials are handed over, outcomes are kept here, and a death is a failed trial."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+from segsearch.errors import TrialFailed, UserError
+from segsearch.evidence.types import Evidence
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import from_json, to_json
+from segsearch.trial.child import GRACE_SECONDS, Order
+from segsearch.trial.types import Estimate
+from segsearch.trial.wire import Message, Wire, error_from_message
+from segsearch.workshop import Artifacts, Forgetful, Outcome, Progress, Workshop, silent
+
+COMMAND = (sys.executable, "-P", "-m", "segsearch.trial.child")
+# Of what a library says before it dies, this much of the last line is kept.
+LAST_WORDS = 200
+
+
+@contextmanager
+def contained(order: Order, *, progress: Progress = silent, command: Sequence[str] = COMMAND) -> Iterator[Contained]:
+    """A child for this worker: started at its first job, kept warm, begun anew after a death."""
+    child = Contained(order, progress, tuple(command))
+    try:
+        yield child
+    finally:
+        child.close()
+
+
+@dataclass
+class Contained:
+    """The child, or none while none is needed. `begun` are the stages under way, the innermost last."""
+
+    order: Order
+    progress: Progress
+    command: tuple[str, ...]
+    process: subprocess.Popen[str] | None = None
+    last_words: IO[bytes] | None = None
+    begun: list[str] = field(default_factory=list)
+
+    def evaluate(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        """`evaluate`, over there. Raises what that raises, and `TrialFailed` of kind `crash` where the child died."""
+        return from_json(Evidence, self._do(workshop, evaluate=to_json(candidate)))
+
+    def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
+        """`estimate` of what these candidates cost. Raises what that raises."""
+        return from_json(Estimate, self._do(Forgetful(artifacts), estimate=[to_json(one) for one in candidates]))
+
+    def close(self) -> None:
+        """End the child: it is hung up on, and ended where it does not listen."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            process.wait(2 * GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self.last_words is not None:
+            self.last_words.close()
+
+    def _do(self, workshop: Workshop, **job: Any) -> str:
+        wire = self._ready()
+        try:
+            _tell(wire, **job)
+            ended = self._serve(wire, workshop)
+        except BaseException:
+            self.close()  # it waits for an answer that will not come
+            raise
+        if "bug" in ended:
+            raise RuntimeError(f"in the process that trains:\n{ended['bug']}")
+        if "failed" in ended:
+            error = error_from_message(ended["failed"])
+            if isinstance(error, TrialFailed) and error.kind == "memory":
+                self.close()  # what it holds of the memory would be the next trial's to miss
+            raise error
+        return str(ended["done"])
+
+    def _ready(self) -> Wire:
+        """The wire to a child that is settled in."""
+        if self.process is not None and self.process.poll() is not None:
+            self.close()  # it died between two trials: nobody's fault
+        self.begun.clear()
+        if self.process is not None:
+            return _wire(self.process)
+        self.last_words = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.last_words,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for us to handle, not for it
+        )
+        wire = _wire(self.process)
+        try:
+            _tell(wire, **asdict(self.order))
+            answer = self._until(wire, ("ready", "refused"))
+        except TrialFailed as died:
+            raise UserError(
+                f"The process that trains could not start: {died} `segsearch doctor` looks at this machine."
+            ) from None
+        if "refused" in answer:
+            self.close()
+            raise error_from_message(answer["refused"])
+        return wire
+
+    def _serve(self, wire: Wire, workshop: Workshop) -> Message:
+        """Keep the child's stages until its job has ended."""
+        while True:
+            message = self._until(wire, ("once", "made", "unmade", "done", "failed", "bug"))
+            if "once" not in message:
+                return message
+            stage, key = message["once"]
+            try:
+                outcome = workshop.once(stage, key, self._maker(wire, workshop, stage))
+            except _Unmade:
+                continue  # the child knows, and goes on with the error
+            _tell(wire, outcome=dict(outcome))
+
+    def _maker(self, wire: Wire, workshop: Workshop, stage: str) -> Callable[[], Outcome]:
+        def make() -> Outcome:
+            self.begun.append(stage)
+            _tell(wire, make=True)
+            ended = self._serve(wire, workshop)
+            self.begun.pop()
+            if "made" not in ended:
+                raise _Unmade
+            outcome: Mapping[str, Any] = ended["made"]
+            return outcome
+
+        return make
+
+    def _until(self, wire: Wire, kinds: Sequence[str]) -> Message:
+        """The next message of one of these kinds; progress is passed on meanwhile."""
+        while True:
+            message = wire.receive()
+            if message is None:
+                raise self._died()
+            if "progress" in message:
+                stage, done, total = message["progress"]
+                self.progress(stage, done, total)
+            elif any(kind in message for kind in kinds):
+                return message
+
+    def _died(self) -> TrialFailed:
+        """Why the child is gone, and in which stage."""
+        process = self.process
+        assert process is not None
+        code = process.wait()
+        said = _last_line(self.last_words)
+        self.close()
+        where = f" in {self.begun[-1]}" if self.begun else ""
+        if code == -signal.SIGKILL:
+            return TrialFailed("crash", f"The process died of SIGKILL{where}: memory ran out, or somebody ended it.")
+        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return TrialFailed("crash", f"The process {how}{where}{': ' + said if said else ''}.")
+
+
+class _Unmade(Exception):
+    """A stage was not made; the child goes on with the reason."""
+
+
+def _wire(process: subprocess.Popen[str]) -> Wire:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return Wire(process.stdout, process.stdin)  # type: ignore[arg-type]
+
+
+def _tell(wire: Wire, **message: Any) -> None:
+    """Say something to the child; one that is gone is found out when it is listened to."""
+    with contextlib.suppress(BrokenPipeError):
+        wire.send(**message)
+
+
+def _last_line(stream: IO[bytes] | None) -> str:
+    """The last line that a library said before it died, without its end mark."""
+    if stream is None:
+        return ""
+    stream.seek(0)
+    lines = stream.read()[-4096:].decode(errors="replace").strip().splitlines()
+    return " ".join(lines[-1].split())[:LAST_WORDS].rstrip(".") if lines else ""

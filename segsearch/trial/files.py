@@ -1,0 +1,89 @@
+"""From weights to the file that ships: the float graph, and what the steps after the export make of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segsearch.compression import GRAPH_STEPS, CalibrationImages
+from segsearch.space.candidate import AfterExport, Candidate
+from segsearch.space.keys import content_key, to_json
+from segsearch.trial.bench import Bench, scratch, versions
+from segsearch.trial.export import check_parity, count_macs, count_params, export
+from segsearch.trial.score import to_input
+from segsearch.trial.stages import Stages
+from segsearch.trial.weights import compressed_shape, load_weights
+from segsearch.workshop import Artifacts, Outcome
+
+CALIBRATION_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file that ships, by its name, and what was counted and compared on its float graph."""
+
+    model: str
+    params: int
+    macs: int
+    parity: float
+
+
+def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -> Exported:
+    """The float file of trained weights, compared with torch's answer."""
+
+    def make() -> Outcome:
+        network = compressed_shape(candidate, bench)
+        load_weights(network, stages.artifacts.path(weights))
+        image = to_input(bench.dataset.validation.images[0])
+        with scratch(stages.artifacts) as target:
+            export(network, bench.size, target)
+            parity = check_parity(network, target, bench.runtime, image)
+            counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
+            return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
+
+    steps = [to_json(step) for step in candidate.before_export]
+    key = content_key(
+        ["export", weights, to_json(candidate.architecture), *steps], list(bench.size), [*map(list, versions())]
+    )
+    made = stages.once("export", key, make)
+    return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))
+
+
+def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stages) -> Exported:
+    """The file after the steps on the graph; the float one where there are none."""
+    if not candidate.after_export:
+        return plain
+
+    def make() -> Outcome:
+        images = calibration_images(bench, CALIBRATION_IMAGES)
+        source = stages.artifacts.path(plain.model)
+        with after_export(source, candidate.after_export, images, stages.artifacts) as target:
+            return {"model": stages.artifacts.keep(target)}
+
+    steps = map(to_json, candidate.after_export)
+    key = content_key(["quantize", plain.model, *steps, bench.dataset.key], [*map(list, versions())])
+    return replace(plain, model=str(stages.once("quantize", key, make)["model"]))
+
+
+def calibration_images(bench: Bench, count: int) -> CalibrationImages:
+    """Training images spread over the split, as the exported model reads them."""
+    images = bench.dataset.train.images
+    chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
+    return [to_input(images[index]) for index in chosen]
+
+
+@contextlib.contextmanager
+def after_export(
+    source: Path, steps: Sequence[AfterExport], images: CalibrationImages, artifacts: Artifacts
+) -> Iterator[Path]:
+    """The file after the steps on the graph; `source` itself where there are none."""
+    with contextlib.ExitStack() as stack:
+        for step in steps:
+            target = stack.enter_context(scratch(artifacts))
+            GRAPH_STEPS[type(step)](source, target, step, images=images)
+            source = target
+        yield source

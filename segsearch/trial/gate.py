@@ -1,0 +1,69 @@
+"""The gate: size and latency of a candidate with random weights, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from segsearch.evidence.timing import Timing
+from segsearch.evidence.types import Evidence
+from segsearch.latency.measure import Effort, measure
+from segsearch.networks import wear_in
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import content_key, from_json, to_json
+from segsearch.trial.bench import Bench, scratch, versions
+from segsearch.trial.export import count_macs, count_params, export
+from segsearch.trial.files import after_export, calibration_images
+from segsearch.trial.stages import Stages
+from segsearch.trial.weights import compressed_shape
+from segsearch.workshop import Outcome, sha256_of
+
+# The gate asks whether a candidate can be within the limits, not by how much.
+GATE_SECONDS = 1.5
+GATE_INTERVAL = 0.05
+CALIBRATION_IMAGES = 2
+
+
+def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
+    """Size and latency of the candidate with random weights, through the same steps as the trained one."""
+
+    def make() -> Outcome:
+        network = wear_in(compressed_shape(candidate, bench))
+        params, macs = count_params(network), count_macs(network, bench.size)
+        with scratch(stages.artifacts) as plain:
+            export(network, bench.size, plain)
+            images = calibration_images(bench, CALIBRATION_IMAGES)
+            with after_export(plain, candidate.after_export, images, stages.artifacts) as model:
+                timing = timed(model, bench, gate_effort(bench.effort))
+                evidence = Evidence(
+                    artifact=sha256_of(model),
+                    size_bytes=model.stat().st_size,
+                    params=params,
+                    macs=macs,
+                    timing=timing,
+                    seed=bench.schedule.seed,
+                    versions=versions(),
+                )
+        return {"evidence": to_json(evidence)}
+
+    key = content_key(
+        [
+            "gate of a worn-in network",
+            *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export)),
+        ],
+        [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
+    )
+    return from_json(Evidence, str(stages.once("gate", key, make)["evidence"]))
+
+
+def gate_effort(effort: Effort) -> Effort:
+    """What the gate spends of a measurement's effort."""
+    return replace(
+        effort, interval=max(effort.interval, GATE_INTERVAL), max_seconds=min(effort.max_seconds, GATE_SECONDS)
+    )
+
+
+def timed(model: Path, bench: Bench, effort: Effort) -> Timing:
+    """The latency of a file, taken in the quiet room."""
+    with bench.room.quiet():
+        return measure(model, bench.machine, bench.runtime, effort=effort)

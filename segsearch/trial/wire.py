@@ -1,0 +1,71 @@
+"""What a worker and its child say to one another: lines of JSON, and errors that arrive as what they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from segsearch import errors
+from segsearch.errors import SegsearchError, TrialFailed, UserError
+from segsearch.evidence.objectives import Rejected, read_limit
+from segsearch.evidence.types import Evidence
+from segsearch.space.keys import from_json, to_json
+
+Message = Mapping[str, Any]
+
+# The errors that are a user's to cure, by the name they travel under.
+USER_ERRORS: Mapping[str, type[UserError]] = {
+    kind.__name__: kind
+    for kind in (
+        errors.UserError,
+        errors.StudyError,
+        errors.SpaceError,
+        errors.DataError,
+        errors.DatabaseError,
+        errors.StorageFull,
+        errors.SearchStuck,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Two streams of text, one message a line."""
+
+    source: TextIO
+    target: TextIO
+
+    def send(self, **message: Any) -> None:
+        """Say something. Raises `BrokenPipeError` where nobody listens any more."""
+        self.target.write(json.dumps(message, allow_nan=False) + "\n")
+        self.target.flush()
+
+    def receive(self) -> Message | None:
+        """The next message; None where the other side is gone, also in the middle of a word."""
+        line = self.source.readline()
+        if not line.endswith("\n"):
+            return None
+        found: Message = json.loads(line)
+        return found
+
+
+def error_as_message(error: SegsearchError) -> Message:
+    """An error of ours as plain data."""
+    if isinstance(error, Rejected):
+        return {"error": "Rejected", "evidence": to_json(error.evidence), "broken": [str(one) for one in error.broken]}
+    if isinstance(error, TrialFailed):
+        return {"error": "TrialFailed", "kind": error.kind, "words": str(error)}
+    return {"error": type(error).__name__, "words": str(error)}
+
+
+def error_from_message(message: Message) -> SegsearchError:
+    """The inverse of `error_as_message`."""
+    name = message["error"]
+    if name == "Rejected":
+        broken = tuple(map(read_limit, message["broken"]))
+        return Rejected(from_json(Evidence, message["evidence"]), broken)
+    if name == "TrialFailed":
+        return TrialFailed(message["kind"], message["words"])
+    return USER_ERRORS.get(name, UserError)(message["words"])

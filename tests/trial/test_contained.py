@@ -1,0 +1,296 @@
+"""The child that trains: its death costs a trial, its parent's death costs the child, and outcomes stay here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from segsearch.datasets import open_dataset
+from segsearch.errors import DataError, StorageFull, StudyError, TrialFailed, UserError
+from segsearch.evidence.objectives import Rejected
+from segsearch.latency.machine import this_machine
+from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import Candidate, Distill, Prune, Quantize
+from segsearch.space.keys import to_json
+from segsearch.study import dump_study
+from segsearch.trial.child import Order
+from segsearch.trial.contained import contained
+from segsearch.trial.types import teacher_of
+from segsearch.workshop import Artifacts, Outcome
+from tests.trial.test_evaluate import ARCHITECTURE, INT8, PLAIN, Notebook
+from tests.trial.test_prepare import TEACHER, draw, make_study
+
+WHOLE = replace(PLAIN, distill=Distill(0.5, 2.0), before_export=(Prune(0.5),), after_export=(Quantize(),))
+STAGES = ("gate", "train", "teacher", "fine-tune", "export", "quantize", "measure", "score")
+DATA = {"kind": "synthetic", "height": 64, "width": 96, "train_count": 8, "validation_count": 2}
+
+
+def make_order(tmp_path: Path, **changes: object) -> Order:
+    study = make_study(**{"data": DATA, "teacher": TEACHER, **changes})
+    cache = tmp_path.parent / "cache"  # one for all tests of this process
+    dataset = open_dataset(study.data, cache=cache)
+    machine = replace(this_machine(RUNTIMES["onnxruntime"]), references=(("float32-1", 5.0), ("int8-1", 9.0)))
+    return Order(
+        study=dump_study(study),
+        teacher=to_json(teacher_of(study, draw)),
+        machine=to_json(machine),
+        cache=str(cache),
+        data_key=dataset.key,
+        artifacts=str(tmp_path / "artifacts"),
+    )
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    return make_order(tmp_path)
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Notebook:
+    return Notebook(Artifacts(tmp_path / "artifacts"))
+
+
+def wait_until_gone(*processes: psutil.Process) -> None:
+    _, left = psutil.wait_procs(processes, timeout=10)
+    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_trial_over_there_is_the_trial_here(order: Order, notebook: Notebook) -> None:
+    heard: list[str] = []
+    with contained(order, progress=lambda stage, done, total: heard.append(stage)) as child:
+        evidence = child.evaluate(0, WHOLE, notebook)
+        first = child.process
+        assert notebook.made == list(STAGES)
+        assert evidence.confusion is not None
+        assert notebook.artifacts.path(evidence.artifact).is_file()
+        assert child.evaluate(1, WHOLE, notebook) == evidence  # all of it is known here
+        assert child.process is first, "one child for all trials of a worker"
+    assert {*STAGES} <= {*heard}
+    assert first is not None
+    assert first.poll() is not None, "it ends with the block"
+
+
+@pytest.mark.slow
+def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order: Order, notebook: Notebook) -> None:
+    left = list(STAGES)
+
+    def kill(name: str, done: int, total: int, /) -> None:
+        if left and name == left[0] and child.process is not None:
+            os.kill(child.process.pid, signal.SIGKILL)
+
+    with contained(order, progress=kill) as child:
+        while left:
+            done = dict(notebook.outcomes)
+            with pytest.raises(
+                TrialFailed, match=rf"^The process died of SIGKILL in {left[0]}: memory ran out,"
+            ) as died:
+                child.evaluate(0, WHOLE, notebook)
+            assert died.value.kind == "crash"
+            assert notebook.outcomes.items() >= done.items()
+            left.pop(0)
+        finished = set(notebook.outcomes)
+        assert child.evaluate(1, WHOLE, notebook).confusion is not None
+    assert len(finished) == len(STAGES) - 1, "what was finished before a death is kept: all but the last stage"
+
+
+ABORTS = """
+import os
+from segsearch.networks import blocks
+from torch import nn
+
+class Aborts(nn.Module):
+    def forward(self, x):
+        if self.training:
+            print("terminate called after throwing an instance of 'std::bad_alloc'.", flush=True)
+            os.abort()
+        return x
+
+blocks.BLOCKS = {**blocks.BLOCKS, "aborts": lambda *a: nn.Sequential(blocks.conv(*a), Aborts())}
+from segsearch.networks import check, encoders
+check.BLOCKS = encoders.BLOCKS = blocks.BLOCKS
+from segsearch.trial.child import main
+main()
+"""
+
+
+def test_a_module_that_aborts_fails_its_trial_with_the_signal_and_the_stage(order: Order, notebook: Notebook) -> None:
+    path = ARCHITECTURE.paths[0]
+    stages = (path.stages[0], replace(path.stages[1], block="aborts"))
+    bad = Candidate(replace(ARCHITECTURE, paths=(replace(path, stages=stages),)))
+    with contained(order, command=[sys.executable, "-c", ABORTS]) as child:
+        with pytest.raises(TrialFailed) as failure:
+            child.evaluate(0, bad, notebook)
+        assert failure.value.kind == "crash"
+        said = str(failure.value)
+        assert said.startswith("The process died of SIGABRT in train: ")
+        assert "bad_alloc" in said
+        assert child.evaluate(1, PLAIN, notebook).confusion is not None
+
+
+def test_what_a_library_prints_disturbs_nothing(order: Order, notebook: Notebook) -> None:
+    chatty = (
+        "import os\nfrom segsearch.trial.child import main\nimport segsearch.trial.evaluate as e\nreal = e.evaluate\n"
+    )
+    chatty += "def loud(*a, **k):\n    os.write(1, b'half a line')\n    print('more')\n    return real(*a, **k)\n"
+    chatty += "e.evaluate = loud\n"
+    with contained(order, command=[sys.executable, "-c", chatty + "main()"]) as child:
+        assert child.evaluate(0, PLAIN, notebook).confusion is not None
+
+
+def test_a_child_that_died_between_two_trials_is_started_again(order: Order, notebook: Notebook) -> None:
+    with contained(order) as child:
+        child.evaluate(0, PLAIN, notebook)
+        assert child.process is not None
+        os.kill(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        assert child.evaluate(1, INT8, notebook).confusion is not None
+
+
+def test_errors_arrive_as_what_they_were(order: Order, tmp_path: Path, notebook: Notebook) -> None:
+    impossible = make_order(tmp_path, limits=["params<=10"])
+    with contained(impossible) as child, pytest.raises(Rejected, match=r"params<=10 broken by \d+") as rejection:
+        child.evaluate(0, PLAIN, notebook)
+    assert [str(limit) for limit in rejection.value.broken] == ["params<=10"]
+    assert rejection.value.evidence.params > 10
+    wrong = replace(PLAIN, architecture=replace(ARCHITECTURE, paths=()))
+    with contained(order) as child:
+        with pytest.raises(TrialFailed, match="must hold at least one path") as failure:
+            child.evaluate(0, wrong, notebook)
+        assert failure.value.kind == "gate"
+        with pytest.raises(StudyError, match="none of 1 could"):
+            child.estimate([wrong], notebook.artifacts)
+        assert child.estimate([PLAIN], notebook.artifacts).gate_seconds > 0
+
+
+def test_a_study_that_cannot_be_carried_out_is_told_at_the_start(tmp_path: Path, notebook: Notebook) -> None:
+    large = {"epochs": 1, "height": 32, "width": 48, "batch_size": 64}
+    with contained(make_order(tmp_path, train=large)) as child:
+        for _ in range(2):
+            with pytest.raises(StudyError, match=r"at most the number of training images \(8\), got 64"):
+                child.evaluate(0, PLAIN, notebook)
+
+
+def test_data_that_changed_meanwhile_is_told(order: Order, notebook: Notebook) -> None:
+    with contained(replace(order, data_key="another")) as child, pytest.raises(DataError, match="changed while it ran"):
+        child.evaluate(0, PLAIN, notebook)
+
+
+def test_a_child_that_cannot_start_is_no_failed_trial(order: Order, notebook: Notebook) -> None:
+    died = [sys.executable, "-c", "import os, sys; print('no such library', file=sys.stderr, flush=True); os.abort()"]
+    with (
+        contained(order, command=died) as child,
+        pytest.raises(UserError, match=r"SIGABRT: no such library. `segsearch doctor`"),
+    ):
+        child.evaluate(0, PLAIN, notebook)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(order: Order, notebook: Notebook) -> None:
+    broken = "import segsearch.trial.evaluate as e\ndef evaluate(*a, **k): return 1 / 0\ne.evaluate = evaluate\n"
+    broken += "from segsearch.trial.child import main\nmain()"
+    child = contained(order, command=[sys.executable, "-c", broken])
+    with child as working, pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        working.evaluate(0, PLAIN, notebook)
+
+
+class Full(Notebook):
+    """A workshop whose disk is full when the outcome of training is to be kept."""
+
+    def once(self, stage: str, key: str, make: object, /) -> Outcome:
+        outcome = super().once(stage, key, make)  # type: ignore[arg-type]
+        if stage == "train":
+            raise StorageFull("no room left")
+        return outcome
+
+
+def test_trouble_of_the_parent_ends_the_child_and_not_in_silence(order: Order, tmp_path: Path) -> None:
+    with contained(order) as child:
+        with pytest.raises(StorageFull):
+            child.evaluate(0, PLAIN, Full(Artifacts(tmp_path / "artifacts")))
+        assert child.process is None, "it waited for an answer that will not come"
+        assert child.evaluate(0, PLAIN, Notebook(Artifacts(tmp_path / "artifacts"))).confusion is not None
+
+
+def test_an_interrupt_ends_the_child_within_seconds_and_leaves_no_scratch(order: Order, notebook: Notebook) -> None:
+    def interrupt(stage: str, done: int, total: int, /) -> None:
+        if stage == "export":
+            raise KeyboardInterrupt
+
+    with contained(order, progress=interrupt) as child:
+        with pytest.raises(KeyboardInterrupt):
+            child.evaluate(0, PLAIN, notebook)
+        assert child.process is None
+    assert not list(notebook.artifacts.folder.glob(".tmp-*"))
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from segsearch.trial.child import Order
+from segsearch.trial.contained import contained
+from segsearch.workshop import Artifacts, Forgetful
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import from_json
+import json
+order = Order(**json.loads(sys.argv[1]))
+def show(stage, done, total):
+    print(stage, flush=True)
+with contained(order, progress=show) as child:
+    child.evaluate(0, from_json(Candidate, sys.argv[2]), Forgetful(Artifacts(Path(order.artifacts))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"), [("gate", signal.SIGKILL), ("train", signal.SIGKILL), ("train", signal.SIGTERM)]
+)
+def test_a_parent_that_dies_leaves_no_orphan(order: Order, stage: str, number: int) -> None:
+    arguments = [sys.executable, "-c", PARENT, json.dumps(asdict(order)), to_json(WHOLE)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        assert parent.stdout is not None
+        for line in parent.stdout:
+            if line.strip() == stage:
+                break
+        if stage == "gate":
+            time.sleep(0.5)  # amid the timing, which has a process of its own
+        left = psutil.Process(parent.pid).children(recursive=True)
+        assert [one for one in left if "segsearch.trial.child" in one.cmdline()]
+        parent.send_signal(number)
+        parent.wait(30)
+    wait_until_gone(*left)
+
+
+def test_signals_to_the_whole_group_are_the_parents_to_handle(order: Order, notebook: Notebook) -> None:
+    def signals(stage: str, done: int, total: int, /) -> None:
+        if stage == "train" and child.process is not None:
+            os.kill(child.process.pid, signal.SIGTERM)
+
+    with contained(order, progress=signals) as child:
+        assert child.evaluate(0, PLAIN, notebook).confusion is not None
+
+
+HUNGRY = """
+import segsearch.trial.memory as m
+m.memory_bytes = lambda: 2**30
+from segsearch.trial.child import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+def test_more_memory_than_there_may_be_fails_the_trial_and_not_the_machine(order: Order, notebook: Notebook) -> None:
+    wide = replace(PLAIN.architecture, head=replace(PLAIN.architecture.head, channels=120_000))
+    with contained(order, command=[sys.executable, "-c", HUNGRY]) as child:
+        with pytest.raises(TrialFailed) as failure:
+            child.evaluate(0, Candidate(wide), notebook)
+        assert failure.value.kind == "memory"
+        assert str(failure.value).startswith("Memory ran out: ")
+        assert child.evaluate(1, PLAIN, notebook).confusion is not None
