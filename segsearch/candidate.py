@@ -1,9 +1,56 @@
 """The words of a space under their first names: databases keep the source of spaces that import them from here."""
 
-from segsearch.space.candidate import *  # noqa: F403
-from segsearch.space.candidate import EncoderPath
+from segsearch.space import candidate
+from segsearch.space.candidate import (
+    AfterExport,
+    Architecture,
+    Auxiliary,
+    BeforeExport,
+    Candidate,
+    Context,
+    Distill,
+    Draw,
+    EncoderPath,
+    Head,
+    Join,
+    Joined,
+    Named,
+    Prune,
+    Quantize,
+    Stage,
+    Stem,
+)
 from segsearch.space.keys import content_key, from_json, to_json
 
 Path = EncoderPath
+DECODER = -1
 
-__all__ = ["Path", "content_key", "from_json", "to_json"]
+
+def Feature(path: int, stage: int) -> candidate.Feature | Joined:  # noqa: N802 (it was a class)
+    """A map by its path and stage, where path -1 was the decoder."""
+    return Joined(stage) if path == DECODER else candidate.Feature(path, stage)
+
+
+__all__ = [
+    "DECODER",
+    "AfterExport",
+    "Architecture",
+    "Auxiliary",
+    "BeforeExport",
+    "Candidate",
+    "Context",
+    "Distill",
+    "Draw",
+    "Feature",
+    "Head",
+    "Join",
+    "Named",
+    "Path",
+    "Prune",
+    "Quantize",
+    "Stage",
+    "Stem",
+    "content_key",
+    "from_json",
+    "to_json",
+]

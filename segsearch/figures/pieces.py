@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.space.candidate import DECODER, Architecture, Candidate, Context, Feature, Join, Stage
-from segsearch.space.shapes import HEAD, Shape, Size, context_of, scaled, shapes_of
+from segsearch.space.candidate import Architecture, Candidate, Context, Feature, Join, Joined, Stage
+from segsearch.space.shapes import AnyMap, ContextMap, HeadMap, Shape, Size, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
 
@@ -42,12 +42,12 @@ def pieces_of(candidate: Candidate, size: Size, *, classes: int) -> tuple[Piece,
     pieces = [Piece("input", "image", "RGB", size, 3, 3)]
     if grid != size:
         pieces.append(Piece("input", "resized", f"×{architecture.input_scale:.3g}", grid, 3, 3))
-    image, places = len(pieces) - 1, dict[Feature, int]()
+    image, places = len(pieces) - 1, dict[AnyMap, int]()
     for number in range(len(architecture.paths)):
         pieces += _path(architecture, number, shapes, places, image=image, start=len(pieces))
-    trunk = places[context_of(architecture.trunk)]
+    trunk = places[ContextMap(architecture.trunk)]
     for index, join in enumerate(architecture.joins):
-        feature = Feature(DECODER, index)
+        feature = Joined(index)
         after = trunk if index == 0 and trunk != len(pieces) - 1 else None
         places[feature] = len(pieces)
         pieces.append(_piece("join", f"join {index + 1}", _join(join), shapes[feature], places[join.feature], after))
@@ -55,12 +55,12 @@ def pieces_of(candidate: Candidate, size: Size, *, classes: int) -> tuple[Piece,
     after = trunk if not architecture.joins and trunk != len(pieces) - 1 else None
     if head.depth:
         words = f"{head.block}{f' ×{head.depth}' if head.depth > 1 else ''}"
-        pieces.append(_piece("head", "head", words, shapes[HEAD], None, after))
+        pieces.append(_piece("head", "head", words, shapes[HeadMap()], None, after))
         after = None
     pieces.append(
-        Piece("head", "scores", f"1×1 to {classes} classes", shapes[HEAD].size, classes, classes, None, after)
+        Piece("head", "scores", f"1×1 to {classes} classes", shapes[HeadMap()].size, classes, classes, None, after)
     )
-    if shapes[HEAD].size != size:
+    if shapes[HeadMap()].size != size:
         pieces.append(Piece("output", "resized", "bilinear, to the image's size", size, classes, classes))
     return (*pieces, *_shipped(candidate, size))
 
@@ -74,8 +74,8 @@ def _piece(
 def _path(
     architecture: Architecture,
     number: int,
-    shapes: Mapping[Feature, Shape],
-    places: dict[Feature, int],
+    shapes: Mapping[AnyMap, Shape],
+    places: dict[AnyMap, int],
     *,
     image: int,
     start: int,
@@ -99,13 +99,13 @@ def _path(
         places[Feature(number, 0)] = here - 1
     for index, stage in enumerate(path.stages, start=1):
         feature = Feature(number, index)
-        places[feature] = places[context_of(number)] = here
+        places[feature] = places[ContextMap(number)] = here
         yield _piece("encoder", f"{prefix}stage {index}", _stage(stage), shapes[feature])
         here += 1
-    places.setdefault(context_of(number), here - 1)
+    places.setdefault(ContextMap(number), here - 1)
     if path.context.kind != "none":
-        places[context_of(number)] = here
-        yield _piece("context", f"{prefix}context", _context(path.context), shapes[context_of(number)])
+        places[ContextMap(number)] = here
+        yield _piece("context", f"{prefix}context", _context(path.context), shapes[ContextMap(number)])
 
 
 def _stage(stage: Stage) -> str:

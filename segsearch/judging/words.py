@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segsearch.judging.fronts import Report, Row
-from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Stage
+from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Feature, Joined, Stage
 
 
 def in_words(name: str, value: float) -> str:
@@ -68,9 +68,13 @@ def _architecture(architecture: Architecture) -> list[str]:
         if context.kind != "none":
             details = "-".join(map(str, context.bins or context.rates))
             words.append(" ".join(filter(None, (context.kind, details, f"({context.channels})"))))
-    words += [f"{join.kind} from stage {join.feature.stage} ({join.channels})" for join in architecture.joins]
+    words += [f"{join.kind} from {_map(join.feature)} ({join.channels})" for join in architecture.joins]
     words.append(f"head {architecture.head.channels}")
     return words
+
+
+def _map(feature: Feature | Joined) -> str:
+    return f"join {feature.join + 1}" if isinstance(feature, Joined) else f"stage {feature.stage}"
 
 
 def _chain(path: EncoderPath) -> str:

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from segsearch.networks.check import check_architecture
 from segsearch.networks.decoders import JOINS, Classifier
 from segsearch.networks.encoders import Encoder
-from segsearch.networks.layers import conv_bn_relu, resize, scaled_size, spatial_size
-from segsearch.space.candidate import DECODER, Architecture, Feature
+from segsearch.networks.layers import conv_bn_relu, resize, spatial_size
+from segsearch.space.candidate import Architecture, Feature, Joined
+from segsearch.space.shapes import scaled
 
 # RGB in 0..255 becomes roughly standard normal; constants of the network, so that the exported file needs no
 # preprocessing but the resize to its input size.
@@ -31,7 +32,7 @@ class Network(nn.Module):
         self.encoders = nn.ModuleList(encoders)
         self.join_features = tuple(join.feature for join in architecture.joins)
         self.trunk = architecture.trunk
-        widths = {
+        widths: dict[Feature | Joined, int] = {
             Feature(path, stage): width
             for path, encoder in enumerate(encoders)
             for stage, width in enumerate(encoder.widths)
@@ -39,7 +40,7 @@ class Network(nn.Module):
         channels, joins = encoders[architecture.trunk].channels, []
         for index, join in enumerate(architecture.joins):
             joins.append(JOINS[join.kind](channels, widths[join.feature], join))
-            channels = widths[Feature(DECODER, index)] = join.channels
+            channels = widths[Joined(index)] = join.channels
         self.joins = nn.ModuleList(joins)
         self.head = Classifier(channels, architecture.head, classes)
         self.auxiliary_weights = tuple(auxiliary.weight for auxiliary in architecture.auxiliary)
@@ -57,7 +58,7 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         size = spatial_size(image)
-        return resize(self.scores(resize(image, scaled_size(size, self.input_scale))), size)
+        return resize(self.scores(resize(image, scaled(size, self.input_scale))), size)
 
     def scores(self, image: Tensor) -> Tensor:
         """Class scores on the decoder's own grid, of an image that is already at the input scale."""
@@ -66,18 +67,18 @@ class Network(nn.Module):
     def scores_and_auxiliary(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """`scores`, and those of the auxiliary heads on their own grids."""
         x = (image - PIXEL_MEAN) * (1.0 / PIXEL_STD)
-        maps: dict[Feature, Tensor] = {}
+        maps: dict[Feature | Joined, Tensor] = {}
         running = x
         for index, ((source, scale), encoder) in enumerate(zip(self.sources, self.encoders, strict=True)):
             start = maps[source] if source is not None else x
             if scale != 1.0:
-                start = resize(start, scaled_size(spatial_size(start), scale))
+                start = resize(start, scaled(spatial_size(start), scale))
             found, context = encoder(start)
             maps.update({Feature(index, stage): value for stage, value in enumerate(found)})
             if index == self.trunk:
                 running = context
         for index, (feature, join) in enumerate(zip(self.join_features, self.joins, strict=True)):
-            running = maps[Feature(DECODER, index)] = join(running, maps[feature])
+            running = maps[Joined(index)] = join(running, maps[feature])
         extra = [head(maps[feature]) for feature, head in zip(self.auxiliary_features, self.auxiliary, strict=True)]
         return self.head(running), extra
 

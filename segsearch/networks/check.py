@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
-from segsearch.space.candidate import DECODER, Architecture, Context, EncoderPath, Feature, Stage, Stem
+from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Joined, Stage, Stem
 from segsearch.space.rules import demand
 
 
@@ -80,8 +80,8 @@ def _check_context(context: Context) -> None:
 
 def _check_all_read(architecture: Architecture) -> None:
     """A path or a context that nothing reads would never learn."""
-    read = {architecture.trunk, *(join.feature.path for join in architecture.joins)}
-    read |= {extra.feature.path for extra in architecture.auxiliary}
+    features = [join.feature for join in architecture.joins] + [extra.feature for extra in architecture.auxiliary]
+    read = {architecture.trunk, *(feature.path for feature in features if isinstance(feature, Feature))}
     read |= {path.source.path for path in architecture.paths if path.source is not None}
     for index, path in enumerate(architecture.paths):
         demand(index in read, "Every path must be read by the trunk, a join or another path; unread", f"path {index}")
@@ -93,9 +93,9 @@ def _known(what: str, name: str, table: Mapping[str, object]) -> None:
     demand(name in table, f"A {what} must be one of {', '.join(table)}", repr(name))
 
 
-def _exists(architecture: Architecture, feature: Feature, *, paths: int, joins: int = 0) -> None:
-    if feature.path == DECODER:
-        there = 0 <= feature.stage < joins
+def _exists(architecture: Architecture, feature: Feature | Joined, *, paths: int, joins: int = 0) -> None:
+    if isinstance(feature, Joined):
+        there = 0 <= feature.join < joins
     else:
         there = 0 <= feature.path < paths and 0 <= feature.stage <= len(architecture.paths[feature.path].stages)
     demand(there, "A Feature must name a map that exists by then", feature)

@@ -45,9 +45,3 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def spatial_size(x: Tensor) -> tuple[int, int]:
     """(height, width) as plain numbers: an export then holds constants, not shape arithmetic."""
     return int(x.shape[-2]), int(x.shape[-1])
-
-
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(height, width) times a scale, each at least 1."""
-    height, width = size
-    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,7 +1,6 @@
 """What is searched: candidates and their parts, how they are drawn, keyed and loaded. A space imports from here."""
 
 from segsearch.space.candidate import (
-    DECODER,
     Architecture,
     Auxiliary,
     Candidate,
@@ -12,6 +11,7 @@ from segsearch.space.candidate import (
     Feature,
     Head,
     Join,
+    Joined,
     Prune,
     Quantize,
     Stage,
@@ -19,7 +19,6 @@ from segsearch.space.candidate import (
 )
 
 __all__ = [
-    "DECODER",
     "Architecture",
     "Auxiliary",
     "Candidate",
@@ -30,6 +29,7 @@ __all__ = [
     "Feature",
     "Head",
     "Join",
+    "Joined",
     "Prune",
     "Quantize",
     "Stage",

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BeforeValidator
 
 from segsearch.space.keys import content_key
 from segsearch.space.rules import demand, demand_step
@@ -22,16 +24,30 @@ class Draw(Protocol):
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any: ...
 
 
-# The path of a `Feature` that is the output of a join; its stage is the join's index.
-DECODER = -1
-
-
 @dataclass(frozen=True)
 class Feature:
-    """A map inside the network: the output of `stage` (0 is the stem) of `path`, or of a join of the decoder."""
+    """A map that an encoder leaves: the output of `stage` (0 is the stem) of `path`."""
 
     path: int
     stage: int
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The map that a join of the decoder leaves, by the join's index."""
+
+    join: int
+
+
+def _joined_of_old(value: Any) -> Any:
+    """The first versions stored what a join leaves as a stage of path -1."""
+    if isinstance(value, Mapping) and value.get("path") == -1:
+        return {"join": value["stage"]}
+    return value
+
+
+# What a join or an auxiliary loss may read.
+Map = Annotated[Feature | Joined, BeforeValidator(_joined_of_old)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +113,7 @@ class Join:
     """
 
     kind: str
-    feature: Feature
+    feature: Map
     channels: int
     reduce: int = 0
 
@@ -116,7 +132,7 @@ class Head:
 class Auxiliary:
     """A second loss on the map `feature`, in training only (PSPNet, BiSeNet, ICNet)."""
 
-    feature: Feature
+    feature: Map
     weight: float
     channels: int
 

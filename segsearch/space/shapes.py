@@ -6,17 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsearch.space.candidate import DECODER, Architecture, BeforeExport, EncoderPath, Feature, Stage
+from segsearch.space.candidate import Architecture, BeforeExport, EncoderPath, Feature, Joined, Stage
 
 Size = tuple[int, int]
 
-# What a path's context and the head leave has no `Feature`: they are named like one, beyond every real path.
-HEAD = Feature(DECODER - 1, 0)
 
-
-def context_of(path: int) -> Feature:
+@dataclass(frozen=True)
+class ContextMap:
     """The map that the context of a path leaves."""
-    return Feature(path, -1)
+
+    path: int
+
+
+@dataclass(frozen=True)
+class HeadMap:
+    """The map that the scores are made of."""
+
+
+AnyMap = Feature | Joined | ContextMap | HeadMap
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Shape:
     left: int
 
 
-def shapes_of(architecture: Architecture, size: Size, steps: Sequence[BeforeExport] = ()) -> Mapping[Feature, Shape]:
+def shapes_of(architecture: Architecture, size: Size, steps: Sequence[BeforeExport] = ()) -> Mapping[AnyMap, Shape]:
     """Every map by the feature that names it, contexts and the head included; `size` is the image's height and width.
 
     The widths are those that `compression.prune` leaves.
@@ -53,8 +60,8 @@ def scaled(size: Size, scale: float) -> Size:
 # ---- sizes
 
 
-def _sizes(architecture: Architecture, image: Size) -> dict[Feature, Size]:
-    sizes: dict[Feature, Size] = {}
+def _sizes(architecture: Architecture, image: Size) -> dict[AnyMap, Size]:
+    sizes: dict[AnyMap, Size] = {}
     for number, path in enumerate(architecture.paths):
         size = scaled(sizes[path.source] if path.source is not None else image, path.scale)
         for _ in range(_halvings(path)):
@@ -62,11 +69,11 @@ def _sizes(architecture: Architecture, image: Size) -> dict[Feature, Size]:
         sizes[Feature(number, 0)] = size
         for index, stage in enumerate(path.stages, start=1):
             size = sizes[Feature(number, index)] = _strided(size, stage)
-        sizes[context_of(number)] = size
-    size = sizes[context_of(architecture.trunk)]
+        sizes[ContextMap(number)] = size
+    size = sizes[ContextMap(architecture.trunk)]
     for index, join in enumerate(architecture.joins):
-        size = sizes[Feature(DECODER, index)] = sizes[join.feature]
-    sizes[HEAD] = size
+        size = sizes[Joined(index)] = sizes[join.feature]
+    sizes[HeadMap()] = size
     return sizes
 
 
@@ -88,17 +95,17 @@ def _strided(size: Size, stage: Stage) -> Size:
 # ---- widths
 
 
-def _widths(architecture: Architecture) -> dict[Feature, int]:
-    widths: dict[Feature, int] = {}
+def _widths(architecture: Architecture) -> dict[AnyMap, int]:
+    widths: dict[AnyMap, int] = {}
     for number, path in enumerate(architecture.paths):
         source = 3 if path.source is None else widths[path.source]
         widths[Feature(number, 0)] = path.stem.channels if path.stem else source
         widths |= {Feature(number, index): stage.channels for index, stage in enumerate(path.stages, start=1)}
         last = widths[Feature(number, len(path.stages))]
-        widths[context_of(number)] = last if path.context.kind == "none" else path.context.channels
-    widths |= {Feature(DECODER, index): join.channels for index, join in enumerate(architecture.joins)}
-    running = architecture.joins[-1].channels if architecture.joins else widths[context_of(architecture.trunk)]
-    widths[HEAD] = architecture.head.channels if architecture.head.depth else running
+        widths[ContextMap(number)] = last if path.context.kind == "none" else path.context.channels
+    widths |= {Joined(index): join.channels for index, join in enumerate(architecture.joins)}
+    running = architecture.joins[-1].channels if architecture.joins else widths[ContextMap(architecture.trunk)]
+    widths[HeadMap()] = architecture.head.channels if architecture.head.depth else running
     return widths
 
 
@@ -109,7 +116,7 @@ class _Group:
     `splits` is what the grouped convolutions among them divide the channels into; `fixed` ones keep all.
     """
 
-    runs: list[list[Feature]]
+    runs: list[list[AnyMap]]
     splits: int = 1
     fixed: bool = False
 
@@ -123,20 +130,20 @@ class _Group:
 class _Bundle:
     """Groups in the making: every map begins as one of its own."""
 
-    of: dict[Feature, _Group] = field(default_factory=dict)
+    of: dict[AnyMap, _Group] = field(default_factory=dict)
 
-    def same(self, one: Feature, other: Feature) -> None:
+    def same(self, one: AnyMap, other: AnyMap) -> None:
         """The two maps have the same channels."""
         group = self._merge(one, other)
         runs = [run for run in group.runs if one in run or other in run]
         if len(runs) == 2:
             group.runs = [run for run in group.runs if run not in runs] + [runs[0] + runs[1]]
 
-    def beside(self, one: Feature, other: Feature) -> None:
+    def beside(self, one: AnyMap, other: AnyMap) -> None:
         """The two maps lie side by side in one that keeps its channels apart."""
         self._merge(one, other)
 
-    def _merge(self, one: Feature, other: Feature) -> _Group:
+    def _merge(self, one: AnyMap, other: AnyMap) -> _Group:
         a, b = self.of[one], self.of[other]
         if a is not b:
             a.runs, a.splits, a.fixed = a.runs + b.runs, math.lcm(a.splits, b.splits), a.fixed or b.fixed
@@ -144,7 +151,7 @@ class _Bundle:
         return a
 
 
-def _groups(architecture: Architecture, widths: Mapping[Feature, int]) -> list[_Group]:
+def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_Group]:
     bundle = _Bundle({feature: _Group([[feature]]) for feature in widths})
     for number, path in enumerate(architecture.paths):
         first = Feature(number, 0)
@@ -155,18 +162,18 @@ def _groups(architecture: Architecture, widths: Mapping[Feature, int]) -> list[_
         for index, stage in enumerate(path.stages, start=1):
             _tie_stage(bundle, stage, Feature(number, index - 1), Feature(number, index), widths)
         if path.context.kind == "none":
-            bundle.same(Feature(number, len(path.stages)), context_of(number))
-    running = context_of(architecture.trunk)
+            bundle.same(Feature(number, len(path.stages)), ContextMap(number))
+    running: AnyMap = ContextMap(architecture.trunk)
     for index, join in enumerate(architecture.joins):
         if join.kind == "concat" and not join.reduce:
             bundle.beside(running, join.feature)
-        running = Feature(DECODER, index)
+        running = Joined(index)
     if not architecture.head.depth:
-        bundle.same(running, HEAD)
+        bundle.same(running, HeadMap())
     return list({id(group): group for group in bundle.of.values()}.values())
 
 
-def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[Feature, int]) -> None:
+def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[AnyMap, int]) -> None:
     """What a stage's first block makes of the map before it: a shortcut adds the two, a grouped one splits it."""
     fits = widths[before] == stage.channels
     if (

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from segsearch.networks import build, check_architecture, wear_in
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import (
-    DECODER,
     Architecture,
     Auxiliary,
     Context,
@@ -21,6 +20,7 @@ from segsearch.space.candidate import (
     Feature,
     Head,
     Join,
+    Joined,
     Stage,
     Stem,
 )
@@ -66,7 +66,7 @@ SEAMS: dict[str, Architecture] = {
     "a loss on a joined map": replace(
         PLAIN,
         joins=(Join("add", Feature(0, 1), 16), Join("add", Feature(0, 0), 8)),
-        auxiliary=(Auxiliary(Feature(DECODER, 0), 0.4, 8),),
+        auxiliary=(Auxiliary(Joined(0), 0.4, 8),),
     ),
     "DeepLab v3+": Architecture(
         (EncoderPath(Stem(8), STAGES, Context("aspp", 32, rates=(2, 4, 6), image_pool=True)),),
@@ -274,7 +274,7 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
         "a map that exists by then",
     ),
     "a join ahead": (
-        replace(PLAIN, joins=(Join("add", Feature(DECODER, 0), 8), Join("add", Feature(0, 1), 8))),
+        replace(PLAIN, joins=(Join("add", Joined(0), 8), Join("add", Feature(0, 1), 8))),
         "a map that exists by then",
     ),
     # What the table of blocks would meet as a division by zero, a tensor without elements, or not at all.

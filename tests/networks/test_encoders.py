@@ -6,8 +6,9 @@ from torch import nn
 
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.encoders import Encoder, build_stage, build_stem
-from segsearch.networks.layers import resize, scaled_size, spatial_size
+from segsearch.networks.layers import resize, spatial_size
 from segsearch.space.candidate import Context, EncoderPath, Stage, Stem
+from segsearch.space.shapes import scaled
 
 
 @pytest.mark.parametrize(
@@ -82,8 +83,8 @@ def test_no_stage_changes_a_map_that_was_kept() -> None:
 
 
 def test_sizes_are_rounded_and_never_vanish() -> None:
-    assert scaled_size((97, 50), 0.5) == (48, 25)
-    assert scaled_size((3, 1), 0.1) == (1, 1)
+    assert scaled((97, 50), 0.5) == (48, 25)
+    assert scaled((3, 1), 0.1) == (1, 1)
     assert spatial_size(torch.zeros(1, 2, 5, 7)) == (5, 7)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import DatabaseError, SpaceError
-from segsearch.space.candidate import Named
+from segsearch.space.candidate import Candidate, Feature, Joined, Named
+from segsearch.space.keys import from_json, to_json
 from segsearch.space.load import load_space, space_from_source
 
 GOOD = '''"""A space."""
@@ -125,3 +126,16 @@ def test_ctrl_c_passes_through_a_space() -> None:
     space = space_from_source("def draw(choose):\n    raise KeyboardInterrupt\n", name="space.py")
     with pytest.raises(KeyboardInterrupt):
         space.draw(Named({}))
+
+
+def test_what_a_join_leaves_was_once_a_stage_of_path_minus_one() -> None:
+    source = (
+        "from segsearch.candidate import *\n\ndef draw(choose):\n    path = Path(Stem(8), (Stage('conv', 8, 1, 2),))\n"
+    )
+    source += "    joins = (Join('add', Feature(0, 1), 8), Join('add', Feature(DECODER, 0), 8))\n"
+    source += "    return Candidate(Architecture((path,), joins, Head(8)))\n"
+    drawn = space_from_source(source, name="a database's copy").draw(Named({}))
+    assert [join.feature for join in drawn.architecture.joins] == [Feature(0, 1), Joined(0)]
+    stored = to_json(drawn).replace('{"join":0}', '{"path":-1,"stage":0}')
+    assert stored != to_json(drawn)
+    assert from_json(Candidate, stored) == drawn

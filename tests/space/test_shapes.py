@@ -13,7 +13,6 @@ import torch
 from segsearch.compression.prune import prune
 from segsearch.networks import build
 from segsearch.space.candidate import (
-    DECODER,
     Architecture,
     Auxiliary,
     Context,
@@ -21,13 +20,14 @@ from segsearch.space.candidate import (
     Feature,
     Head,
     Join,
+    Joined,
     Prune,
     Stage,
     Stem,
 )
 from segsearch.space.draws import Dice
 from segsearch.space.load import load_space
-from segsearch.space.shapes import HEAD, Shape, context_of, scaled, shapes_of
+from segsearch.space.shapes import ContextMap, HeadMap, Shape, scaled, shapes_of
 
 SIZE = (90, 122)  # divides by nothing
 
@@ -90,12 +90,12 @@ def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, t
 
     for number, encoder in enumerate(network.encoders):
         watch(encoder.stem, Feature(number, 0))
-        watch(encoder.context, context_of(number))
+        watch(encoder.context, ContextMap(number))
         for index, stage in enumerate(encoder.stages, start=1):
             watch(stage, Feature(number, index))
     for index, join in enumerate(network.joins):
-        watch(join, Feature(DECODER, index))
-    watch(network.head.body, HEAD)
+        watch(join, Joined(index))
+    watch(network.head.body, HeadMap())
     with torch.no_grad():
         network(torch.zeros(1, 3, *SIZE))
     return found
@@ -115,8 +115,8 @@ def test_channels_after_pruning_by_hand() -> None:
         Feature(0, 0): Shape((32, 48), 16, 16),  # a stem keeps its channels
         Feature(0, 1): Shape((16, 24), 64, 32),
         Feature(0, 2): Shape((8, 12), 32, 16),
-        context_of(0): Shape((8, 12), 32, 16),
-        HEAD: Shape((8, 12), 32, 16),
+        ContextMap(0): Shape((8, 12), 32, 16),
+        HeadMap(): Shape((8, 12), 32, 16),
     }
 
 

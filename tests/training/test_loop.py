@@ -93,6 +93,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial_with_the_step() -> None:
     [
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("std::bad_alloc"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
