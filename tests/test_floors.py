@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,34 @@ def room(path: Path) -> str:
 
 def floor(name: str) -> int:
     return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The other rooms that a file imports from, wherever in it."""
+    names = {name.split(".")[1] for name in imports(ast.parse(path.read_text())) if name.startswith("segsearch.")}
+    return names - {room(path), "__version__"}
+
+
+def test_rooms_make_no_circle() -> None:
+    needs: dict[str, set[str]] = {}
+    for path in FILES:
+        if path != PACKAGE / "__init__.py":
+            needs.setdefault(room(path), set()).update(imported_rooms(path))
+    order = tuple(TopologicalSorter(needs).static_order())  # raises CycleError
+    assert order.index("errors") < order.index("commands")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_holds_one_idea(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_a_worker_loads_no_torch() -> None:
+    """It belongs to the child: a worker starts at once, and what crashes there takes nothing along."""
+    code = (
+        "import sys, segsearch.launch, segsearch.search, segsearch.trial.contained; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_floors_are_the_folders() -> None:
