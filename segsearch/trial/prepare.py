@@ -28,6 +28,7 @@ from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, pick_device
 from segsearch.trial.bench import Bench, Teacher
 from segsearch.trial.evaluate import evaluate, pass_gate
+from segsearch.trial.settle import settle_in
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
 
 DrawCandidate = Callable[[Draw], Candidate]
@@ -69,7 +70,7 @@ def make_bench(study: Study, dataset: Dataset, draw: DrawCandidate, *, machine: 
         limits=study.bounds,
         runtime=runtime,
         machine=machine or machine_for(runtime, threads=timing.threads, cores=timing.cores),
-        room=machine_room(),
+        room=machine_room(timing.cores),
         device=pick_device(study.train.device),
         teacher=teacher,
     )
@@ -110,8 +111,9 @@ def make_evaluator(
     machine: Machine | None = None,
     progress: Progress = silent,
 ) -> Callable[[int, Candidate, Workshop], Evidence]:
-    """What `run_search` calls for each trial."""
+    """What `run_search` calls for each trial. This process settles where the study trains (`settle_in`)."""
     bench = make_bench(study, dataset, draw, machine=machine)
+    settle_in(study.train.threads, study.timing.cores)
 
     def evaluate_trial(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
         return evaluate(candidate, bench, workshop, progress=progress)
@@ -142,11 +144,12 @@ class Forgetful:
 def estimate(
     study: Study, dataset: Dataset, draw: DrawCandidate, artifacts: Artifacts, *, progress: Progress = silent
 ) -> Estimate:
-    """Time the gate and a few training steps of some candidates; nothing of it is kept.
+    """Time the gate and a few training steps of some candidates; nothing of it is kept. This process settles in.
 
     Raises `StudyError` where none of them can be built.
     """
     bench = make_bench(study, dataset, draw)
+    settle_in(study.train.threads, study.timing.cores)
     draw = settled(draw, has_teacher=bench.teacher is not None)
     per_epoch = max(1, len(dataset.train) // bench.schedule.batch_size)
     gates: list[float] = []
