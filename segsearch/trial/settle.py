@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from segsearch.latency.cores import own_cores, training_cores
+from segsearch.latency.cores import training_cores
 
 
 def settle_in(threads: int | None, timing_cores: Sequence[int] | None) -> None:
@@ -21,7 +21,7 @@ def settle_in(threads: int | None, timing_cores: Sequence[int] | None) -> None:
     """
     cores = training_cores(timing_cores)
     wanted = threads or torch.get_num_threads()
-    if cores != own_cores():
+    if timing_cores and cores and not set(cores) & set(timing_cores):
         for task in _tasks():
             with contextlib.suppress(ProcessLookupError):  # a thread that has ended meanwhile
                 os.sched_setaffinity(task, cores)
