@@ -29,7 +29,9 @@ from segsearch.study import Study, dump_study, load_study
 from segsearch.workshop import Artifacts, Workshop
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
-_MAY_CHANGE = frozenset({"trials", "search.give_up_after", "train.device", "train.threads", "data.root", "space"})
+_MAY_CHANGE = frozenset(
+    {"trials", "search.give_up_after", "train.device", "train.threads", "timing.cores", "data.root", "space"}
+)
 
 
 def open_store(
@@ -107,8 +109,9 @@ class Store:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
         `space` names the artifact that holds the space's source. May change: `trials` (never below what is trained),
-        `search.give_up_after`, `train.device`, `train.threads`, `data.root` (the same pixels elsewhere) and `space`
-        (the same source elsewhere). Raises `StudyError` naming the first key that differs.
+        `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
+        machine), `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere). Raises `StudyError`
+        naming the first key that differs.
         """
         table = schema.studies
         folder = self._portable(artifacts)

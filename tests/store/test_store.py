@@ -207,6 +207,7 @@ def begin(store: Store, **changes: Any) -> None:
         {"search": {"startup_trials": 4, "give_up_after": 7}},
         {"train": {"device": "cpu"}},
         {"train": {"threads": 2}},
+        {"timing": {"cores": [3]}},
         {"data": {"root": "/elsewhere"}},
     ],
 )
