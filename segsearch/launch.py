@@ -149,7 +149,7 @@ def demand_machine(store: Store, row: StudyRow, wanted: str | None, progress: Pr
     Raises `StudyError` where trained models were timed on others alone and `wanted` does not name this one.
     """
     here = machine_here(store, row.study, progress)
-    if wanted is not None and not (wanted and here.key.startswith(wanted)):
+    if wanted is not None and not (wanted and (here.key.startswith(wanted) or here.had(wanted))):
         raise StudyError(f"--machine must name this machine, {here.short}, to go on here; got {wanted!r}.")
     trained = {trial.number for trial in store.trials(row.name, ["trained"])}
     timings = [timing for timing in store.timings(row.name) if timing.trial in trained]
@@ -285,7 +285,7 @@ def _search(
     from segsearch.trial.contained import contained
 
     row.artifacts.sweep()
-    store.keep_machine(here)
+    here = store.keep_machine(here)
     draw = settled(space.draw, has_teacher=row.study.teacher is not None)
     order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts)
     with contained(order, progress=progress) as child:

@@ -54,7 +54,8 @@ class TrainSettings(_Frozen):
     """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them last.
 
     `height` and `width` are the size of the training crops in pixels of the network's own grid
-    (after its input scale); things in them have their own size times a zoom between the two given.
+    (after its input scale); things in them have their own size times a zoom between the two given. `threads` are those
+    of training and scoring, without it torch's own choice; sums in another order may change the last digits.
     """
 
     epochs: Positive
@@ -69,6 +70,7 @@ class TrainSettings(_Frozen):
     smallest_zoom: Annotated[float, Field(gt=0, le=8)] = 0.5
     largest_zoom: Annotated[float, Field(gt=0, le=8)] = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
 
     @model_validator(mode="after")
     def _fine_tuning_fits(self) -> TrainSettings:
@@ -95,6 +97,7 @@ class TimingSettings(_Frozen):
 
     A measurement goes on until the 95 % confidence interval of its samples is narrower than `interval` (relative to the
     latency), or for `max_seconds`. `cores` are those that it may use; without them all that the process may use.
+    Where they are not all, training keeps off them and goes on meanwhile.
     """
 
     threads: Annotated[int, Field(ge=1, le=256)] = 1

@@ -211,6 +211,10 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
         # a wrong choice
         ("search.sampler", "gp", ["search.sampler:", "'tpe', 'nsga2' or 'random'", "got 'gp'"]),
         ("data.kind", "coco", ["data.kind:", "got 'coco'"]),
+        ("train.threads", 0, ["train.threads:", "greater than or equal to 1", "got 0"]),
+        ("train.threads", 257, ["train.threads:", "less than or equal to 256", "got 257"]),
+        ("train.threads", 1.5, ["train.threads:", "integer", "got 1.5"]),
+        ("train.threads", "all", ["train.threads:", "integer", "got 'all'"]),
         ("train.device", "tpu", ["train.device:", "'auto', 'cpu' or 'cuda'", "got 'tpu'"]),
         # something missing
         ("trials", ..., ["'trials' is missing"]),

@@ -41,8 +41,8 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
                 f"{where}: study {row.name} has no trained trial to time yet; `segsearch status` says why."
             )
         files = [row.artifacts.verified(str(trial.artifact)) for trial in trials]
-        here, effort, room = machine_here(store, row.study, progress), effort_of(row.study), machine_room()
-        store.keep_machine(here)
+        here = store.keep_machine(machine_here(store, row.study, progress))
+        effort, room = effort_of(row.study), machine_room(row.study.timing.cores)
         timed, failed = 0, list[tuple[int, str]]()
         for done, (trial, file) in enumerate(zip(trials, files, strict=True)):
             progress("remeasure", done, len(trials))

@@ -14,11 +14,12 @@ BEYOND = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine and the runtime a latency belongs to; `key` names it (content key of what can move a latency).
+    """The machine and the runtime a latency belongs to; `key` names it (`machine_key`: what can move a latency).
 
-    `threads` are the runtime's, `affinity` the cores that a measurement may use. What cannot be read is None or empty.
-    `memory_bytes` is told but does not name the machine: it differs by some pages between boots.
-    `references` are the calibrated milliseconds of the reference models here, by name.
+    `threads` are the runtime's, `affinity` the cores that a measurement may use: how many names the machine, which does
+    not. What cannot be read is None or empty. Memory, flags that choose no kernels, governor and clock are told and do
+    not name it. `references` are the calibrated milliseconds of the reference models here, by name; `aliases` the keys
+    that databases of earlier versions knew it by.
     """
 
     key: str
@@ -33,11 +34,16 @@ class Machine:
     governor: str | None = None
     max_mhz: float | None = None
     references: tuple[tuple[str, float], ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def short(self) -> str:
         """How a person names it: the first letters of its key."""
         return self.key[:8]
+
+    def had(self, wanted: str) -> bool:
+        """Whether these letters begin a key that it had before."""
+        return any(alias.startswith(wanted) for alias in self.aliases)
 
 
 @dataclass(frozen=True)

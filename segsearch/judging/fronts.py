@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segsearch.errors import StudyError
+from segsearch.evidence.machines import find_machine
 from segsearch.evidence.objectives import MACHINE_BOUND, Limit, Objective
 from segsearch.evidence.timing import Machine
 from segsearch.judging.pareto import front, knee, ties
@@ -131,9 +132,9 @@ def one_machine(
 ) -> str:
     """The key of the one machine that trained trials were timed on, or of the one that `wanted` begins.
 
-    `wanted` may also begin the key of another one of `machines`, where nothing trained was timed yet. Without a
-    trained trial it is the machine of the rejected ones, empty where there is none or more than one.
-    Raises `StudyError` where there are several to choose from or none is meant.
+    `wanted` may also begin the key of another one of `machines`, where nothing trained was timed yet, or a key that one
+    had before. Without a trained trial it is the machine of the rejected ones, empty where there is none or more than
+    one. Raises `StudyError` where there are several to choose from or none is meant.
     """
     trained = {trial.number for trial in trials if trial.state == "trained"}
     counts = Counter(timing.machine for timing in timings if timing.trial in trained)
@@ -144,10 +145,9 @@ def one_machine(
         if len(counts) > 1:
             raise StudyError(f"Latencies of different machines do not compare. Choose one with --machine: {names}.")
         return found.pop() if len(found) == 1 else ""
-    begun = [{key for key in keys if key.startswith(wanted)} for keys in (counts, known)]
-    found = begun[0] or begun[1]
-    if len(found) == 1 or wanted in found:
-        return wanted if wanted in found else found.pop()
+    meant = find_machine(wanted, counts, machines) or find_machine(wanted, known, machines)
+    if len(meant) == 1 or wanted in meant:
+        return wanted if wanted in meant else next(iter(meant))
     raise StudyError(
         f"--machine must begin the key of one machine that models were timed on, got {wanted!r}: {names or 'none yet'}."
     )

@@ -6,34 +6,42 @@ import functools
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from segsearch.errors import StudyError
+from segsearch.evidence.machines import machine_key
 from segsearch.evidence.timing import Machine
+from segsearch.latency.cores import own_cores
 from segsearch.runtimes import Runtime
-from segsearch.space.keys import content_key
 
 
 def this_machine(runtime: Runtime, *, threads: int = 1, cores: Sequence[int] | None = None) -> Machine:
     """The machine this process runs on, with the runtime and the threads that a latency belongs to.
 
-    Total memory is told but does not name the machine; neither does its current frequency, which moves all the time.
     Raises `StudyError` where `cores` are not all there.
     """
-    cpu, system = _cpu_model(), f"{platform.system()} {platform.machine()}"
-    count, memory = os.cpu_count() or 1, int(psutil.virtual_memory().total)
-    affinity = allowed_cores(cores)
-    flags, governor, frequency = _flags(), _governor(), _max_mhz()
-    name = f"{runtime.name} {runtime.version}"
-    named = [cpu, str(count), system, name, str(threads), str(affinity), " ".join(flags), str(governor), str(frequency)]
-    return Machine(content_key(named), cpu, count, memory, system, name, threads, affinity, flags, governor, frequency)
+    found = Machine(
+        key="",
+        cpu=_cpu_model(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=int(psutil.virtual_memory().total),
+        system=f"{platform.system()} {platform.machine()}",
+        runtime=f"{runtime.name} {runtime.version}",
+        threads=threads,
+        affinity=allowed_cores(cores),
+        flags=_flags(),
+        governor=_governor(),
+        max_mhz=_max_mhz(),
+    )
+    return replace(found, key=machine_key(found))
 
 
 def allowed_cores(wanted: Sequence[int] | None) -> tuple[int, ...]:
     """The cores that a measurement may use: those asked for, else those of this process; empty where nobody knows."""
-    there = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+    there = own_cores()
     if wanted is None:
         return there
     cores = tuple(sorted(set(wanted)))

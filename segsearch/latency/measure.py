@@ -16,6 +16,7 @@ from statistics import quantiles
 from typing import Any
 
 from segsearch.errors import TrialFailed
+from segsearch.evidence.machines import former_key, known_as
 from segsearch.evidence.timing import Block, Comparison, Machine, Timing
 from segsearch.latency.machine import this_machine
 from segsearch.latency.ratio import of_one_process, ratio_of
@@ -66,14 +67,14 @@ def calibrated(machine: Machine, runtime: Runtime) -> Machine:
 
     They are the unit of every latency here, so they are taken once and stay: the lower quartile of the blocks, as
     near to the machine at its best as a few seconds come. They are taken in the quiet room; whoever waited for it
-    takes what was found meanwhile.
+    takes what was found meanwhile. Times that were kept under the machine's former key are taken over.
     """
-    kept = user_folder() / f"reference-{machine.key[:16]}.json"
+    kept = _kept_times(machine.key)
     found = {**_read(kept), **dict(machine.references)}
     if not _missing(found):
         return replace(machine, references=tuple(sorted(found.items())))
     with machine_room().quiet():
-        found = {**_read(kept), **dict(machine.references)}
+        found = {**_read(_kept_times(former_key(machine))), **_read(kept), **dict(machine.references)}
         for name in _missing(found):
             found[reference_name(name)] = _reference_ms(name, machine, runtime)
         _replace(kept, json.dumps(found, sort_keys=True).encode())
@@ -83,10 +84,17 @@ def calibrated(machine: Machine, runtime: Runtime) -> Machine:
 def machine_for(
     runtime: Runtime, *, threads: int, cores: Sequence[int] | None, known: Sequence[Machine] = ()
 ) -> Machine:
-    """This machine, with the reference times that a database knows of it already, else with this user's."""
+    """This machine, with the reference times that a database knows of it already, else with this user's.
+
+    Its cores are those of this process, not those that it had when it was stored.
+    """
     here = this_machine(runtime, threads=threads, cores=cores)
     stored = next((machine for machine in known if machine.key == here.key and machine.references), here)
-    return calibrated(stored, runtime)
+    return calibrated(known_as(here, stored), runtime)
+
+
+def _kept_times(key: str) -> Path:
+    return user_folder() / f"reference-{key[:16]}.json"
 
 
 def reference_name(name: str) -> str:

@@ -154,9 +154,20 @@ def _keep_timings_by_machine(connection: Connection) -> None:
         )
 
 
+def _name_machines_anew(connection: Connection) -> None:
+    """Schema 3: a machine is named by how many cores it times on, not by which."""
+    from segsearch.store.machine_keys import name_machines_anew
+
+    name_machines_anew(connection)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (The second one only adds a table.)
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_tables.create_all, _keep_timings_by_machine)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _tables.create_all,
+    _keep_timings_by_machine,
+    _name_machines_anew,
+)
 
 
 def schema_version(connection: Connection) -> int:

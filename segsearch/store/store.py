@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from segsearch.errors import DatabaseError, StudyError
+from segsearch.evidence.machines import known_as
 from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
@@ -28,7 +29,9 @@ from segsearch.study import Study, dump_study, load_study
 from segsearch.workshop import Artifacts, Workshop
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
-_MAY_CHANGE = frozenset({"trials", "search.give_up_after", "train.device", "data.root", "space"})
+_MAY_CHANGE = frozenset(
+    {"trials", "search.give_up_after", "train.device", "train.threads", "timing.cores", "data.root", "space"}
+)
 
 
 def open_store(
@@ -106,8 +109,9 @@ class Store:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
         `space` names the artifact that holds the space's source. May change: `trials` (never below what is trained),
-        `search.give_up_after`, `train.device`, `data.root` (the same pixels elsewhere) and `space` (the same source
-        elsewhere). Raises `StudyError` naming the first key that differs.
+        `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
+        machine), `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere). Raises `StudyError`
+        naming the first key that differs.
         """
         table = schema.studies
         folder = self._portable(artifacts)
@@ -293,10 +297,18 @@ class Store:
             texts = connection.execute(select(schema.machines.c.json).order_by(schema.machines.c.key)).scalars().all()
         return tuple(from_json(Machine, text) for text in texts)
 
-    def keep_machine(self, machine: Machine) -> None:
-        """Store a machine under its key; storing it again changes nothing."""
+    def keep_machine(self, machine: Machine) -> Machine:
+        """Store a machine under its key, and return it as it is stored.
+
+        Reference times that are there already stay, whoever was first: they are the unit of its latencies.
+        """
+        table = schema.machines
         with self.writing() as connection:
-            put(connection, schema.machines, {"key": machine.key}, {"json": to_json(machine)})
+            query = select(table.c.json).where(table.c.key == machine.key).with_for_update()
+            text = connection.execute(query).scalar_one_or_none()
+            kept = machine if text is None else known_as(machine, from_json(Machine, text))
+            put(connection, table, {"key": kept.key}, {"json": to_json(kept)})
+        return kept
 
     def workshop(self, study: str, trial: int) -> Workshop:
         """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study."""

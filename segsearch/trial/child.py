@@ -135,6 +135,7 @@ def _settle(order: Order, progress: Progress) -> Callable[[Message, RemoteWorksh
     from segsearch.study import load_study
     from segsearch.trial.evaluate import evaluate
     from segsearch.trial.prepare import estimate, make_bench
+    from segsearch.trial.settle import settle_in
     from segsearch.trial.types import Teacher
 
     study = load_study(order.study)
@@ -144,6 +145,7 @@ def _settle(order: Order, progress: Progress) -> Callable[[Message, RemoteWorksh
     machine = None if order.machine is None else from_json(Machine, order.machine)
     teacher = None if order.teacher is None else from_json(Teacher, order.teacher)
     bench = make_bench(study, dataset, teacher=teacher, machine=machine)
+    settle_in(study.train.threads, study.timing.cores)
     if bench.device.type == "cpu":
         limit_memory()
 

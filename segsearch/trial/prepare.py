@@ -47,7 +47,7 @@ def make_bench(
         limits=study.bounds,
         runtime=runtime,
         machine=machine or machine_for(runtime, threads=timing.threads, cores=timing.cores),
-        room=machine_room(),
+        room=machine_room(timing.cores),
         device=pick_device(study.train.device),
         teacher=teacher,
     )

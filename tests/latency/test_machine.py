@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +17,12 @@ import pytest
 from segsearch.errors import StudyError
 from segsearch.evidence.timing import Machine
 from segsearch.latency import machine
+from segsearch.latency.cores import own_cores
 from segsearch.latency.machine import allowed_cores, this_machine
+from segsearch.latency.measure import machine_for
 from segsearch.runtimes import RUNTIMES, Operation, Session, Timer
 from segsearch.space.keys import from_json, to_json
+from tests.models import KNOWN
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,6 @@ def test_threads_cores_and_the_runtime_name_another_machine() -> None:
     [
         ("_cpu_model", "Another CPU"),
         ("_flags", ("avx512f", "fpu")),
-        ("_governor", "powersave"),
-        ("_max_mhz", 1234.0),
         ("platform.machine", "riscv64"),
         ("os.cpu_count", 999),
     ],
@@ -111,6 +114,54 @@ def test_whatever_can_move_a_latency_names_another_machine(
         patch.setattr(f"segsearch.latency.machine.{what}", lambda: value)
         assert this_machine(Other()).key != base.key
     assert this_machine(Other()).key == base.key
+
+
+@pytest.mark.parametrize(
+    ("what", "value"), [("_governor", "powersave"), ("_max_mhz", 1234.0), ("_flags", ("told", "avx2"))]
+)
+def test_governor_clock_and_flags_that_choose_no_kernel_are_told_and_do_not_name_the_machine(
+    monkeypatch: pytest.MonkeyPatch, what: str, value: object
+) -> None:
+    monkeypatch.setattr("segsearch.latency.machine._flags", lambda: ("avx2", "fpu"))
+    base = this_machine(Other())
+    monkeypatch.setattr(f"segsearch.latency.machine.{what}", lambda: value)
+    found = this_machine(Other())
+    assert getattr(found, what.removeprefix("_")) == value != getattr(base, what.removeprefix("_"))
+    assert found.key == base.key
+
+
+# A process that is held on a core, as a scheduler or taskset does it.
+HELD = """
+import os, sys
+os.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(",")})
+from segsearch.latency.machine import this_machine
+from segsearch.runtimes import RUNTIMES
+found = this_machine(RUNTIMES["onnxruntime"])
+print(found.key, *found.affinity)
+"""
+
+
+def held(*cores: int) -> tuple[str, tuple[int, ...]]:
+    command = [sys.executable, "-P", "-c", HELD, ",".join(map(str, cores))]
+    key, *found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return key, tuple(map(int, found))
+
+
+@pytest.mark.skipif(len(own_cores()) < 2, reason="there is one core")
+def test_whichever_core_a_process_is_given_the_machine_is_the_same() -> None:
+    one, other = own_cores()[:2]
+    (first, on_one), (second, on_other), (both, on_both) = held(one), held(other), held(one, other)
+    assert (on_one, on_other, on_both) == ((one,), (other,), (one, other))
+    assert first == second != both
+
+
+@pytest.mark.skipif(len(own_cores()) < 2, reason="there is one core")
+def test_what_is_stored_of_a_machine_does_not_move_its_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database remembers the cores of whoever came last; this process may not be allowed on them."""
+    one, other = own_cores()[:2]
+    stored = replace(this_machine(RUNTIMES["onnxruntime"], cores=[one]), references=KNOWN, aliases=("former",))
+    found = machine_for(RUNTIMES["onnxruntime"], threads=1, cores=[other], known=[stored])
+    assert found == replace(stored, affinity=(other,))
 
 
 def test_memory_is_told_and_does_not_name_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

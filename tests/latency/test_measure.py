@@ -21,6 +21,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from segsearch.errors import TrialFailed
+from segsearch.evidence.machines import former_key
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, compare, machine_for, measure
@@ -249,6 +250,21 @@ def test_a_machine_that_the_database_knows_keeps_its_times(own_folder: Path, mon
     assert found == stored
     without = machine_for(RUNTIME, threads=1, cores=None, known=[other, bare])
     assert without.references == (("float32-1", 1.25), ("int8-1", 2.5))
+
+
+def test_times_that_were_kept_under_the_former_key_stay_the_unit(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the cores change afterwards: the first that were found are those of the machine from then on."""
+    asked = counting(monkeypatch)
+    machine = this_machine(RUNTIME)
+    (own_folder / f"reference-{former_key(machine)[:16]}.json").write_text('{"float32-1": 1.25, "int8-1": 2.5}')
+    assert calibrated(machine, RUNTIME).references == (("float32-1", 1.25), ("int8-1", 2.5))
+    assert json.loads(kept_of(machine, own_folder).read_text()) == {"float32-1": 1.25, "int8-1": 2.5}
+    moved = replace(machine, affinity=tuple(core + 1 for core in machine.affinity))
+    (own_folder / f"reference-{former_key(moved)[:16]}.json").write_text('{"float32-1": 7.0, "int8-1": 8.0}')
+    assert calibrated(moved, RUNTIME).references == (("float32-1", 1.25), ("int8-1", 2.5))
+    assert asked == []
 
 
 CALIBRATE = """

@@ -9,18 +9,20 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from segsearch.latency.cores import own_cores
 from segsearch.latency.room import Room, machine_room
 
 # Says what it did; does the next thing when a line comes in.
 WORKER = """
 import sys
 from pathlib import Path
+from segsearch.latency.cores import own_cores
 from segsearch.latency.room import Room
 with Room(Path(sys.argv[1])).working() as give_way:
     print("in", flush=True)
@@ -33,6 +35,7 @@ print("out", flush=True)
 MEASURER = """
 import sys
 from pathlib import Path
+from segsearch.latency.cores import own_cores
 from segsearch.latency.room import Room
 with Room(Path(sys.argv[1])).quiet():
     print("in", flush=True)
@@ -44,12 +47,33 @@ print("out", flush=True)
 LOOPING = """
 import sys
 from pathlib import Path
+from segsearch.latency.cores import own_cores
 from segsearch.latency.room import Room
 with Room(Path(sys.argv[1])).working() as give_way:
     print("in", flush=True)
     while True:
         give_way()
 """
+
+
+# A worker that is held on some cores, and knows which are reserved for timing; and who measures on these.
+HELD = """
+import os, sys
+from pathlib import Path
+from segsearch.latency.cores import own_cores
+from segsearch.latency.room import Room
+cores, timing = (tuple(map(int, word.split(","))) for word in sys.argv[2:4])
+os.sched_setaffinity(0, cores)
+with Room(Path(sys.argv[1]), timing).working() as give_way:
+    print("in", flush=True)
+    while sys.argv[4:] or sys.stdin.readline().strip() == "step":
+        give_way()
+        if not sys.argv[4:]:
+            print("stepped", flush=True)
+print("out", flush=True)
+"""
+
+RESERVED = MEASURER.replace("Room(Path(sys.argv[1]))", "Room(Path(sys.argv[1]), (int(sys.argv[2]),))")
 
 
 @dataclass(frozen=True)
@@ -87,19 +111,22 @@ class Door:
     folder: Path
     stack: contextlib.ExitStack
 
-    def come(self, code: str) -> Guest:
+    def come(self, code: str, *arguments: str) -> Guest:
         """Start a process that wants to be in; it may have to wait."""
-        process = self.stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-P", "-c", code, str(self.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-        )
+        command = [sys.executable, "-P", "-c", code, str(self.folder), *arguments]
+        process = self.stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         self.stack.callback(process.kill)
         return Guest(process)
 
     def worker(self) -> Guest:
         """One that is in."""
         guest = self.come(WORKER)
+        assert guest.says("in")
+        return guest
+
+    def held(self, cores: Sequence[int], *, timing: Sequence[int]) -> Guest:
+        """One that is in, and is held on these cores."""
+        guest = self.come(HELD, *(",".join(map(str, some)) for some in (cores, timing)))
         assert guest.says("in")
         return guest
 
@@ -119,6 +146,8 @@ class Door:
 
     def door_is_free(self) -> bool:
         fcntl = pytest.importorskip("fcntl")
+        if not (self.folder / "door.lock").exists():
+            return True
         with (self.folder / "door.lock").open("r+") as door:
             try:
                 fcntl.flock(door, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -234,6 +263,99 @@ def test_workers_that_never_rest_do_not_keep_a_measurement_out(door: Door) -> No
     assert all(worker.process.poll() is None for worker in workers)
 
 
+# ---- cores that are reserved for timing
+
+two_cores = pytest.mark.skipif(len(own_cores()) < 2, reason="there is one core")
+
+
+@two_cores
+def test_training_beside_the_reserved_core_goes_on_while_a_model_is_timed(door: Door) -> None:
+    rest, reserved = own_cores()[:2]
+    worker = door.held([rest], timing=[reserved])
+    measurer = door.come(RESERVED, str(reserved))
+    assert measurer.says("in")
+    late = door.held([rest], timing=[reserved])
+    for guest in (worker, late, worker):
+        guest.tell("step")
+        assert guest.says("stepped")
+    next_one = door.come(RESERVED, str(reserved))
+    assert next_one.waits()
+    measurer.tell("leave")
+    assert measurer.says("out")
+    assert next_one.says("in")
+
+
+@two_cores
+def test_training_that_may_use_the_reserved_core_gives_way(door: Door) -> None:
+    """Of a study without reserved cores, or of one whose process never settled beside them."""
+    rest, reserved = own_cores()[:2]
+    workers = [door.worker(), door.held([rest, reserved], timing=[reserved])]
+    beside = door.held([rest], timing=[reserved])
+    measurer = door.come(RESERVED, str(reserved))
+    until = time.monotonic() + 60
+    while door.door_is_free():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    for worker in workers:
+        assert measurer.waits()
+        beside.tell("step")
+        assert beside.says("stepped")
+        worker.tell("step")
+    assert measurer.says("in")
+    assert all(worker.waits() for worker in workers)
+    measurer.tell("leave")
+    assert all(worker.says("stepped") for worker in workers)
+
+
+@two_cores
+def test_a_measurement_on_all_cores_waits_for_training_beside_reserved_ones(door: Door) -> None:
+    rest, reserved = own_cores()[:2]
+    worker = door.held([rest], timing=[reserved])
+    measurer = door.measurer_waiting()
+    assert measurer.waits()
+    worker.tell("step")
+    assert measurer.says("in")
+    assert worker.waits()
+    measurer.tell("leave")
+    assert worker.says("stepped")
+
+
+@two_cores
+def test_two_studies_that_reserve_one_anothers_cores_take_turns(door: Door) -> None:
+    one, other = own_cores()[:2]
+    trains_on_other = door.held([other], timing=[one])
+    trains_on_one = door.held([one], timing=[other])
+    measurer = door.come(RESERVED, str(other))
+    assert measurer.waits()
+    trains_on_one.tell("step")
+    assert trains_on_one.says("stepped")
+    trains_on_other.tell("step")
+    assert measurer.says("in")
+    assert trains_on_other.waits()
+    measurer.tell("leave")
+    assert trains_on_other.says("stepped")
+
+
+@two_cores
+def test_training_beside_reserved_cores_that_is_killed_leaves(door: Door) -> None:
+    rest, reserved = own_cores()[:2]
+    worker = door.held([rest], timing=[reserved])
+    measurer = door.measurer_waiting()
+    worker.kill()
+    assert measurer.says("in")
+
+
+@two_cores
+def test_training_beside_reserved_cores_that_never_rests_keeps_no_measurement_out(door: Door) -> None:
+    rest, reserved = own_cores()[:2]
+    workers = [door.come(HELD, str(rest), str(reserved), "for ever") for _ in range(3)]
+    assert all(worker.says("in") for worker in workers)
+    for room in [Room(door.folder), Room(door.folder, (rest,)), Room(door.folder, (reserved,))] * 4:
+        with room.quiet():
+            pass  # without an end to the waiting the test would have none
+    assert all(worker.process.poll() is None for worker in workers)
+
+
 def test_an_error_leaves_the_room(tmp_path: Path) -> None:
     room = Room(tmp_path / "deep" / "room")
     for enter in (room.working, room.quiet) * 2:
@@ -251,7 +373,8 @@ def test_rooms_of_two_folders_know_nothing_of_one_another(tmp_path: Path) -> Non
 def test_the_locks_are_files_of_this_user_alone(tmp_path: Path) -> None:
     with Room(tmp_path).quiet():
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"door.lock": 0o600, "room.lock": 0o600}
+    names = ("door.lock", "room.lock", "door-aside.lock", "room-aside.lock")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def test_where_there_are_no_such_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,5 +388,6 @@ def test_a_machine_has_one_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """In a home that several machines share, each has its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert machine_room() == machine_room() == Room(tmp_path / "segsearch" / f"room-{socket.gethostname()}")
+    assert machine_room([3, 1, 3]) == Room(machine_room().folder, (1, 3))
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
     assert machine_room().folder.name == "room-another"
