@@ -34,13 +34,20 @@ class GroupedConv2d(Conv2d):
             return super().forward(x.float())
 
 
+def convolution(
+    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1, bias: bool = False
+) -> Conv2d:
+    """A convolution that keeps the size, but for its stride."""
+    padding = atrous * (kernel // 2)
+    kind = Conv2d if groups == 1 else GroupedConv2d
+    return kind(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=bias)
+
+
 def conv_bn(
     inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
 ) -> list[nn.Module]:
     """A convolution that keeps the size (but for its stride), and its batch norm."""
-    padding = atrous * (kernel // 2)
-    kind = Conv2d if groups == 1 else GroupedConv2d
-    conv = kind(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=False)
+    conv = convolution(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups)
     return [conv, nn.BatchNorm2d(outputs)]
 
 
