@@ -32,8 +32,8 @@ from segsearch.trial.weights import apply_model_steps
 
 CLASSES = 11
 BATCH = 2
-# One that hangs is ended: the slowest takes a fraction of a second.
-PATIENCE_SECONDS = 60
+# A fork that hangs is ended: the slowest takes a second or two, and ten times that on a machine that is busy.
+PATIENCE_SECONDS = 120
 
 # Run a convolution forward and backward; the answer is what is wrong, None where nothing is.
 Attempt = Callable[[Convolution], str | None]
