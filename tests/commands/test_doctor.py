@@ -194,13 +194,9 @@ def test_a_space_that_is_not_there_is_refused(command: Command) -> None:
     assert said.err.startswith("segsearch: ")
 
 
-def test_the_whole_of_it_on_this_machine(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "segsearch", "doctor", "--json", "--draws", "2"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+def test_the_whole_of_it_on_this_machine() -> None:
+    asked = [sys.executable, "-m", "segsearch", "doctor", "--json", "--draws", "2"]
+    done = subprocess.run(asked, capture_output=True, text=True, cwd=ROOT)
     found = json.loads(done.stdout)
     (verdict,) = [one for one in found["verdicts"] if one["title"] == "Convolutions"]
     assert verdict["state"] == "good", verdict

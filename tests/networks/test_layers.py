@@ -121,7 +121,7 @@ def shortcut_network() -> Architecture:
 
 
 def test_keys_and_shapes_are_those_of_stored_weights() -> None:
-    # Hand-written from version 0.1.0's files.
+    # As files of version 0.1.0 name them.
     state = build(shortcut_network(), 3).state_dict()
     assert tuple(state["encoders.0.stages.0.0.shortcut.0.weight"].shape) == (16, 8, 1, 1)
     assert tuple(state["encoders.0.stages.0.0.shortcut.1.running_var"].shape) == (16,)
