@@ -68,7 +68,7 @@ def test_cores_that_are_taken_away_are_named() -> None:
 
 def test_memory_ends_where_the_control_group_ends() -> None:
     assert health.of_memory(8 * GIB, 16 * GIB, None).state == "good"
-    assert health.of_memory(3 * GIB, 16 * GIB, None).state == "fair"
+    assert health.of_memory(3 * GIB // 2, 16 * GIB, None).state == "fair"
     tight = health.of_memory(8 * GIB, 16 * GIB, GIB // 2)
     assert tight.state == "bad"
     assert "0.5 GiB of 16.0 can be had, and the control group ends at 0.5" in tight.sentence
