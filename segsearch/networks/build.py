@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from segsearch.networks.check import check_architecture
 from segsearch.networks.decoders import JOINS, Classifier
 from segsearch.networks.encoders import Encoder
-from segsearch.networks.layers import conv_bn_relu, resize, spatial_size
+from segsearch.networks.layers import Conv2d, conv_bn_relu, resize, spatial_size
 from segsearch.space.candidate import Architecture, Feature, Joined
 from segsearch.space.shapes import scaled
 
@@ -46,7 +46,7 @@ class Network(nn.Module):
         self.auxiliary_weights = tuple(auxiliary.weight for auxiliary in architecture.auxiliary)
         self.auxiliary_features = tuple(auxiliary.feature for auxiliary in architecture.auxiliary)
         self.auxiliary = nn.ModuleList(
-            nn.Sequential(conv_bn_relu(widths[a.feature], a.channels, kernel=3), nn.Conv2d(a.channels, classes, 1))
+            nn.Sequential(conv_bn_relu(widths[a.feature], a.channels, kernel=3), Conv2d(a.channels, classes, 1))
             for a in architecture.auxiliary
         )
 

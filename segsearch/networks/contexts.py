@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import conv_bn_relu, resize, spatial_size
+from segsearch.networks.layers import Conv2d, conv_bn_relu, resize, spatial_size
 from segsearch.space.candidate import Context
 
 # (input channels, settings) -> (module, output channels)
@@ -27,7 +27,7 @@ class Pooled(nn.Module):
         super().__init__()
         self.bins = bins
         # No batch norm: a single bin and a batch of one would have nothing to normalise over.
-        self.mix = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
+        self.mix = nn.Sequential(Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         size = spatial_size(x)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import conv_bn, conv_bn_relu, resize, spatial_size
+from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, resize, spatial_size
 from segsearch.space.candidate import Head, Join
 
 # (running channels, feature channels, settings) -> module of (running, feature), `join.channels` at the feature's size
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
         if head.dropout:
             layers.append(nn.Dropout2d(head.dropout))
         self.body = nn.Sequential(*layers)
-        self.scores = nn.Conv2d(channels, classes, 1)
+        self.scores = Conv2d(channels, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.scores(self.body(x))

@@ -7,7 +7,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class GroupedConv2d(nn.Conv2d):
+class Conv2d(nn.Conv2d):
+    """The convolution of every network: a 1x1 with a stride learns on the pixels that it keeps, as one without.
+
+    oneDNN's backward pass of a strided 1x1 writes beyond its memory on some processors (AVX-512 without AMX, 8 input
+    channels, channels_last). Pooling over single pixels keeps those that the stride would read: the same function of
+    the same weights, as quick, where slices take twice as long to learn. Without gradients the convolution runs as it
+    is: an exported graph holds one strided operator.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = self.kernel_size == (1, 1) and self.stride != (1, 1) and self.padding == (0, 0)
+        if skips and torch.is_grad_enabled():
+            kept = F.avg_pool2d(x, 1, self.stride)
+            return F.conv2d(kept, self.weight, self.bias, groups=self.groups)
+        return super().forward(x)
+
+
+class GroupedConv2d(Conv2d):
     """A grouped or depthwise convolution that stays in float32 on the CPU: its bfloat16 kernels are slower there."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -17,13 +34,20 @@ class GroupedConv2d(nn.Conv2d):
             return super().forward(x.float())
 
 
+def convolution(
+    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1, bias: bool = False
+) -> Conv2d:
+    """A convolution that keeps the size, but for its stride."""
+    padding = atrous * (kernel // 2)
+    kind = Conv2d if groups == 1 else GroupedConv2d
+    return kind(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=bias)
+
+
 def conv_bn(
     inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
 ) -> list[nn.Module]:
     """A convolution that keeps the size (but for its stride), and its batch norm."""
-    padding = atrous * (kernel // 2)
-    kind = nn.Conv2d if groups == 1 else GroupedConv2d
-    conv = kind(inputs, outputs, kernel, stride, padding, dilation=atrous, groups=groups, bias=False)
+    conv = convolution(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups)
     return [conv, nn.BatchNorm2d(outputs)]
 
 

@@ -1,0 +1,110 @@
+"""The command that looks at this machine: what it offers a study, and what would stand in its way."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.commands import health
+from segsearch.commands.health import Verdict
+from segsearch.commands.showing import watched
+from segsearch.terminal import say, stoppable, write
+from segsearch.workshop import Progress, silent
+
+if TYPE_CHECKING:
+    from segsearch.trial.convolutions import Scan
+
+# Enough to meet most shapes of the built-in space and to end within a minute on two cores.
+DRAWS = 40
+
+
+def doctor(
+    space: Annotated[str, typer.Option("--space", help="The space whose convolutions are tried.")] = "mobile",
+    draws: Annotated[int, typer.Option("--draws", min=0, help="How many of its draws; 0 for none.")] = DRAWS,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at this machine: what it means for a study, and whether training is safe on it. Takes under a minute."""
+    # A program reads standard output: no line about progress may stand in its JSON.
+    with stoppable(lambda: "segsearch doctor"), nullcontext() if json else watched() as watch:
+        verdicts, scan = examine(space, draws=draws, progress=watch.progress if watch else silent)
+    usable = all(verdict.state != "bad" for verdict in verdicts)
+    if json:
+        write(as_json(verdicts, scan, usable=usable))
+    else:
+        say(*lines_of(verdicts))
+        say("", "A study can run here." if usable else "A study cannot run here before what is bad is cured.")
+    if not usable:
+        raise typer.Exit(1)
+
+
+def examine(space: str, *, draws: int, progress: Progress) -> tuple[list[Verdict], Scan | None]:
+    """Every verdict, and the scan where one was made. Raises `SpaceError` where the space cannot be loaded."""
+    from segsearch.space.load import load_space
+    from segsearch.trial.convolutions import scan_convolutions
+
+    load_space(space)
+    progress("machine", 0, 1)
+    verdicts = [health.of_versions({name: health.version_of(name) for name in health.NEEDED})]
+    sound = verdicts[0].state != "bad"
+    if sound:
+        verdicts += of_this_machine()
+    verdicts += of_its_extras()
+    progress("machine", 1, 1)
+    if not sound or draws == 0:
+        return verdicts, None
+    scan = scan_convolutions(space, draws=draws, progress=progress)
+    return [*verdicts, health.of_scan(scan, space)], scan
+
+
+def of_this_machine() -> list[Verdict]:
+    """What the machine has, and what of it this process may use."""
+    import psutil
+
+    from segsearch.latency.cgroup import allowance
+    from segsearch.latency.machine import this_machine
+    from segsearch.runtimes import RUNTIMES
+
+    # First of all, before anything here keeps it busy.
+    quiet = health.of_quiet(health.busy_share(), health.spin_share(), health.load_average())
+    here, limits, memory = this_machine(RUNTIMES["onnxruntime"]), allowance(), psutil.virtual_memory()
+    return [
+        health.of_cores(here.cores, len(here.affinity) or here.cores, limits.cores),
+        health.of_instructions(platform.machine(), here.flags),
+        health.of_clock(here.governor, here.max_mhz),
+        health.of_memory(int(memory.available), int(memory.total), limits.memory_bytes),
+        health.of_disk(health.free_bytes(Path("runs")), Path("runs").absolute()),
+        quiet,
+    ]
+
+
+def of_its_extras() -> list[Verdict]:
+    """What may be installed beside."""
+    runtimes = {name: health.version_of(name, module) for name, module in health.OTHER_RUNTIMES}
+    return [health.of_runtimes(runtimes), health.of_postgres(health.version_of("psycopg", "psycopg"))]
+
+
+def lines_of(verdicts: Sequence[Verdict]) -> list[str]:
+    """One line a verdict, and what to do below those that need it."""
+    width = max(len(verdict.title) for verdict in verdicts)
+    lines = []
+    for verdict in verdicts:
+        lines.append(f"{verdict.state:<4}  {verdict.title:<{width}}  {verdict.sentence}")
+        if verdict.cure and verdict.state != "good":
+            lines.append(f"{'':<{width + 8}}{verdict.cure}")
+    return lines
+
+
+def as_json(verdicts: Sequence[Verdict], scan: Scan | None, *, usable: bool) -> str:
+    """The same for programs, with every fault of the scan."""
+    found = None
+    if scan is not None:
+        faults = [asdict(fault) for fault in scan.faults]
+        found = {"draws": scan.draws, "convolutions": len(scan.tried), "faults": faults}
+    return dumps({"usable": usable, "verdicts": [*map(asdict, verdicts)], "scan": found}, indent=2) + "\n"
