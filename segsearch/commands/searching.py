@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +128,7 @@ def status(db: Database, study: StudyName = None) -> None:
 
     with open_store(db, read_only=True) as store:
         row = store.study(study)
-        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=time.time())
+        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=store.now())
     say(*lines)
 
 

@@ -13,7 +13,7 @@ from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
 from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
-from segsearch.store.database import locate
+from segsearch.store.location import locate
 from segsearch.store.worker import living
 
 # A database that another process holds is said to be locked after this long: a page does not wait for it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,8 @@ from optuna.trial import Trial, TrialState
 
 from segsearch.errors import DatabaseError
 from segsearch.store import Store, TrialRow
-from segsearch.store.database import begin_immediate, explained
+from segsearch.store.database import begin_immediate
+from segsearch.store.explain import explained
 from segsearch.store.worker import Worker
 from segsearch.study import SearchSettings, Study
 
@@ -110,7 +110,8 @@ class Asked:
 def open_memory(store: Store, study: Study) -> Iterator[Memory]:
     """The memory of a stored study, in the store's own database. Raises `DatabaseError` as the store does."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with explained(store.where):
+    # Optuna makes its tables, its study and what is enqueued in many transactions, and fails where two do so at once.
+    with explained(store.where), store.alone():
         storage = _open_storage(store)
         opened = optuna.create_study(
             study_name=study.name,
@@ -175,21 +176,12 @@ class Memory:
 
 def _open_storage(store: Store) -> RDBStorage:
     """Optuna's own tables, on the store's connector."""
-    attempts = 5
-    while True:
-        try:
-            storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
-            break
-        except Exception as error:
-            # Two workers made the tables at once: the slower one looks again.
-            attempts -= 1
-            lost_race = "already exists" in str(error) or "alembic_version" in str(error)
-            if lost_race and attempts:
-                time.sleep(0.1)
-            elif type(error) is RuntimeError:  # tables of another Optuna; its message says which
-                raise DatabaseError(f"{store.where}: {error}") from None
-            else:
-                raise
+    try:
+        storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
+    except RuntimeError as error:  # tables of another Optuna; its message says which
+        if type(error) is not RuntimeError:
+            raise
+        raise DatabaseError(f"{store.where}: {error}") from None
     if store.location.file is not None:
         begin_immediate(storage.engine)
     return storage
