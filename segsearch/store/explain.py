@@ -79,8 +79,8 @@ _REASONS: tuple[tuple[str, Callable[[str], UserError]], ...] = (
     (
         "permission denied",
         _refused(
-            "the role has no right to what segsearch does there. Let it own the database, or GRANT ALL ON SCHEMA "
-            "public to it."
+            "the role has no right to what segsearch does there. Connect as the database's owner, or GRANT the role "
+            "its schema and tables."
         ),
     ),
     ("read-only transaction", _refused("the database was opened only to read, or its server is a read-only replica.")),
@@ -116,6 +116,7 @@ _AWAY = (
     "failed to resolve host",
     "No route to host",
     "Network is unreachable",
+    "SSL negotiation",  # something else listens there
     "starting up",
     "shutting down",
 )
