@@ -21,7 +21,9 @@ def put_first(connection: Connection, table: Table, key: Mapping[str, Any], valu
     Waits for another worker that writes the same key: what it commits can be read after this.
     """
     statement = _insert(connection, table).values(**key, **values)
-    return connection.execute(statement.on_conflict_do_nothing(index_elements=list(key))).rowcount == 1
+    statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    # Of an INSERT SQLAlchemy keeps the driver's count only where it is asked to.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def _insert(connection: Connection, table: Table) -> Any:
