@@ -40,7 +40,9 @@ from segsearch.workshop import Workshop
 from tests import fakes, servers
 
 TEACHER_SECONDS = 2.0
-STAGE_SECONDS = 0.05
+STAGE_SECONDS = 0.2
+# So many kills strike whoever makes the teacher; the others strike at random.
+TEACHER_KILLS = 2
 
 
 def work(database: str, folder: Path, study: Study) -> None:
@@ -91,6 +93,13 @@ def trained(database: str) -> int:
         return 0
 
 
+def teaching(folder: Path) -> list[int]:
+    """Who began to make the teacher, in turn."""
+    log = folder / "log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [int(line.split()[1]) for line in lines if line.startswith("teacher-begun")]
+
+
 def storm(database: str, folder: Path, study: Study, *, workers: int, kills: int, seed: int) -> int:
     """Keep so many workers at it and kill them; returns how many were killed in their work."""
     dice = random.Random(seed)
@@ -107,12 +116,15 @@ def storm(database: str, folder: Path, study: Study, *, workers: int, kills: int
         time.sleep(dice.uniform(0.05, 0.4))
         if time.monotonic() - looked > 1.0:
             done, looked = trained(database), time.monotonic()
+        makers = teaching(folder)
+        index = dice.randrange(workers)
+        if len(makers) <= TEACHER_KILLS and killed < TEACHER_KILLS:
+            index = next((i for i, one in enumerate(crew) if one.pid in makers[-1:]), -1)
         # Kills keep ahead of what is trained, so that all of them strike a search at work.
-        if killed < min(kills, 8 + 1.1 * done * kills / study.trials):
-            index = dice.randrange(workers)
-            if crew[index].is_alive():
-                crew[index].kill()
-                killed += 1
+        ahead = killed < min(kills, TEACHER_KILLS + 1.1 * done * kills / study.trials)
+        if ahead and index >= 0 and crew[index].is_alive():
+            crew[index].kill()
+            killed += 1
         for index, process in enumerate(crew):
             process.join(0)
             if process.exitcode is not None and done < study.trials:
