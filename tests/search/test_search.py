@@ -526,6 +526,51 @@ def test_a_worker_elsewhere_is_waited_for_until_its_lease_is_over(tmp_path: Path
         assert store.counts("fake") == Counts(trained=1)
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_a_dead_worker_left_is_settled_while_others_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    """Kept but not told, and asked but never entered: both are mended in the loop, where the death was seen or not."""
+    study = fakes.make_study(trials=4)
+    store, _ = fakes.start(tmp_path, study)
+    monkeypatch.setattr("segsearch.search.loop._SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("segsearch.search.loop._SETTLE_ANYWAY_SECONDS", 1e9 if seen else 0.0)
+    left: list[int] = []
+
+    def leave_both() -> None:
+        with (
+            open_store(fakes.where(tmp_path)) as own,
+            at_work(own, "fake") as worker,
+            open_memory(own, study) as memory,
+        ):
+            assert worker.next(4) == "ask"
+            kept = memory.ask()
+            worker.enter(kept.number, fakes.draw(kept), params=kept.params, seed=0)
+            assert worker.keep(kept.number, "trained", evidence=fakes.evidence()) is not None
+            assert worker.next(4) == "ask"
+            memory.ask()
+            if not seen:  # another worker forgot it, and died before it settled anything
+                worker.leave()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        if not left:
+            process = multiprocessing.get_context("fork").Process(target=leave_both)
+            process.start()
+            process.join(60)
+            left.extend((number + 1, number + 2))
+        else:
+            known = {trial.number: trial for trial in optuna_trials(store, study)}
+            states = [known[asked].state for asked in left]
+            assert states == [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL]
+        return fakes.make_evaluate()(number, one, workshop)
+
+    with store:
+        run_search(store, "fake", draw=fakes.draw, evaluate=evaluate)
+        check_settled(store, study)
+        assert left == [1, 2]
+
+
 # ---- a database that gives way underneath --------------------------------------------------------------------------
 
 
