@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -176,12 +177,21 @@ class Memory:
 
 def _open_storage(store: Store) -> RDBStorage:
     """Optuna's own tables, on the store's connector."""
-    try:
-        storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
-    except RuntimeError as error:  # tables of another Optuna; its message says which
-        if type(error) is not RuntimeError:
-            raise
-        raise DatabaseError(f"{store.where}: {error}") from None
+    attempts = 5
+    while True:
+        try:
+            storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
+            break
+        except Exception as error:
+            # Where the disk or the system has no lock for `alone`, two may make the tables: the slower one looks again.
+            attempts -= 1
+            lost_race = "already exists" in str(error) or "alembic_version" in str(error)
+            if lost_race and attempts:
+                time.sleep(0.1)
+            elif type(error) is RuntimeError:  # tables of another Optuna; its message says which
+                raise DatabaseError(f"{store.where}: {error}") from None
+            else:
+                raise
     if store.location.file is not None:
         begin_immediate(storage.engine)
     return storage

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, func, inspect, select
 
@@ -65,15 +66,15 @@ def begin_immediate(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        only_reads = connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("only_reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def only_reads(engine: Engine) -> Engine:
-    """The engine for transactions that see the database as it was when they began, and lock nothing."""
+def only_reads(engine: Engine) -> dict[str, Any]:
+    """Options of a connection that sees the database as it was when its transaction began, and locks nothing."""
     if engine.dialect.name == "sqlite":
-        return engine.execution_options(only_reads=True)
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return {"only_reads": True}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 @contextmanager

@@ -97,8 +97,8 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One transaction that sees the database as it was when it began, and waits for nobody."""
-        with explained(self.where), only_reads(self.engine).connect() as connection:
-            yield connection
+        with explained(self.where), self.engine.connect() as connection:
+            yield connection.execution_options(**only_reads(self.engine))
 
     @contextmanager
     def alone(self) -> Iterator[None]:

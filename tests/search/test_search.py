@@ -545,7 +545,7 @@ def test_what_a_dead_worker_left_is_settled_while_others_search(
         ):
             assert worker.next(4) == "ask"
             kept = memory.ask()
-            worker.enter(kept.number, fakes.draw(kept), params=kept.params, seed=0)
+            worker.enter(kept.number, fakes.draw(kept), params=kept.params, seed=kept.seed)
             assert worker.keep(kept.number, "trained", evidence=fakes.evidence()) is not None
             assert worker.next(4) == "ask"
             memory.ask()
