@@ -141,12 +141,12 @@ def demand_machine(store: Store, row: StudyRow, wanted: str | None, progress: Pr
     timings = [timing for timing in store.timings(row.name) if timing.trial in trained]
     elsewhere = trained - {timing.trial for timing in timings if timing.machine == here.key}
     if elsewhere and wanted is None:
-        which = f" --study {shlex.quote(row.name)}" if store.location.file is None else ""
+        there = shlex.quote(store.where) + (f" --study {row.name}" if store.location.file is None else "")
         names = ", ".join(sorted({timing.machine[:8] for timing in timings if timing.machine != here.key}))
         raise StudyError(
             f"{len(elsewhere)} models of {row.name} were timed on another machine ({names}), and latencies of two do "
-            f"not compare; this one is {here.short}. `segsearch remeasure {shlex.quote(store.where)}{which}` times them "
-            f"here, or go on with --machine {here.short}."
+            f"not compare; this one is {here.short}. `segsearch remeasure {there}` times them here, or go on "
+            f"with --machine {here.short}."
         )
     return here
 
