@@ -86,10 +86,10 @@ def set_up_alone(engine: Engine, location: Location, *, timeout_seconds: float =
     """
     if location.file is None:
         with engine.begin() as connection:
-            connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
+            _wait_for(connection, _SETUP_LOCK)
             yield
         return
-    handle = os.open(location.file.parent, os.O_RDONLY)
+    handle = os.open(location.file.parent, os.O_RDONLY) if fcntl is not None else -1
     try:
         deadline = time.monotonic() + timeout_seconds
         while not _locked(handle):
@@ -101,7 +101,14 @@ def set_up_alone(engine: Engine, location: Location, *, timeout_seconds: float =
             time.sleep(0.02)
         yield
     finally:
-        os.close(handle)
+        if handle >= 0:
+            os.close(handle)
+
+
+def _wait_for(connection: Connection, lock: int) -> None:
+    """Take an advisory lock for the rest of a transaction. Many may stand in line before a new database."""
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '300s'")
+    connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 def _locked(folder: int) -> bool:
@@ -140,7 +147,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
     shown = location.shown
     with engine.begin() if not read_only else engine.connect() as connection:
         if location.file is None and not read_only:  # SQLite has locked its file by now
-            connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            _wait_for(connection, _SCHEMA_LOCK)
         tables = set(inspect(connection).get_table_names())
         if schema.migrations.name in tables:
             version = schema.schema_version(connection)
