@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from segsearch.space.draws import Dice, Recorder, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
+from segsearch.store.location import is_url
 from segsearch.study import Study, dump_study, read_study
 from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
 
@@ -33,9 +35,9 @@ ESTIMATED_DRAWS = 4
 
 @dataclass(frozen=True)
 class Ended:
-    """How a search ended, and the database and study that hold it."""
+    """How a search ended, and the database (as it was named, with its password) and study that hold it."""
 
-    database: str
+    database: str = field(repr=False)
     study: str
     machine: str
     summary: Summary
@@ -59,11 +61,17 @@ def default_out(study: Study) -> Path:
     return Path("runs") / study.name
 
 
+def database_of(study: Study, *, out: Path | None, db: str | None) -> str:
+    """Where `run` keeps a study: `db` where it is given, else `study.db` in its folder."""
+    return db if db is not None else str((out or default_out(study)) / "study.db")
+
+
 def run(
     study_file: Path,
     *,
     data: Path | None,
     out: Path | None,
+    db: str | None = None,
     trials: int | None,
     minutes: float | None,
     machine: str | None,
@@ -76,12 +84,14 @@ def run(
     check_designs(study, space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
-    database = folder / "study.db"
-    if database.exists():
-        open_store(database, create=True).close()  # one that cannot be used is refused before images are decoded
+    database = database_of(study, out=out, db=db)
+    artifacts = Artifacts(folder.resolve() / "artifacts")
+    if is_url(database) or Path(database).exists():
+        with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
+            store.demand_shared(study.name, artifacts.folder)
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
-        artifacts = Artifacts(folder.resolve() / "artifacts")
+        space = begun_space(store, study) or space
         source = artifacts.keep_bytes(space.source.encode(), ".py")
         row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
         here = demand_machine(store, row, machine, progress)
@@ -96,7 +106,7 @@ def run(
             progress=progress,
             on_event=on_event,
         )
-    return Ended(str(database), row.name, here.key, summary)
+    return Ended(database, row.name, here.key, summary)
 
 
 def resume(
@@ -113,6 +123,7 @@ def resume(
     """Carry on from a database and its artifacts alone."""
     with open_store(where) as store:
         row = store.study(name)
+        store.demand_shared(row.name, row.artifacts.folder)
         study = adjusted(row.study, data=data, trials=trials)
         here = demand_machine(store, row, machine, progress)
         space = stored_space(row)
@@ -155,10 +166,11 @@ def demand_machine(store: Store, row: StudyRow, wanted: str | None, progress: Pr
     timings = [timing for timing in store.timings(row.name) if timing.trial in trained]
     elsewhere = trained - {timing.trial for timing in timings if timing.machine == here.key}
     if elsewhere and wanted is None:
+        there = shlex.quote(store.where) + (f" --study {row.name}" if store.location.file is None else "")
         names = ", ".join(sorted({timing.machine[:8] for timing in timings if timing.machine != here.key}))
         raise StudyError(
             f"{len(elsewhere)} models of {row.name} were timed on another machine ({names}), and latencies of two do "
-            f"not compare; this one is {here.short}. `segsearch remeasure {store.where}` times them here, or go on "
+            f"not compare; this one is {here.short}. `segsearch remeasure {there}` times them here, or go on "
             f"with --machine {here.short}."
         )
     return here
@@ -238,6 +250,12 @@ def stored_space(row: StudyRow) -> Space:
     """The space as it was when the study began: the copy among the artifacts, whole or refused."""
     path = row.artifacts.verified(row.space)
     return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
+
+
+def begun_space(store: Store, study: Study) -> Space | None:
+    """The built-in space as it was when a stored study began: an update of segsearch changes no study under way."""
+    begun = next((row for row in store.studies() if row.name == study.name), None)
+    return None if begun is None or study.space.endswith(".py") else stored_space(begun)
 
 
 def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:

@@ -121,7 +121,7 @@ class BarWatch:
             self.trials = self.bars.add_task("trained trials", total=event.asked, note="")
         note = f"about {duration(left)} left" if left is not None else "estimating"
         self.bars.update(self.trials, completed=event.trained, total=event.asked, note=note)
-        self.running = event.trial.number if event.kind in ("started", "resumed") else None
+        self.running = event.trial.number if event.kind in ("started", "resumed", "waiting") else None
         if event.kind not in ("started", "resumed"):
             _say(self.bars.console, _sentence(event, left))
 
@@ -137,6 +137,7 @@ def _sentence(event: Event, left: float | None) -> str:
         "failed": lambda: f"{trial.failure.kind}: {trial.failure.reason}" if trial.failure else "failed",
         "duplicate": lambda: f"the same as trial {trial.twin}",
         "resumed": lambda: "left unfinished earlier; goes on from its last finished stage",
+        "waiting": lambda: "another worker makes a stage that both need",
         "put_back": lambda: "to go on with next time",
     }
     seconds = (trial.finished or 0.0) - trial.started

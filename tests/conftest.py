@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -19,7 +20,7 @@ from segsearch.study import load_study
 from segsearch.trial.child import Order
 from segsearch.trial.types import Estimate
 from segsearch.workshop import Progress
-from tests import fakes
+from tests import fakes, servers
 
 STUDY = """
 name = "tiny"
@@ -39,6 +40,44 @@ fine_tune_epochs = 1
 height = 64
 width = 64
 """
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip a test for which something is not installed; a failure where everything must be (SEGSEARCH_TEST_ALL=1)."""
+    if os.environ.get("SEGSEARCH_TEST_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What needs a database runs on both kinds, but for tests of what only a file has."""
+    if "backend" in metafunc.fixturenames:
+        only_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
+        kinds = ["sqlite"] if only_sqlite else ["sqlite", "postgresql"]
+        metafunc.parametrize("backend", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[servers.Server]:
+    """A PostgreSQL server of this process; skipped, with what to install, where there is none."""
+    reason = servers.missing()
+    if reason is not None:
+        absent(reason)
+    with servers.running() as started:
+        yield started
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where `fakes.start` and `fakes.where` put databases: in files, or on a server, one for each folder."""
+    kind: str = request.param
+    if kind == "sqlite":
+        yield kind
+        return
+    started: servers.Server = request.getfixturevalue("server")
+    monkeypatch.setattr(fakes, "where", lambda folder: started.database(servers.name_of(folder)))
+    yield kind
+    started.drop_all()
 
 
 @dataclass(frozen=True)

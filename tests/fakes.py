@@ -34,9 +34,14 @@ def make_study(**changes: Any) -> Study:
     return parse_study(settings, where="test")
 
 
+def where(folder: Path) -> str:
+    """The database that belongs to a folder: a file in it, unless the fixture `backend` puts it on a server."""
+    return str(folder / "study.db")
+
+
 def start(folder: Path, study: Study) -> tuple[Store, StudyRow]:
-    """A store in `folder` with the study begun."""
-    store = open_store(folder / "study.db", create=True)
+    """The store of `folder` with the study begun."""
+    store = open_store(where(folder), create=True)
     return store, store.begin_study(study, artifacts=folder / "artifacts", space="0" * 64 + ".py", data_key="data")
 
 

@@ -98,10 +98,11 @@ def dashboard(
     """Choose a model with your eyes: the front, each model, its masks and the search, live in a browser."""
     from segsearch.dashboard.reading import Reader
     from segsearch.dashboard.serve import address_of, serve
+    from segsearch.store.location import shown
 
     def ready(bound: int) -> None:
         where = address_of(host, bound, token)
-        say(f"The dashboard of {db} is at {where}", "Ctrl-C ends it.")
+        say(f"The dashboard of {shown(db)} is at {where}", "Ctrl-C ends it.")
         sys.stdout.flush()
         if not no_browser and sys.stdout.isatty():
             typer.launch(where)

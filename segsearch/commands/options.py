@@ -19,6 +19,17 @@ Database = Annotated[
 ]
 
 
+NewDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        help="Keep the study in this database, such as postgresql://role@host/name, for workers on several machines. "
+        "[default: study.db in --out]",
+    ),
+]
+
+
 StudyName = Annotated[
     str | None, typer.Option("--study", metavar="NAME", help="Which study, where the database holds several.")
 ]

@@ -38,7 +38,7 @@ def remeasure(where: str, *, name: str | None, on_front: bool, progress: Progres
         trials = chosen_trials(store, row, on_front=on_front)
         if not trials:
             raise StudyError(
-                f"{where}: study {row.name} has no trained trial to time yet; `segsearch status` says why."
+                f"{store.where}: study {row.name} has no trained trial to time yet; `segsearch status` says why."
             )
         files = [row.artifacts.verified(str(trial.artifact)) for trial in trials]
         here = store.keep_machine(machine_here(store, row.study, progress))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +13,8 @@ from segsearch.terminal import quoted, say, stoppable, suggest
 if TYPE_CHECKING:
     from segsearch.datasets.survey import Found
     from segsearch.launch import Ended
-from segsearch.commands.options import Data, Database, Minutes, OnMachine, StudyFile, StudyName, Trials
-from segsearch.commands.showing import report_of, show_front, size_in_words, watched
+from segsearch.commands.options import Data, Database, Minutes, NewDatabase, OnMachine, StudyFile, StudyName, Trials
+from segsearch.commands.showing import password_lines, report_of, show_front, size_in_words, to_type, watched
 
 
 def new(
@@ -74,18 +73,26 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept. [default: runs/<study's name>]")
     ] = None,
     machine: OnMachine = None,
+    db: NewDatabase = None,
 ) -> None:
     """Search, or carry on where an earlier run stopped."""
     from segsearch import launch
     from segsearch.study import read_study
 
-    database = (out or launch.default_out(read_study(study))) / "study.db"
+    database = launch.database_of(read_study(study), out=out, db=db)
     again = " ".join(["segsearch run", quoted(study), *(["--out", quoted(out)] if out else [])])
-    with stoppable(lambda: f"segsearch resume {quoted(database)}" if database.exists() else again), watched() as watch:
+    if db is not None:
+        again = "\n".join([f"{again} --db {to_type(db)}", *password_lines(db)])
+
+    def carry_on() -> str:
+        return f"segsearch resume {quoted(database)}" if db is None and Path(database).exists() else again
+
+    with stoppable(carry_on), watched() as watch:
         ended = launch.run(
             study,
             data=data,
             out=out,
+            db=db,
             trials=trials,
             minutes=minutes,
             machine=machine,
@@ -106,7 +113,7 @@ def resume(
     """Carry on from a database and its artifacts alone."""
     from segsearch import launch
 
-    again = f"segsearch resume {quoted(db)}" + (f" --study {quoted(study)}" if study else "")
+    again = "\n".join([f"segsearch resume {to_type(db, study)}", *password_lines(db)])
     with stoppable(lambda: again), watched() as watch:
         ended = launch.resume(
             db,
@@ -129,7 +136,7 @@ def status(db: Database, study: StudyName = None) -> None:
 
     with open_store(db, read_only=True) as store:
         row = store.study(study)
-        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=time.time())
+        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=store.now())
     say(*lines)
 
 
@@ -152,7 +159,7 @@ def _finish(ended: Ended) -> None:
     counts, summary = ended.summary.counts, ended.summary
     with open_store(ended.database, read_only=True) as store:
         found = report_of(store, ended.study, None, ended.machine)
-        which = f" --study {quoted(ended.study)}" if len(store.studies()) > 1 else ""
+        several = len(store.studies()) > 1 or store.location.file is None
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
     say(
         f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
@@ -160,7 +167,7 @@ def _finish(ended: Ended) -> None:
         "",
     )
     show_front(found)
-    database = quoted(ended.database) + which
+    database = to_type(ended.database, ended.study if several else None)
     more = (f"segsearch resume {database}", "carry on") if summary.reason == "minutes" else ()
     suggest(
         f"segsearch front {database} --html front.html",
@@ -169,3 +176,4 @@ def _finish(ended: Ended) -> None:
         "choose the knee; --prefer and --limit choose otherwise",
         *more,
     )
+    say(*password_lines(ended.database))

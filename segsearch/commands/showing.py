@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsearch.errors import StudyError
-from segsearch.terminal import console, say
+from segsearch.terminal import console, quoted, say
 
 if TYPE_CHECKING:
     from segsearch.judging.fronts import Report
@@ -61,6 +61,20 @@ def save_page(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{path}: --html must be a file that can be written: {error.strerror}.") from None
+
+
+def to_type(db: str, study: str | None = None) -> str:
+    """A database, and the study where it is given, as a command takes them; never with a password."""
+    from segsearch.store.location import shown
+
+    return quoted(shown(db)) + (f" --study {quoted(study)}" if study else "")
+
+
+def password_lines(db: str) -> list[str]:
+    """How a command of `to_type` is given the password that it leaves out."""
+    from segsearch.store.location import hides_password
+
+    return ["The password is left out here: set PGPASSWORD, or write it into ~/.pgpass."] if hides_password(db) else []
 
 
 def watched() -> AbstractContextManager[Watch]:

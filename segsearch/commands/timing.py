@@ -13,7 +13,7 @@ from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 if TYPE_CHECKING:
     pass
 from segsearch.commands.options import Database, StudyName
-from segsearch.commands.showing import save_page, watched
+from segsearch.commands.showing import password_lines, save_page, to_type, watched
 
 
 def measure(
@@ -77,9 +77,10 @@ def remeasure(
     """Time the stored models again, on this machine."""
     from segsearch.commands.remeasure import remeasure as time_again
 
-    again = " ".join(["segsearch remeasure", quoted(db), *(["--on-front"] if on_front else [])])
-    with stoppable(lambda: again), watched() as watch:
+    again = " ".join(["segsearch remeasure", to_type(db, study), *(["--on-front"] if on_front else [])])
+    with stoppable(lambda: "\n".join([again, *password_lines(db)])), watched() as watch:
         done = time_again(db, name=study, on_front=on_front, progress=watch.progress)
     say(f"Timed {done.timed} models on machine {done.machine.short} ({done.machine.cpu}, {done.machine.runtime}).")
     say(*(f"Failed   trial {trial}: {why}" for trial, why in done.failed))
-    suggest(f"segsearch front {quoted(db)} --machine {done.machine.short}", "the front as it is here")
+    suggest(f"segsearch front {to_type(db, study)} --machine {done.machine.short}", "the front as it is here")
+    say(*password_lines(db))

@@ -29,6 +29,7 @@ from segsearch.judging.fronts import Row
 from segsearch.judging.words import describe, with_interval
 from segsearch.latency.room import machine_room
 from segsearch.store import StageRow
+from segsearch.store.location import shown
 from segsearch.study import Study
 from segsearch.terminal import quoted
 
@@ -242,7 +243,7 @@ def _has_losses(outcome: Mapping[str, Any]) -> bool:
 
 def _next(scene: Scene, reader: Reader, row: Row) -> Any:
     """Commands for what comes next."""
-    file, database = quoted(row.artifact), quoted(reader.where)
+    file, database = quoted(row.artifact), quoted(shown(reader.where))
     which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study else ""
     return card(
         heading("What comes next"),

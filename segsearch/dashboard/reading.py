@@ -13,7 +13,7 @@ from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
 from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
-from segsearch.store.database import locate
+from segsearch.store.location import locate, shown
 from segsearch.store.worker import living
 
 # A database that another process holds is said to be locked after this long: a page does not wait for it.
@@ -70,7 +70,7 @@ class Looked:
 class Reader:
     """The one way from the page to the database, which it opens to read only. Safe to use from many threads."""
 
-    where: str
+    where: str = field(repr=False)
     study: str | None = None
     machine: str | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -140,7 +140,7 @@ class Reader:
             return replace(before, wrong=str(error))
         except (ValueError, TypeError, KeyError) as error:  # rows of a newer segsearch, or of nobody's
             first = (str(error).splitlines() or [""])[0]
-            return replace(before, wrong=f"{self.where}: a row cannot be read: {type(error).__name__}: {first}")
+            return replace(before, wrong=f"{shown(self.where)}: a row cannot be read: {type(error).__name__}: {first}")
 
     def _stamp(self) -> object:
         """Names the state of a SQLite file; None where that cannot be told."""

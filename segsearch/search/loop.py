@@ -24,17 +24,22 @@ from segsearch.workshop import Workshop
 Evaluate = Callable[[int, Candidate, Workshop], Evidence]
 
 _WAIT_SECONDS = 0.5
+# A worker that died is looked for this often; what it left half asked or half told is settled then.
+_SETTLE_SECONDS = 15.0
+# And this often where no death was seen: another worker that saw one may have died before it settled anything.
+_SETTLE_ANYWAY_SECONDS = 120.0
 
 
-EventKind = Literal["started", "resumed", "trained", "rejected", "failed", "duplicate", "put_back"]
+EventKind = Literal["started", "resumed", "waiting", "trained", "rejected", "failed", "duplicate", "put_back"]
 
 
 @dataclass(frozen=True)
 class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
-    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left),
-    `trained`, `rejected`, `failed`, `duplicate` after it, `put_back` where the search was interrupted.
+    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), `waiting` in
+    it (another worker makes a stage that it needs), `trained`, `rejected`, `failed`, `duplicate` after it, `put_back`
+    where the search was interrupted.
     """
 
     kind: EventKind
@@ -110,9 +115,16 @@ class _Search:
     def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
         missed: list[TrialRow] = []  # since the last trial that was trained
         idle = True
+        looked = settled = time.monotonic()
         while True:
             if deadline is not None and time.monotonic() >= deadline:
                 return "done" if self._trained() >= self.study.trials else "minutes"
+            now = time.monotonic()
+            if now - looked >= _SETTLE_SECONDS:
+                looked = now
+                if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
+                    settled = now
+                    self.memory.reconcile(self.worker)
             work = self.worker.next(self.study.trials)
             if work == "done":
                 return "nothing_to_do" if idle else "done"
@@ -159,7 +171,9 @@ class _Search:
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
 
     def _evaluate(self, trial: TrialRow) -> TrialRow | None:
-        workshop = self.store.workshop(self.study.name, trial.number)
+        workshop = self.store.workshop(
+            self.study.name, trial.number, worker=self.worker.id, on_wait=lambda stage: self._say("waiting", trial)
+        )
         try:
             evidence = self.evaluate(trial.number, trial.candidate, workshop)
             demand_values(self.study, evidence)

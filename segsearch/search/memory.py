@@ -18,7 +18,8 @@ from optuna.trial import Trial, TrialState
 
 from segsearch.errors import DatabaseError
 from segsearch.store import Store, TrialRow
-from segsearch.store.database import begin_immediate, explained
+from segsearch.store.database import begin_immediate
+from segsearch.store.explain import explained
 from segsearch.store.worker import Worker
 from segsearch.study import SearchSettings, Study
 
@@ -110,7 +111,8 @@ class Asked:
 def open_memory(store: Store, study: Study) -> Iterator[Memory]:
     """The memory of a stored study, in the store's own database. Raises `DatabaseError` as the store does."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with explained(store.where):
+    # Optuna makes its tables, its study and what is enqueued in many transactions, and fails where two do so at once.
+    with explained(store.where), store.alone():
         storage = _open_storage(store)
         opened = optuna.create_study(
             study_name=study.name,
@@ -181,7 +183,7 @@ def _open_storage(store: Store) -> RDBStorage:
             storage = RDBStorage(store.location.url, engine_kwargs=dict(store.location.options))
             break
         except Exception as error:
-            # Two workers made the tables at once: the slower one looks again.
+            # Where the disk or the system has no lock for `alone`, two may make the tables: the slower one looks again.
             attempts -= 1
             lost_race = "already exists" in str(error) or "alembic_version" in str(error)
             if lost_race and attempts:

@@ -1,65 +1,30 @@
-"""Opening a database and saying in a line or two why it cannot be used."""
+"""Opening a database: its engine, its locks, and whether its schema is ours."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote
+from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, exc, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, exc, func, inspect, select
 
-from segsearch.errors import DatabaseError, StorageFull, UserError
+from segsearch.errors import DatabaseError
 from segsearch.store import schema
+from segsearch.store.location import Location
 
-Mode = Literal["ro", "rw", "rwc"]
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 _SQLITE_HEADER = b"SQLite format 3\0"
-
-
-@dataclass(frozen=True)
-class Location:
-    """Where a database is: `shown` in messages, `url` and `options` for SQLAlchemy, `file` where it is SQLite."""
-
-    shown: str
-    url: str
-    options: dict[str, Any]
-    file: Path | None
-
-
-def locate(where: str | Path, *, mode: Mode, timeout_seconds: float, immutable: bool = False) -> Location:
-    """Resolve a path or a SQLAlchemy URL. Raises `DatabaseError` for a URL that cannot be used."""
-    text = str(where)
-    if "://" not in text:
-        path = Path(where)
-    else:
-        try:
-            url = make_url(text)
-        except exc.ArgumentError:
-            raise DatabaseError(f"A database must be a path or a SQLAlchemy URL; got {text!r}.") from None
-        if url.get_backend_name() != "sqlite":
-            return Location(url.render_as_string(), url.render_as_string(hide_password=False), {}, None)
-        if not url.database or url.database == ":memory:":
-            raise DatabaseError(
-                "A study must outlive its process, so a SQLite URL must name a file: sqlite:///study.db."
-            )
-        path = Path(url.database)
-    path = path.absolute()
-    uri = f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if immutable else ''}"
-    # The URL only chooses the dialect: the connector opens the file, whatever characters its path holds.
-    options = {"creator": lambda: _connect(uri, mode, timeout_seconds), "poolclass": QueuePool}
-    return Location(str(where), "sqlite:///by-connector", options, path)
-
-
-def _connect(uri: str, mode: Mode, timeout_seconds: float) -> sqlite3.Connection:
-    # isolation_level=None: transactions begin where `open_engine` says, not where sqlite3 guesses.
-    connection = sqlite3.connect(uri, uri=True, timeout=timeout_seconds, isolation_level=None, check_same_thread=False)
-    if mode != "ro":
-        connection.execute("PRAGMA synchronous=NORMAL")  # safe in WAL mode, and a tenth of the time
-    return connection
+# Advisory locks are numbers that all programs in a PostgreSQL database share: these spell "segsearc", and one more.
+_SCHEMA_LOCK = int.from_bytes(b"segsearc", "big")
+_SETUP_LOCK = _SCHEMA_LOCK + 1
 
 
 def use_wal(engine: Engine, *, timeout_seconds: float) -> None:
@@ -85,7 +50,9 @@ def open_engine(location: Location) -> Engine:
     try:
         engine = create_engine(location.url, **location.options)
     except (ImportError, exc.NoSuchModuleError) as error:
-        raise DatabaseError(f"{location.shown}: no driver for this kind of database: {error}.") from None
+        raise DatabaseError(
+            f"{location.shown}: no driver for PostgreSQL is installed ({error}). pip install 'segsearch[postgresql]'"
+        ) from None
     if location.file is not None:
         begin_immediate(engine)
     return engine
@@ -99,8 +66,61 @@ def begin_immediate(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        only_reads = connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("only_reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def only_reads(engine: Engine) -> dict[str, Any]:
+    """Options of a connection that sees the database as it was when its transaction began, and locks nothing."""
+    if engine.dialect.name == "sqlite":
+        return {"only_reads": True}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+@contextmanager
+def set_up_alone(engine: Engine, location: Location, *, timeout_seconds: float = 60.0) -> Iterator[None]:
+    """Be the only process that makes tables or rows beside our own transactions, as Optuna does.
+
+    A lock of the server, or of the folder that a SQLite file lies in: its own lock belongs to its transactions.
+    Raises `DatabaseError` where another process keeps it too long.
+    """
+    if location.file is None:
+        with engine.begin() as connection:
+            _wait_for(connection, _SETUP_LOCK)
+            yield
+        return
+    handle = os.open(location.file.parent, os.O_RDONLY) if fcntl is not None else -1
+    try:
+        deadline = time.monotonic() + timeout_seconds
+        while not _locked(handle):
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"{location.shown}: another process has been setting the database up for {timeout_seconds:.0f} s. "
+                    "End it, then run the same command again."
+                )
+            time.sleep(0.02)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _wait_for(connection: Connection, lock: int) -> None:
+    """Take an advisory lock for the rest of a transaction. Many may stand in line before a new database."""
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '300s'")
+    connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+def _locked(folder: int) -> bool:
+    """Try to lock a folder; where the system or its disk has no such locks, two seldom meet."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def check_file(path: Path, *, create: bool) -> None:
@@ -126,10 +146,12 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
     """Raise `DatabaseError` for a foreign database or a newer schema; migrate an older one."""
     shown = location.shown
     with engine.begin() if not read_only else engine.connect() as connection:
+        if location.file is None and not read_only:  # SQLite has locked its file by now
+            _wait_for(connection, _SCHEMA_LOCK)
         tables = set(inspect(connection).get_table_names())
         if schema.migrations.name in tables:
             version = schema.schema_version(connection)
-        elif tables and location.file is not None:
+        elif tables if location.file is not None else "alembic_version" in tables:
             whose = (
                 "it is an Optuna database, without segsearch's tables" if "alembic_version" in tables else "not ours"
             )
@@ -152,72 +174,3 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
             )
         if not read_only:
             schema.migrate(connection, version)
-
-
-@contextmanager
-def explained(shown: str) -> Iterator[None]:
-    """Turn what a user can cause in a database, from SQLAlchemy or through Optuna, into a `UserError`."""
-    try:
-        yield
-    except Exception as error:
-        cure = _user_error(error, shown)
-        if cure is None:
-            raise
-        raise cure from None
-
-
-def _user_error(error: BaseException, shown: str) -> UserError | None:
-    cause: BaseException | None = error
-    while cause is not None:
-        raw = cause.orig if isinstance(cause, exc.DBAPIError) else cause
-        if isinstance(cause, exc.OperationalError | sqlite3.OperationalError) or type(raw) is sqlite3.DatabaseError:
-            reason = str(raw)
-            # A statement that is wrong is a mistake of ours and keeps its traceback.
-            return None if reason.startswith(("no such column", "near ")) else _explain(reason, shown)
-        if isinstance(cause, exc.TimeoutError):
-            return _explain("locked", shown)
-        cause = cause.__cause__
-    return None
-
-
-_REASONS: tuple[tuple[str, Callable[[str], UserError]], ...] = (
-    (
-        "full",
-        lambda shown: StorageFull(
-            f"{shown}: no room left for the database. Free some space, then run the same command again: "
-            "nothing finished is lost."
-        ),
-    ),
-    (
-        "locked",
-        lambda shown: DatabaseError(
-            f"{shown}: another process keeps the database locked. End it (a copy, a browser of databases), then run "
-            "the same command again."
-        ),
-    ),
-    (
-        "readonly",
-        lambda shown: DatabaseError(
-            f"{shown}: the database or its folder is read-only. Make both writable, or work on a copy."
-        ),
-    ),
-    (
-        "unable to open",
-        lambda shown: DatabaseError(f"{shown}: cannot be opened. Check that its folder is there and may be written."),
-    ),
-    (
-        "not a database",
-        lambda shown: DatabaseError(f"{shown}: not a SQLite database. Name the study.db that `segsearch run` wrote."),
-    ),
-    (
-        "malformed",
-        lambda shown: DatabaseError(f"{shown}: the database is damaged. Restore it from a copy."),
-    ),
-)
-
-
-def _explain(reason: str, shown: str) -> UserError:
-    for word, explain in _REASONS:
-        if word in reason:
-            return explain(shown)
-    return DatabaseError(f"{shown}: the database cannot be used: {' '.join(reason.split())}.")

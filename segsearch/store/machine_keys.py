@@ -18,12 +18,12 @@ from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
 from segsearch.space.keys import from_json, to_json
+from segsearch.store.put import put
 from segsearch.store.schema import evidence, machines, timings, trials
-from segsearch.store.stages import put
 
 
 def name_machines_anew(connection: Connection) -> None:
-    """Give every machine its key of schema 3, in its record, its timings, its trials and their evidence.
+    """Give every machine its key of schema 4, in its record, its timings, its trials and their evidence.
 
     Stages stay under the keys that they have: of a trial that was under way the gate and the measurement, seconds
     each, are done again, and nothing that was trained. Once `machine_key` changes, today's must be spelt out here.

@@ -112,6 +112,22 @@ stages = Table(
     Column("finished", Float, nullable=False),
     Index("segsearch_stages_by_trial", "study", "trial"),
 )
+# Who makes a stage now; the lease is the worker's. Gone once the stage is stored, or could not be made.
+claims = Table(
+    "segsearch_claims",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("worker", String(32), nullable=False),
+)
+# On a server: names the file by which a host sees that it shares the study's artifacts.
+folders = Table(
+    "segsearch_folders",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("token", String(64), nullable=False),
+)
 machines = Table(
     "segsearch_machines",
     _tables,
@@ -154,18 +170,25 @@ def _keep_timings_by_machine(connection: Connection) -> None:
         )
 
 
+def _claim_stages(connection: Connection) -> None:
+    """Schema 3: a stage that is being made is claimed, and a shared folder is known by its token."""
+    claims.create(connection, checkfirst=True)
+    folders.create(connection, checkfirst=True)
+
+
 def _name_machines_anew(connection: Connection) -> None:
-    """Schema 3: a machine is named by how many cores it times on, not by which."""
+    """Schema 4: a machine is named by how many cores it times on, not by which."""
     from segsearch.store.machine_keys import name_machines_anew
 
     name_machines_anew(connection)
 
 
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
-# tables: it may create only what stood there at its own time. (The second one only adds a table.)
+# tables: it may create only what stood there at its own time. (The second and the third only add tables.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _tables.create_all,
     _keep_timings_by_machine,
+    _claim_stages,
     _name_machines_anew,
 )
 

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, select
 
 from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence.machines import known_as
-from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
-from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
-from segsearch.store import schema
-from segsearch.store.database import Location, check_file, check_schema, explained, locate, open_engine, use_wal
-from segsearch.store.rows import Counts, Failure, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
-from segsearch.store.stages import StoredWorkshop, put
-from segsearch.study import Study, dump_study, load_study
-from segsearch.workshop import Artifacts, Workshop
-
-# What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
-_MAY_CHANGE = frozenset(
-    {"trials", "search.give_up_after", "train.device", "train.threads", "timing.cores", "data.root", "space"}
-)
+from segsearch.store import picks, schema, studies
+from segsearch.store.clock import database_now
+from segsearch.store.database import check_file, check_schema, only_reads, open_engine, set_up_alone, use_wal
+from segsearch.store.explain import explained
+from segsearch.store.location import Location, locate
+from segsearch.store.put import put
+from segsearch.store.rows import Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.stages import StoredWorkshop
+from segsearch.store.trials import put_timing, timing_row, trial_row
+from segsearch.study import Study
+from segsearch.workshop import Workshop
 
 
 def open_store(
@@ -95,15 +91,26 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction that holds the write lock: all of it happens or none."""
+        """One transaction that writes, all of it or none; on SQLite it holds the write lock."""
         with explained(self.where), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One transaction that sees the database as it was when it began, and waits for nobody."""
-        with explained(self.where), self.engine.connect().execution_options(only_reads=True) as connection:
-            yield connection
+        with explained(self.where), self.engine.connect() as connection:
+            yield connection.execution_options(**only_reads(self.engine))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process sets anything up in this database meanwhile."""
+        with explained(self.where), set_up_alone(self.engine, self.location):
+            yield
+
+    def now(self) -> float:
+        """The database's clock, seconds since 1970."""
+        with self.reading() as connection:
+            return float(connection.execute(select(database_now(connection))).scalar_one())
 
     def begin_study(self, study: Study, *, artifacts: Path, space: str, data_key: str) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
@@ -111,28 +118,17 @@ class Store:
         `space` names the artifact that holds the space's source. May change: `trials` (never below what is trained),
         `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
         machine), `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere). Raises `StudyError`
-        naming the first key that differs.
+        naming the first key that differs, and `DatabaseError` where workers of a server's database do not share
+        `artifacts`.
         """
-        table = schema.studies
-        folder = self._portable(artifacts)
         with self.writing() as connection:
-            row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one_or_none()
-            if row is None:
-                connection.execute(
-                    insert(table).values(
-                        name=study.name,
-                        settings=dump_study(study),
-                        space=space,
-                        data_key=data_key,
-                        artifacts=folder,
-                        created=time.time(),
-                    )
-                )
-            else:
-                self._demand_same(self._study_row(row), study, space=space, data_key=data_key)
-                _put_settings(connection, study)
-                connection.execute(update(table).where(table.c.name == study.name).values(artifacts=folder))
+            studies.begin(connection, self.location, study, artifacts=artifacts, space=space, data_key=data_key)
         return self.study(study.name)
+
+    def demand_shared(self, study: str, artifacts: Path) -> None:
+        """Raise `DatabaseError` where the workers of a study in here do not share that folder with this one."""
+        with self.reading() as connection:
+            studies.demand_shared(connection, self.location, study, artifacts)
 
     def ask_for(self, study: str, trials: int) -> None:
         """Change how many trained trials a stored study asks for, though never below what is trained."""
@@ -140,13 +136,13 @@ class Store:
         table = schema.studies
         with self.writing() as connection:
             connection.execute(select(table.c.name).where(table.c.name == study).with_for_update())
-            _put_settings(connection, settings)
+            studies.put_settings(connection, settings)
 
     def studies(self) -> tuple[StudyRow, ...]:
         """All studies, oldest first."""
         with self.reading() as connection:
             rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).all()
-        return tuple(self._study_row(row) for row in rows)
+        return tuple(studies.study_row(row, self.location) for row in rows)
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study of that name; without a name the only one. Raises `StudyError` naming those that are there."""
@@ -207,16 +203,7 @@ class Store:
         query = select(*columns).where(table.c.study == study, table.c.taken >= since)
         query = query.order_by(table.c.trial, table.c.taken)
         with self.reading() as connection:
-            return tuple(
-                TimingRow(
-                    trial=row.trial,
-                    machine=row.machine,
-                    values=json.loads(row._mapping["values"]),
-                    intervals={name: (low, high) for name, (low, high) in json.loads(row.intervals).items()},
-                    taken=row.taken,
-                )
-                for row in connection.execute(query)
-            )
+            return tuple(timing_row(row) for row in connection.execute(query))
 
     def keep_timing(self, study: str, trial: int, evidence: Evidence) -> None:
         """Store what a trial costs on the machine that its evidence names, over what was stored of that machine."""
@@ -251,40 +238,30 @@ class Store:
 
     def picks(self, study: str) -> tuple[PickRow, ...]:
         """Recorded picks, oldest first."""
-        table = schema.picks
-        query = select(table).where(table.c.study == study).order_by(table.c.number)
         with self.reading() as connection:
-            return tuple(
-                PickRow(Pick(row.trial, row.reason), row.created, row.number) for row in connection.execute(query)
-            )
+            return picks.picks_of(connection, study)
 
     def add_pick(self, study: str, pick: Pick) -> None:
         """Record a pick."""
         with self.writing() as connection:
-            connection.execute(
-                insert(schema.picks).values(study=study, trial=pick.trial, reason=pick.reason, created=time.time())
-            )
+            picks.add(connection, study, pick)
 
     def undo_pick(self, study: str, number: int, *, created: float | None = None) -> None:
         """Take the newest pick back; the one before it counts again. Raises `StudyError` where another is newer.
 
         A number may be given again once its pick was undone: `created` tells them apart.
         """
-        table = schema.picks
         with self.writing() as connection:
-            query = select(table).where(table.c.study == study).order_by(table.c.number.desc()).limit(1)
-            newest = connection.execute(query).one_or_none()
-            if newest is None or newest.number != number or created not in (None, newest.created):
+            if not picks.undo(connection, study, number, created=created):
                 raise StudyError(f"{self.where}: only the newest pick can be undone, and it has changed meanwhile.")
-            connection.execute(delete(table).where(table.c.number == number))
 
     def mark(self, study: str) -> str:
         """A short text that changes whenever a listing of the study would: cheap to ask again and again."""
-        trials, timings, picks = schema.trials, schema.timings, schema.picks
+        trials, timings, chosen = schema.trials, schema.timings, schema.picks
         of_trials = select(trials.c.state, func.count(), func.max(trials.c.number)).where(trials.c.study == study)
         of_timings = select(func.count(), func.max(timings.c.taken)).where(timings.c.study == study)
-        of_picks = select(func.count(), func.max(picks.c.number), func.max(picks.c.created)).where(
-            picks.c.study == study
+        of_picks = select(func.count(), func.max(chosen.c.number), func.max(chosen.c.created)).where(
+            chosen.c.study == study
         )
         with self.reading() as connection:
             states = connection.execute(of_trials.group_by(trials.c.state).order_by(trials.c.state)).all()
@@ -310,100 +287,13 @@ class Store:
             put(connection, table, {"key": kept.key}, {"json": to_json(kept)})
         return kept
 
-    def workshop(self, study: str, trial: int) -> Workshop:
-        """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study."""
-        return StoredWorkshop(self.study(study).artifacts, self.reading, self.writing, study=study, trial=trial)
+    def workshop(
+        self, study: str, trial: int, *, worker: str | None = None, on_wait: Callable[[str], None] = lambda stage: None
+    ) -> Workshop:
+        """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study.
 
-    def _study_row(self, row: Row[Any]) -> StudyRow:
-        folder = Path(row.artifacts)
-        if self.location.file is not None:
-            folder = self.location.file.parent / folder
-        return StudyRow(
-            name=row.name,
-            study=load_study(row.settings),
-            space=row.space,
-            data_key=row.data_key,
-            artifacts=Artifacts(folder),
-            created=row.created,
-        )
-
-    def _portable(self, folder: Path) -> str:
-        """A folder beside the database is stored relative to it, so that both can be moved together."""
-        folder = folder.resolve()
-        beside = self.location.file.resolve().parent if self.location.file is not None else None
-        if beside is None or not folder.is_relative_to(beside):
-            return str(folder)
-        return os.path.relpath(folder, beside)
-
-    def _demand_same(self, stored: StudyRow, study: Study, *, space: str, data_key: str) -> None:
-        cure = f"Give the changed study another name or --out, or undo the change; {self.where} keeps what it has."
-        before, after = _flat(stored.study.model_dump()), _flat(study.model_dump())
-        for key in (*before, *(key for key in after if key not in before)):
-            if key not in _MAY_CHANGE and before.get(key) != after.get(key):
-                was, now = before.get(key), after.get(key)
-                raise StudyError(
-                    f"A study is carried on as it began; {key} of {study.name} was {was!r}, now it is {now!r}. {cure}"
-                )
-        if stored.space != space:
-            raise StudyError(
-                f"A study is carried on as it began; the source of its space {study.space} changed. {cure}"
-            )
-        if stored.data_key != data_key:
-            raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
-
-
-def _put_settings(connection: Connection, study: Study) -> None:
-    """Write the settings of a study whose row is locked. One that asks for fewer than are trained asks for these."""
-    table, trials = schema.studies, schema.trials
-    trained = connection.execute(
-        select(func.count()).where(trials.c.study == study.name, trials.c.state == "trained")
-    ).scalar_one()
-    enough = study.model_copy(update={"trials": max(study.trials, trained)})
-    connection.execute(update(table).where(table.c.name == study.name).values(settings=dump_study(enough)))
-
-
-def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:
-    """Write the timing of an evidence into the caller's transaction."""
-    values = {name: value for name, value in values_of(evidence).items() if name in MACHINE_BOUND}
-    put(
-        connection,
-        schema.timings,
-        {"study": study, "trial": trial, "machine": evidence.timing.machine},
-        {
-            "values": json.dumps(values, sort_keys=True, allow_nan=False),
-            "intervals": json.dumps(intervals_of(evidence), sort_keys=True, allow_nan=False),
-            "json": to_json(evidence.timing),
-            "taken": time.time(),
-        },
-    )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def trial_row(row: Row[Any]) -> TrialRow:
-    """A row of the trials table as the rest of segsearch sees it."""
-    return TrialRow(
-        number=row.number,
-        state=row.state,
-        candidate=from_json(Candidate, row.candidate),
-        key=row.key,
-        params=json.loads(row.params),
-        values=json.loads(row._mapping["values"]),
-        artifact=row.artifact,
-        machine=row.machine,
-        failure=None if row.failure_kind is None else Failure(row.failure_kind, row.failure_reason),
-        twin=row.twin,
-        seed=row.seed,
-        attempts=row.attempts,
-        worker=row.worker,
-        started=row.started,
-        finished=row.finished,
-    )
+        With `worker`, one at work here, no stage is made that another living worker is making: `on_wait` hears which
+        one is waited for.
+        """
+        artifacts = self.study(study).artifacts
+        return StoredWorkshop(artifacts, self.reading, self.writing, study, trial, worker, on_wait)

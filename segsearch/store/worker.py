@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import threading
-import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from segsearch.errors import UserError
@@ -23,17 +18,19 @@ from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
 from segsearch.store import schema
+from segsearch.store.clock import database_now, stamp
+from segsearch.store.lease import LEASE_SECONDS, RENEW_SECONDS, all_workers, is_alive, others, this_process
+from segsearch.store.put import put
 from segsearch.store.rows import Failure, State, TrialRow
-from segsearch.store.stages import put
-from segsearch.store.store import Store, put_timing, trial_row
+from segsearch.store.store import Store
+from segsearch.store.trials import put_timing, trial_row
 
-LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
 # A trial whose worker died gets one more, and one more again for each stage that it finished since.
 _DEATHS_ALLOWED = 1
 
 trials = schema.trials
 workers = schema.workers
+claims = schema.claims
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def at_work(store: Store, study: str) -> Iterator[Worker]:
 def living(store: Store) -> frozenset[str]:
     """The ids of the workers that can still finish what they hold. It only reads."""
     with store.reading() as connection:
-        return frozenset(row.id for row in connection.execute(select(workers)) if _alive(row))
+        return frozenset(row.id for row in all_workers(connection) if is_alive(row))
 
 
 @dataclass(frozen=True)
@@ -95,25 +92,35 @@ class Worker:
 
     def renew(self) -> None:
         """Take the lease, or take it again."""
-        host, pid, pid_started = _this_process()
-        lease = {"host": host, "pid": pid, "pid_started": pid_started, "lease_until": time.time() + LEASE_SECONDS}
+        host, pid, pid_started = this_process()
         with self.store.writing() as connection:
+            until = database_now(connection) + LEASE_SECONDS
+            lease = {"host": host, "pid": pid, "pid_started": pid_started, "lease_until": until}
             put(connection, workers, {"id": self.id}, lease)
 
-    def bury(self) -> None:
-        """Forget workers whose processes are gone, so that nobody looks for them again."""
-        with self._alone() as connection:
-            alive = {self.id, *self._others_alive(connection)}
-            connection.execute(delete(workers).where(workers.c.id.not_in(alive)))
+    def bury(self) -> bool:
+        """Forget workers that are known to be dead, and their claims; whether there were any."""
+        with self.store.reading() as connection:
+            _, dead = others(connection, self.id)
+        if not dead:
+            return False
+        with self.store.writing() as connection:
+            for one in dead:
+                # Unless it took its lease again meanwhile: its host may have slept.
+                same = (workers.c.id == one.id, workers.c.lease_until == one.lease_until)
+                connection.execute(delete(workers).where(*same))
+            connection.execute(delete(claims).where(claims.c.worker.not_in(select(workers.c.id))))
+        return True
 
     def leave(self) -> None:
         with self.store.writing() as connection:
             connection.execute(delete(workers).where(workers.c.id == self.id))
+            connection.execute(delete(claims).where(claims.c.worker == self.id))
 
     def next(self, asked: int) -> Work:
         """What to do towards `asked` trained trials. Running trials and promised ones count as trained ones here."""
         with self._alone() as connection:
-            alive = self._others_alive(connection)
+            alive, _ = others(connection, self.id)
             trained = connection.execute(
                 select(func.count()).where(trials.c.study == self.study, trials.c.state == "trained")
             ).scalar_one()
@@ -131,8 +138,8 @@ class Worker:
 
     def enter(self, number: int, candidate: Candidate, *, params: Mapping[str, Any], seed: int) -> TrialRow:
         """Store the trial that `next` promised: running, or a finished duplicate of one with an equal candidate."""
-        now = time.time()
         with self._alone() as connection:
+            now = stamp(connection)
             twin = connection.execute(
                 select(func.min(trials.c.number)).where(
                     trials.c.study == self.study, trials.c.key == candidate.key, trials.c.state != "duplicate"
@@ -176,7 +183,7 @@ class Worker:
                     machine=evidence.timing.machine if evidence else None,
                     failure_kind=failure.kind if failure else None,
                     failure_reason=failure.reason if failure else None,
-                    finished=time.time(),
+                    finished=stamp(connection),
                 )
             )
             if ended.rowcount == 0:
@@ -205,7 +212,7 @@ class Worker:
     def untold(self) -> tuple[TrialRow, ...]:
         """Finished trials that the sampler was not told of, and that no other living worker is about to tell."""
         with self.store.reading() as connection:
-            alive = self._others_alive(connection)
+            alive, _ = others(connection, self.id)
             rows = connection.execute(self._select().where(trials.c.told == 0, trials.c.state != "running")).all()
         return tuple(trial_row(row) for row in rows if row.worker not in alive)
 
@@ -215,7 +222,8 @@ class Worker:
         None while another worker is between asking and entering: one of them may be its.
         """
         with self.store.reading() as connection:
-            if any(other.asking == self.study for other in self._others_alive(connection).values()):
+            alive, _ = others(connection, self.id)
+            if any(other.asking == self.study for other in alive.values()):
                 return ()
             known = connection.execute(
                 select(trials.c.number).where(trials.c.study == self.study, trials.c.number.in_(numbers))
@@ -242,10 +250,10 @@ class Worker:
                 "state": "failed",
                 "failure_kind": "worker_died",
                 "failure_reason": reason,
-                "finished": time.time(),
+                "finished": stamp(connection),
             }
         else:
-            change = {"attempts": row.attempts + 1, "started": time.time()}
+            change = {"attempts": row.attempts + 1, "started": stamp(connection)}
         connection.execute(
             update(trials)
             .where(self._is(row.number))
@@ -253,11 +261,6 @@ class Worker:
         )
         trial = self._trial(connection, row.number)
         return GivenUp(trial) if trial.state == "failed" else Claimed(trial)
-
-    def _others_alive(self, connection: Connection) -> dict[str, Row[Any]]:
-        rows = connection.execute(select(workers).where(workers.c.id != self.id)).all()
-        host, pid, _ = _this_process()  # one worker a process: another one of this process has ended
-        return {row.id: row for row in rows if (row.host, row.pid) != (host, pid) and _alive(row)}
 
     def _select(self) -> Any:
         return select(trials).where(trials.c.study == self.study).order_by(trials.c.number)
@@ -267,39 +270,3 @@ class Worker:
 
     def _trial(self, connection: Connection, number: int) -> TrialRow:
         return trial_row(connection.execute(select(trials).where(self._is(number))).one())
-
-
-def _alive(worker: Row[Any]) -> bool:
-    """Whether a worker can still finish what it holds: on this host that is seen, elsewhere its lease tells."""
-    host, _, _ = _this_process()
-    leased = bool(worker.lease_until > time.time())
-    if worker.host != host:
-        return leased
-    try:
-        started = _started(worker.pid)
-    except psutil.AccessDenied:
-        return leased
-    # The start of a process is counted from the boot, whose time of day moves a little when the clock is set.
-    return started is not None and abs(started - worker.pid_started) < 2.0
-
-
-def _started(pid: int) -> float | None:
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _this_process() -> tuple[str, int, float]:
-    started = _started(os.getpid())
-    assert started is not None
-    return f"{socket.gethostname()}/{_process_space()}", os.getpid(), started
-
-
-def _process_space() -> str:
-    """Names the space in which process ids count: containers may share a host's name but not its processes."""
-    try:
-        return Path("/proc/self/ns/pid").readlink().name
-    except OSError:
-        return ""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import psutil
 
+from segsearch.latency.cgroup import allowance
+
 # What is left to everybody else.
 SHARE = 0.9
 # Of all processes of this user the system's memory killer takes this one first.
 FIRST_TO_GO = 500
-_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def limit_memory() -> None:
@@ -32,10 +33,7 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (round(SHARE * memory_bytes()),) * 2)
 
 
-def memory_bytes(cgroup: tuple[Path, ...] = _CGROUP) -> int:
-    """The machine's memory, or what this process's control group may have of it."""
-    found = [int(psutil.virtual_memory().total)]
-    for path in cgroup:
-        with contextlib.suppress(OSError, ValueError):
-            found.append(int(path.read_text()))
-    return min(found)
+def memory_bytes() -> int:
+    """The machine's memory, or what this process's control groups may have of it."""
+    total = int(psutil.virtual_memory().total)
+    return min(total, allowance().memory_bytes or total)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.commands import app
+from segsearch.space.load import load_space, space_from_source
 from segsearch.store import open_store
 from tests.conftest import STUDY, Command, Said
 
@@ -140,6 +141,20 @@ def test_resume_refuses_a_space_that_was_changed(command: Command, study_file: P
     (copy,) = (tmp_path / "out" / "artifacts").glob("*.py")
     copy.write_text("# nothing")
     assert_refused(command("resume", tmp_path / "out" / "study.db", "--trials", 2), copy.name, "changed")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_study_under_way_keeps_the_built_in_space_that_it_began_with(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("run", study_file, "--out", tmp_path / "out", "--trials", 1)
+    now = load_space("mobile")
+    newer = space_from_source(now.source + "\n# another version of segsearch\n", name=now.name)
+    monkeypatch.setattr("segsearch.launch.load_space", lambda spec: newer)
+    said = command("run", study_file, "--out", tmp_path / "out", "--trials", 2)
+    assert said.code == 0, said.err
+    (copy,) = (tmp_path / "out" / "artifacts").glob("*.py")
+    assert copy.read_text() == now.source
 
 
 SLOW_CLI = """

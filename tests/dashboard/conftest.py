@@ -14,6 +14,7 @@ import pytest
 from segsearch.dashboard.app import make_app
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.serve import make_dashboard
+from tests.conftest import absent
 from tests.dashboard import many
 
 CHROMIUM = next(
@@ -73,10 +74,13 @@ def served(database: Path, **named: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Headless Chromium; skipped, with what to install, where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright to test in a browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("pip install playwright to test in a browser")
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium to test the dashboard in a real browser")
-    with playwright.sync_playwright() as started:
+        absent("no Chromium on this machine: apt-get install chromium to test the dashboard in a real browser")
+    with sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield opened
         opened.close()

@@ -25,7 +25,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import lesson, make_sampler, open_memory, trial_seed
 from segsearch.space.candidate import Candidate, Draw
-from segsearch.store import Counts, Store, TrialRow, open_store
+from segsearch.store import Counts, Store, TrialRow, open_store, schema
 from segsearch.store.worker import at_work
 from segsearch.study import Study
 from segsearch.workshop import Workshop
@@ -353,7 +353,7 @@ def spawn(*arguments: Any, **keywords: Any) -> multiprocessing.process.BaseProce
 def finished(folder: Path) -> dict[int, TrialRow]:
     """The finished trials, if the database holds any yet."""
     try:
-        with open_store(folder / "study.db") as store:
+        with open_store(fakes.where(folder)) as store:
             return {row.number: row for row in store.trials("fake") if row.state != "running"}
     except UserError:  # killed before there was a database
         return {}
@@ -368,7 +368,7 @@ def finish_and_check(folder: Path, study: Study, before: dict[int, TrialRow]) ->
     last = spawn(folder, study, seconds=0.0)
     last.join(60)
     assert last.exitcode == 0
-    with open_store(folder / "study.db") as store:
+    with open_store(fakes.where(folder)) as store:
         rows = {row.number: row for row in check_settled(store, study)}
         assert {number: rows[number] for number in before} == before
         evaluated = Counter((folder / "evaluated.log").read_text().split())
@@ -444,7 +444,7 @@ def test_three_workers_train_exactly_what_is_asked(tmp_path: Path) -> None:
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
-    with open_store(tmp_path / "study.db") as store:
+    with open_store(fakes.where(tmp_path)) as store:
         rows = check_settled(store, study)
         assert len({row.worker for row in rows}) > 1
         evaluated = Counter((tmp_path / "evaluated.log").read_text().split())
@@ -472,7 +472,7 @@ def test_a_trial_that_kills_its_worker_fails_in_the_end(tmp_path: Path) -> None:
         process.join(60)
         codes.append(process.exitcode)
     assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0]
-    with open_store(tmp_path / "study.db") as store:
+    with open_store(fakes.where(tmp_path)) as store:
         dead = store.trial("fake", 0)
         assert dead.failure is not None
         assert (dead.state, dead.failure.kind, dead.attempts) == ("failed", "worker_died", 2)
@@ -499,7 +499,7 @@ def test_a_trial_that_gets_further_each_time_is_put_back_each_time(tmp_path: Pat
         process = multiprocessing.get_context("fork").Process(target=step_and_die)
         process.start()
         process.join(60)
-    with open_store(tmp_path / "study.db") as store:
+    with open_store(fakes.where(tmp_path)) as store:
         assert store.trial("fake", 0).state == "trained"
         assert store.trial("fake", 0).attempts == 6
 
@@ -514,10 +514,7 @@ def test_a_worker_elsewhere_is_waited_for_until_its_lease_is_over(tmp_path: Path
         lease = {"id": "far", "host": "elsewhere", "pid": 1, "pid_started": 0.0, "lease_until": time.time() + 60}
         with store.writing() as connection:
             connection.exec_driver_sql("UPDATE segsearch_trials SET worker = 'far'")
-            connection.exec_driver_sql(
-                "INSERT INTO segsearch_workers (id, host, pid, pid_started, lease_until) VALUES (?, ?, ?, ?, ?)",
-                tuple(lease.values()),
-            )
+            connection.execute(sqlalchemy.insert(schema.workers).values(**lease))
         with at_work(store, "fake") as worker:
             assert worker.next(1) == "wait"
             with store.writing() as connection:
@@ -529,9 +526,55 @@ def test_a_worker_elsewhere_is_waited_for_until_its_lease_is_over(tmp_path: Path
         assert store.counts("fake") == Counts(trained=1)
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_a_dead_worker_left_is_settled_while_others_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    """Kept but not told, and asked but never entered: both are mended in the loop, where the death was seen or not."""
+    study = fakes.make_study(trials=4)
+    store, _ = fakes.start(tmp_path, study)
+    monkeypatch.setattr("segsearch.search.loop._SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("segsearch.search.loop._SETTLE_ANYWAY_SECONDS", 1e9 if seen else 0.0)
+    left: list[int] = []
+
+    def leave_both() -> None:
+        with (
+            open_store(fakes.where(tmp_path)) as own,
+            at_work(own, "fake") as worker,
+            open_memory(own, study) as memory,
+        ):
+            assert worker.next(4) == "ask"
+            kept = memory.ask()
+            worker.enter(kept.number, fakes.draw(kept), params=kept.params, seed=kept.seed)
+            assert worker.keep(kept.number, "trained", evidence=fakes.evidence()) is not None
+            assert worker.next(4) == "ask"
+            memory.ask()
+            if not seen:  # another worker forgot it, and died before it settled anything
+                worker.leave()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        if not left:
+            process = multiprocessing.get_context("fork").Process(target=leave_both)
+            process.start()
+            process.join(60)
+            left.extend((number + 1, number + 2))
+        else:
+            known = {trial.number: trial for trial in optuna_trials(store, study)}
+            states = [known[asked].state for asked in left]
+            assert states == [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL]
+        return fakes.make_evaluate()(number, one, workshop)
+
+    with store:
+        run_search(store, "fake", draw=fakes.draw, evaluate=evaluate)
+        check_settled(store, study)
+        assert left == [1, 2]
+
+
 # ---- a database that gives way underneath --------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_ends_the_search_and_loses_nothing(tmp_path: Path) -> None:
     study = fakes.make_study(trials=12)
     full = [0]
@@ -563,6 +606,7 @@ def test_a_full_disk_ends_the_search_and_loses_nothing(tmp_path: Path) -> None:
         event.remove(sqlalchemy.pool.Pool, "connect", fill)
 
 
+@pytest.mark.sqlite
 def test_a_database_locked_for_long_is_said(tmp_path: Path) -> None:
     study = fakes.make_study(trials=1)
     fakes.start(tmp_path, study)[0].close()

@@ -1,0 +1,161 @@
+"""The row of a study: begun once, then carried on by workers that ask for the same and share its files."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from segsearch.errors import DatabaseError, StudyError
+from segsearch.store import schema
+from segsearch.store.clock import stamp
+from segsearch.store.lease import all_workers, is_alive
+from segsearch.store.location import Location
+from segsearch.store.put import put_first
+from segsearch.store.rows import StudyRow
+from segsearch.study import Study, dump_study, load_study
+from segsearch.workshop import Artifacts, raise_if_full
+
+# What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
+_MAY_CHANGE = frozenset(
+    {"trials", "search.give_up_after", "train.device", "train.threads", "timing.cores", "data.root", "space"}
+)
+_MARKER = "A study's workers know by this file that they share this folder. Keep it beside the others.\n"
+
+
+def begin(
+    connection: Connection, location: Location, study: Study, *, artifacts: Path, space: str, data_key: str
+) -> None:
+    """Store a new study, or check that the stored one asks for the same, and update what may change."""
+    table = schema.studies
+    folder = _portable(location, artifacts)
+    new = {
+        "settings": dump_study(study),
+        "space": space,
+        "data_key": data_key,
+        "artifacts": folder,
+        "created": stamp(connection),
+    }
+    if not put_first(connection, table, {"name": study.name}, new):
+        row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
+        stored = study_row(row, location)
+        demand_same(stored, study, space=space, data_key=data_key, where=location.shown)
+        if location.file is None:
+            _demand_shared(connection, location, stored, artifacts)
+        put_settings(connection, study)
+        connection.execute(update(table).where(table.c.name == study.name).values(artifacts=folder))
+    if location.file is None:
+        _mark_folder(connection, study.name, artifacts)
+
+
+def demand_shared(connection: Connection, location: Location, name: str, artifacts: Path) -> None:
+    """Raise `DatabaseError` where a study of that name has its artifacts in another folder, or on another disk."""
+    table = schema.studies
+    row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
+    if row is not None and location.file is None:
+        _demand_shared(connection, location, study_row(row, location), artifacts)
+
+
+def _demand_shared(connection: Connection, location: Location, stored: StudyRow, artifacts: Path) -> None:
+    """Two hosts may have a folder of the same name each: the file that the first worker left tells them apart."""
+    table = schema.folders
+    token = connection.execute(select(table.c.token).where(table.c.study == stored.name)).scalar_one_or_none()
+    folder, known = artifacts.resolve(), stored.artifacts.folder
+    if token is not None and not (folder / _marker(token)).is_file():
+        raise DatabaseError(
+            f"{location.shown}: the workers of a study share one folder of artifacts; {folder} on this host is not the "
+            f"one that {stored.name} has at {known}. Mount that one here and name it with --out."
+        )
+    trials = schema.trials.c
+    at_work = connection.execute(
+        select(trials.worker).where(trials.study == stored.name, trials.state == "running", trials.worker.is_not(None))
+    ).scalars()
+    if folder != known and {row.id for row in all_workers(connection) if is_alive(row)} & set(at_work):
+        raise DatabaseError(
+            f"{location.shown}: all workers of a study name its folder alike; those at work on {stored.name} have "
+            f"{known}, this one has {folder}. Mount it there and name it with --out."
+        )
+
+
+def _mark_folder(connection: Connection, study: str, artifacts: Path) -> None:
+    table = schema.folders
+    put_first(connection, table, {"study": study}, {"token": uuid.uuid4().hex})
+    token = connection.execute(select(table.c.token).where(table.c.study == study)).scalar_one()
+    marker = artifacts / _marker(token)
+    try:
+        if not marker.is_file():
+            artifacts.mkdir(parents=True, exist_ok=True)
+            marker.write_text(_MARKER)
+    except OSError as error:
+        raise_if_full(error, artifacts)
+        raise DatabaseError(
+            f"{artifacts}: artifacts need a folder that can be written: {error.strerror}; choose another --out."
+        ) from None
+
+
+def _marker(token: str) -> str:
+    return f"shared-{token}.txt"
+
+
+def study_row(row: Row[Any], location: Location) -> StudyRow:
+    """A row of the studies table as the rest of segsearch sees it."""
+    folder = Path(row.artifacts)
+    if location.file is not None:
+        folder = location.file.parent / folder
+    return StudyRow(
+        name=row.name,
+        study=load_study(row.settings),
+        space=row.space,
+        data_key=row.data_key,
+        artifacts=Artifacts(folder),
+        created=row.created,
+    )
+
+
+def _portable(location: Location, folder: Path) -> str:
+    """A folder beside the database is stored relative to it, so that both can be moved together."""
+    folder = folder.resolve()
+    beside = location.file.resolve().parent if location.file is not None else None
+    if beside is None or not folder.is_relative_to(beside):
+        return str(folder)
+    return os.path.relpath(folder, beside)
+
+
+def demand_same(stored: StudyRow, study: Study, *, space: str, data_key: str, where: str) -> None:
+    """Raise `StudyError` naming the first thing in which a study differs from the stored one of its name."""
+    cure = f"Give the changed study another name or --out, or undo the change; {where} keeps what it has."
+    before, after = _flat(stored.study.model_dump()), _flat(study.model_dump())
+    for key in (*before, *(key for key in after if key not in before)):
+        if key not in _MAY_CHANGE and before.get(key) != after.get(key):
+            was, now = before.get(key), after.get(key)
+            raise StudyError(
+                f"A study is carried on as it began; {key} of {study.name} was {was!r}, now it is {now!r}. {cure}"
+            )
+    if stored.space != space:
+        raise StudyError(f"A study is carried on as it began; the source of its space {study.space} changed. {cure}")
+    if stored.data_key != data_key:
+        raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
+
+
+def put_settings(connection: Connection, study: Study) -> None:
+    """Write the settings of a study whose row is locked. One that asks for fewer than are trained asks for these."""
+    table, trials = schema.studies, schema.trials
+    trained = connection.execute(
+        select(func.count()).where(trials.c.study == study.name, trials.c.state == "trained")
+    ).scalar_one()
+    enough = study.model_copy(update={"trials": max(study.trials, trained)})
+    connection.execute(update(table).where(table.c.name == study.name).values(settings=dump_study(enough)))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,0 +1,65 @@
+"""Rows of trials and of their timings, as they are read and written inside a transaction."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
+from segsearch.evidence.types import Evidence
+from segsearch.space.candidate import Candidate
+from segsearch.space.keys import from_json, to_json
+from segsearch.store import schema
+from segsearch.store.clock import stamp
+from segsearch.store.put import put
+from segsearch.store.rows import Failure, TimingRow, TrialRow
+
+
+def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:
+    """Write the timing of an evidence into the caller's transaction."""
+    values = {name: value for name, value in values_of(evidence).items() if name in MACHINE_BOUND}
+    put(
+        connection,
+        schema.timings,
+        {"study": study, "trial": trial, "machine": evidence.timing.machine},
+        {
+            "values": json.dumps(values, sort_keys=True, allow_nan=False),
+            "intervals": json.dumps(intervals_of(evidence), sort_keys=True, allow_nan=False),
+            "json": to_json(evidence.timing),
+            "taken": stamp(connection),
+        },
+    )
+
+
+def trial_row(row: Row[Any]) -> TrialRow:
+    """A row of the trials table as the rest of segsearch sees it."""
+    return TrialRow(
+        number=row.number,
+        state=row.state,
+        candidate=from_json(Candidate, row.candidate),
+        key=row.key,
+        params=json.loads(row.params),
+        values=json.loads(row._mapping["values"]),
+        artifact=row.artifact,
+        machine=row.machine,
+        failure=None if row.failure_kind is None else Failure(row.failure_kind, row.failure_reason),
+        twin=row.twin,
+        seed=row.seed,
+        attempts=row.attempts,
+        worker=row.worker,
+        started=row.started,
+        finished=row.finished,
+    )
+
+
+def timing_row(row: Any) -> TimingRow:
+    """A row of the timings table as the rest of segsearch sees it."""
+    return TimingRow(
+        trial=row.trial,
+        machine=row.machine,
+        values=json.loads(row._mapping["values"]),
+        intervals={name: (low, high) for name, (low, high) in json.loads(row.intervals).items()},
+        taken=row.taken,
+    )

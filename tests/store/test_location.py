@@ -1,0 +1,84 @@
+"""Database URLs as people write them: what is wrong is said in a line or two, and no password is ever repeated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsearch.errors import DatabaseError
+from segsearch.store.location import hides_password, locate, shown
+
+pytestmark = pytest.mark.sqlite  # nothing is opened here
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://optuna:pa@ss#w/rd@db.example:5432/optuna", "one @"),
+        ("postgresql://optuna:secret@db.example:port/optuna", "port of a database URL must be a number"),
+        ("postgresql://optuna:secret/optuna", "port of a database URL must be a number"),
+        ("mysql://root:p%40ss@localhost:${MYSQL_PORT}/optuna", "port of a database URL must be a number"),
+        ("mysql://root:secret@localhost/optuna", "no driver for 'mysql'"),
+        ("postgresql+nothing://root:secret@localhost/optuna", r"no driver for 'postgresql\+nothing'"),
+        ("postgresql://root:secret@localhost", "must name a database"),
+        ("://root:secret@localhost", "this is neither"),
+        ("sqlite://runs/mine/study.db", r"Write sqlite:///runs/mine/study\.db\."),
+        ("sqlite://study.db", r"Write sqlite:///study\.db\."),
+        ("sqlite:///study.db?timeout=60", "timeout would have no effect"),
+        ("sqlite:///", "must name a file"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(DatabaseError, match=words) as raised:
+        locate(url, mode="rw", timeout_seconds=30)
+    said = str(raised.value)
+    assert not any(part in said for part in ("pa@", "p%40ss", "ss#w", "rd@", "secret"))
+    assert "\n" not in said
+    assert shown(url) == "the database"
+
+
+def test_postgresql_is_spoken_to_by_psycopg_unless_another_driver_is_named() -> None:
+    for scheme, driver in (
+        ("postgresql", "postgresql+psycopg"),
+        ("postgres", "postgresql+psycopg"),
+        ("postgresql+psycopg", "postgresql+psycopg"),
+        ("postgresql+psycopg2", "postgresql+psycopg2"),
+    ):
+        found = locate(f"{scheme}://me@host/db", mode="rw", timeout_seconds=30)
+        assert found.url == f"{driver}://me@host/db"
+        assert found.file is None
+        assert found.options["connect_args"]["connect_timeout"] == 10
+
+
+@pytest.mark.parametrize(
+    ("url", "without"),
+    [
+        ("postgresql://me:sec%40ret@host:5433/db", "postgresql://me@host:5433/db"),
+        ("postgresql://me@/db?host=/tmp&password=secret", "postgresql://me@/db?host=%2Ftmp"),
+        ("postgresql+psycopg2://me:secret@host/db", "postgresql+psycopg2://me@host/db"),
+    ],
+)
+def test_a_url_is_shown_so_that_it_can_be_typed_but_for_its_password(url: str, without: str) -> None:
+    found = locate(url, mode="rw", timeout_seconds=30)
+    assert shown(url) == found.shown == without
+    assert "secret" not in repr(found)
+    assert "%40ret" not in repr(found)
+    assert hides_password(url)
+    assert not hides_password(without)
+    assert shown(without) == without
+
+
+def test_settings_of_the_url_stand_beside_ours() -> None:
+    url = "postgresql://host/db?options=-c%20search_path%3Dmine&connect_timeout=3"
+    arguments = locate(url, mode="ro", timeout_seconds=1.5).options["connect_args"]
+    assert arguments["options"].startswith("-c search_path=mine -c lock_timeout=1500ms")
+    assert "default_transaction_read_only=on" in arguments["options"]
+    assert "connect_timeout" not in arguments
+
+
+def test_a_path_is_a_file_and_is_shown_as_it_was_given(tmp_path: Path) -> None:
+    found = locate(tmp_path / "study.db", mode="rw", timeout_seconds=30)
+    assert (found.file, found.shown) == (tmp_path / "study.db", str(tmp_path / "study.db"))
+    assert locate("sqlite:///a/b.db", mode="rw", timeout_seconds=30).file == Path("a/b.db").absolute()
+    assert not hides_password("study.db")
