@@ -86,7 +86,8 @@ def compare_beside(files: list[Path], machine: Machine, reserved: int, rounds: i
     def timed(file: Path) -> Timing:
         return measure(file, machine, RUNTIME, effort=Effort())
 
-    print(f"{'model':28s} {'quiet [ms]':>10s} {'beside training':>16s} {'quiet again':>12s} {'drift':>7s}")
+    print("beside and again: the latency's change against quiet; raw: that of the plain median beside training")
+    print(f"{'model':28s} {'quiet [ms]':>10s} {'beside training':>16s} {'quiet again':>12s} {'raw':>7s}")
     beside_all: list[float] = []
     again_all: list[float] = []
     for file in files:

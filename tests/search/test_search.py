@@ -400,6 +400,7 @@ def test_killed_at_a_commit_it_carries_on(tmp_path: Path, killed_study: Study, n
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # some hundred and fifty processes
 def test_killed_at_every_commit_it_carries_on(tmp_path: Path, killed_study: Study) -> None:
     number = 1
     while kill_at_commit(tmp_path / str(number), killed_study, number):
