@@ -40,7 +40,7 @@ def main() -> None:
         for _ in range(count):
             candidate = draw(trials.ask())
             start = time.perf_counter()
-            evidence = passed_gate(candidate, bench, Stages(Forgetful(Artifacts(Path(scratch) / "artifacts"))))
+            evidence = passed_gate(candidate, bench, Stages(Forgetful(Artifacts(Path(scratch) / "artifacts")))).evidence
             seconds.append(time.perf_counter() - start)
             latencies.append(evidence.timing.median_ms)
     print(f"{count} random candidates of the mobile space at 360x480, {bench.machine.cpu}, {bench.machine.cores} cores")

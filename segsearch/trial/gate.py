@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, measure
 from segsearch.networks import wear_in
+from segsearch.runtimes.graphs import graph_shape
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, scratch, versions
@@ -16,7 +19,7 @@ from segsearch.trial.export import count_macs, count_params, export
 from segsearch.trial.files import after_export, calibration_images
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape
-from segsearch.workshop import Outcome, sha256_of
+from segsearch.workshop import Artifacts, Outcome, sha256_of
 
 # The gate asks whether a candidate can be within the limits, not by how much.
 GATE_SECONDS = 1.5
@@ -24,27 +27,31 @@ GATE_INTERVAL = 0.05
 CALIBRATION_IMAGES = 2
 
 
-def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
+@dataclass(frozen=True)
+class Gate:
+    """What the untrained file says, and the shape of its graph; empty where an older segsearch did not look at it."""
+
+    evidence: Evidence
+    graph: str
+
+
+def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Gate:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
 
     def make() -> Outcome:
-        network = wear_in(compressed_shape(candidate, bench))
+        network = compressed_shape(candidate, bench)
         params, macs = count_params(network), count_macs(network, bench.size)
-        with scratch(stages.artifacts) as plain:
-            export(network, bench.size, plain)
-            images = calibration_images(bench, CALIBRATION_IMAGES)
-            with after_export(plain, candidate.after_export, images, stages.artifacts) as model:
-                timing = timed(model, bench, gate_effort(bench.effort))
-                evidence = Evidence(
-                    artifact=sha256_of(model),
-                    size_bytes=model.stat().st_size,
-                    params=params,
-                    macs=macs,
-                    timing=timing,
-                    seed=bench.schedule.seed,
-                    versions=versions(),
-                )
-        return {"evidence": to_json(evidence)}
+        with gate_file_of(candidate, bench, stages.artifacts) as model:
+            evidence = Evidence(
+                artifact=sha256_of(model),
+                size_bytes=model.stat().st_size,
+                params=params,
+                macs=macs,
+                timing=timed(model, bench, gate_effort(bench.effort)),
+                seed=bench.schedule.seed,
+                versions=versions(),
+            )
+            return {"evidence": to_json(evidence), "graph": graph_shape(model)}
 
     key = content_key(
         [
@@ -53,7 +60,18 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
         ],
         [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
     )
-    return from_json(Evidence, str(stages.once("gate", key, make)["evidence"]))
+    found = stages.once("gate", key, make)
+    return Gate(from_json(Evidence, str(found["evidence"])), str(found.get("graph", "")))
+
+
+@contextlib.contextmanager
+def gate_file_of(candidate: Candidate, bench: Bench, artifacts: Artifacts) -> Iterator[Path]:
+    """The file of a candidate with random, worn-in weights, through the same steps as the trained one's."""
+    with scratch(artifacts) as plain:
+        export(wear_in(compressed_shape(candidate, bench)), bench.size, plain)
+        images = calibration_images(bench, CALIBRATION_IMAGES)
+        with after_export(plain, candidate.after_export, images, artifacts) as model:
+            yield model
 
 
 def gate_effort(effort: Effort) -> Effort:
@@ -63,7 +81,7 @@ def gate_effort(effort: Effort) -> Effort:
     )
 
 
-def timed(model: Path, bench: Bench, effort: Effort) -> Timing:
-    """The latency of a file, taken in the quiet room."""
+def timed(model: Path, bench: Bench, effort: Effort, *, before: Timing | None = None) -> Timing:
+    """The latency of a file, taken in the quiet room; `before` counts towards it."""
     with bench.room.quiet():
-        return measure(model, bench.machine, bench.runtime, effort=effort)
+        return measure(model, bench.machine, bench.runtime, effort=effort, before=before)
