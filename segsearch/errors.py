@@ -6,6 +6,7 @@ SegsearchError
 │   ├── SpaceError       a search space that is missing, raises, or returns something else
 │   ├── DataError        images, masks, classes or list files
 │   ├── DatabaseError    a database that is missing, foreign, newer, locked or read-only
+│   │   └── OlderDatabase    one of an older segsearch, opened only to read
 │   ├── StorageFull      no room left for the database or an artifact
 │   └── SearchStuck      nothing the search draws can be kept (limits nobody meets, every trial fails)
 └── TrialFailed          this trial cannot be finished; the study goes on and keeps the reason
@@ -36,6 +37,10 @@ class DataError(UserError):
 
 class DatabaseError(UserError):
     """A database is missing, not ours, of a newer schema, locked, or read-only."""
+
+
+class OlderDatabase(DatabaseError):
+    """A database of an older schema was opened only to read: opened to write, it is brought up to date."""
 
 
 class StorageFull(UserError):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.errors import StudyError
+from segsearch.errors import DatabaseError, StudyError
 from segsearch.terminal import say, write
 
 if TYPE_CHECKING:
     from segsearch.judging.pareto import Prefer
 from segsearch.commands.options import Database, Limits, OnMachine, StudyName
-from segsearch.commands.showing import NONE_YET, report_of, save_page, show_front
+from segsearch.commands.showing import NONE_YET, open_to_read, report_of, save_page, show_front
 
 
 def front(
@@ -31,11 +31,10 @@ def front(
 ) -> None:
     """The models that no other model beats in everything."""
     from segsearch.judging import tables
-    from segsearch.store import open_store
 
     if json + csv + (html is not None) > 1:
         raise StudyError("Only one of --json, --csv and --html may be given.")
-    with open_store(db, read_only=True) as store:
+    with open_to_read(db) as store:
         found = report_of(store, study, limit, machine)
     if json:
         write(tables.as_json(found))
@@ -107,6 +106,8 @@ def dashboard(
         if not no_browser and sys.stdout.isatty():
             typer.launch(where)
 
+    with contextlib.suppress(DatabaseError):  # what is wrong with it the reader tells
+        open_to_read(db).close()
     with contextlib.suppress(KeyboardInterrupt):
         serve(Reader(db, study, machine), host=host, port=port, token=token, ready=ready)
 

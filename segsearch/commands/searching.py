@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from segsearch.datasets.survey import Found
     from segsearch.launch import Ended
 from segsearch.commands.options import Data, Database, Minutes, NewDatabase, OnMachine, StudyFile, StudyName, Trials
-from segsearch.commands.showing import password_lines, report_of, show_front, size_in_words, to_type, watched
+from segsearch.commands.showing import (
+    open_to_read,
+    password_lines,
+    report_of,
+    show_front,
+    size_in_words,
+    to_type,
+    watched,
+)
 
 
 def new(
@@ -131,10 +139,9 @@ def resume(
 def status(db: Database, study: StudyName = None) -> None:
     """How far a study is: trials by state, pace, the last failures, the machine."""
     from segsearch.judging.status import status_lines
-    from segsearch.store import open_store
     from segsearch.store.worker import living
 
-    with open_store(db, read_only=True) as store:
+    with open_to_read(db) as store:
         row = store.study(study)
         lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=store.now())
     say(*lines)
@@ -154,10 +161,9 @@ def _absent_lines(found: Found) -> list[str]:
 
 def _finish(ended: Ended) -> None:
     from segsearch.judging.words import duration
-    from segsearch.store import open_store
 
     counts, summary = ended.summary.counts, ended.summary
-    with open_store(ended.database, read_only=True) as store:
+    with open_to_read(ended.database) as store:
         found = report_of(store, ended.study, None, ended.machine)
         several = len(store.studies()) > 1 or store.location.file is None
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}

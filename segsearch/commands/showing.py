@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segsearch.errors import StudyError
+from segsearch.errors import OlderDatabase, StudyError
 from segsearch.terminal import console, quoted, say
 
 if TYPE_CHECKING:
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 
 NONE_YET = "No trained trials yet; `segsearch status` says how far it is."
+
+
+def open_to_read(db: str) -> Store:
+    """A database to read. One of an older segsearch is brought up to date first, where it can be written."""
+    from segsearch.store import open_store
+
+    try:
+        return open_store(db, read_only=True)
+    except OlderDatabase:
+        open_store(db).close()
+        return open_store(db, read_only=True)
 
 
 def report_of(store: Store, study: str | None, limits: Sequence[str] | None, machine: str | None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     pass
 from segsearch.commands.options import Database, StudyName
 from segsearch.commands.showing import password_lines, save_page, to_type, watched
+from segsearch.workshop import silent
 
 
 def measure(
@@ -41,7 +43,8 @@ def measure(
     if html is not None and not profile:
         raise StudyError("--html is a chart of where the time goes: give --profile with it.")
     again = f"segsearch measure {quoted(model)}"
-    with stoppable(lambda: again), watched() as watch:
+    # A program reads standard output: no line about progress may stand in its JSON.
+    with stoppable(lambda: again), nullcontext() if json else watched() as watch:
         found = ownmodel.measure_own(
             model,
             against=against,
@@ -50,7 +53,7 @@ def measure(
             interval=interval,
             max_seconds=seconds,
             profile=profile,
-            progress=watch.progress,
+            progress=watch.progress if watch else silent,
         )
     if html is not None:
         from segsearch.figures import profile_page

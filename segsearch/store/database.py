@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, func, inspect, select
 
-from segsearch.errors import DatabaseError
+from segsearch.errors import DatabaseError, OlderDatabase
 from segsearch.store import schema
 from segsearch.store.location import Location
 
@@ -168,7 +168,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
                 f"{shown}: its schema is {version}, this segsearch knows up to {newest}. Update segsearch to open it."
             )
         if version < newest and read_only:
-            raise DatabaseError(
+            raise OlderDatabase(
                 f"{shown}: its schema is {version}, older than {newest}, and it was opened only to read. "
                 "`segsearch resume` brings it up to date."
             )
