@@ -161,7 +161,11 @@ class Contained:
         """Why the child is gone, and in which stage."""
         process = self.process
         assert process is not None
-        code = process.wait()
+        try:
+            code = process.wait(2 * GRACE_SECONDS)
+        except subprocess.TimeoutExpired:  # it has nothing more to say, and yet it lives
+            process.kill()
+            code = process.wait()
         said = _last_line(self.last_words)
         self.close()
         where = f" in {self.begun[-1]}" if self.begun else ""
