@@ -76,15 +76,6 @@ def test_the_cache_lies_beside_the_runs_or_inside_where_it_must(
     assert launch.cache_of(tmp_path / "x") == tmp_path / "x" / ".cache" / "segsearch"
 
 
-def test_dice_stay_in_range_and_on_their_steps() -> None:
-    dice = Dice(random.Random(0))
-    for _ in range(50):
-        assert dice.suggest_int("a", 8, 32, step=8) in (8, 16, 24, 32)
-        assert dice.suggest_float("b", 0.0, 0.5, step=0.125) in (0.0, 0.125, 0.25, 0.375, 0.5)
-        assert 1.0 <= dice.suggest_float("c", 1.0, 6.0) <= 6.0
-        assert dice.suggest_categorical("d", ("x", "y")) in ("x", "y")
-
-
 def test_studies_that_come_along_are_whole() -> None:
     """Each shipped study reads, and its teacher is one of its space."""
     from segsearch.study import read_study

@@ -8,13 +8,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from segsearch.judging.status import seconds_worked
-from segsearch.judging.words import duration
 from segsearch.progress import BarWatch, Lines, Pace, watching
 from segsearch.search import Event
 from segsearch.store import Failure
-from segsearch.terminal import plain
-from tests.judging.test_fronts import numbers, trial
+from tests.judging.reports import numbers, trial
 
 TRAINED = replace(trial(7, numbers(0.512, 4.31)), started=100.0, finished=141.0)
 
@@ -75,21 +72,3 @@ def test_the_pace_is_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pace.left(5, 10) is None
     now[0] = 160.0
     assert pace.left(7, 10) == pytest.approx(90.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 00 min"), (11_100, "3 h 05 min")]
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-def test_pauses_between_runs_are_not_work() -> None:
-    spans = [(0.0, 10.0), (5.0, 12.0), (1000.0, 1008.0)]
-    trials = [replace(trial(i, {}), started=start, finished=end) for i, (start, end) in enumerate(spans)]
-    assert seconds_worked(trials) == pytest.approx(20.0)
-    assert seconds_worked([replace(trials[0], finished=None)]) == 0.0
-
-
-def test_what_steers_a_terminal_is_not_passed_on() -> None:
-    assert plain("a\x1b[2Jb\nc\u202ed") == "a [2Jb c d"

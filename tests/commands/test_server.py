@@ -23,7 +23,7 @@ from segsearch.errors import DatabaseError
 from segsearch.store import open_store, schema
 from segsearch.store.worker import at_work
 from tests import fakes
-from tests.commands.test_app import ROOT, SLOW_CLI, assert_refused
+from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
 from tests.conftest import Command
 from tests.servers import Server, name_of
 

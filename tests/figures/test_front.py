@@ -1,4 +1,4 @@
-"""The chart of the front: its rows, what stands out, and that it stays light."""
+"""The chart of the front: what stands out, its page, and that it stays light."""
 
 from __future__ import annotations
 
@@ -10,97 +10,12 @@ from typing import Any
 
 import pytest
 
-from segsearch.evidence.objectives import OBJECTIVES, Limit, read_limit
+from segsearch import figures
+from segsearch.evidence.objectives import read_limit
 from segsearch.figures import DARK, LIGHT, empty_figure, explore_figure, figure, theme
-from segsearch.figures.marks import axis_named, edge_of, marks_of, number_of, rejected_of, title_of
-from segsearch.judging.fronts import Report, Row
-from tests import fakes
-
-UP, ACROSS, SIZE = OBJECTIVES["miou"], OBJECTIVES["latency_ms"], OBJECTIVES["size_bytes"]
-
-
-def row(trial: int, miou: float, latency_ms: float, **changes: Any) -> Row:
-    made = Row(
-        trial=trial,
-        candidate=fakes.candidate(8, 1 + trial % 12, quantized=trial % 2 == 1),
-        values={"miou": miou, "latency_ms": latency_ms, "size_bytes": 1e6 * (1 + trial % 7), "params": 10.0},
-        intervals={"latency_ms": (latency_ms - 0.1, latency_ms + 0.2)},
-        artifact=Path(f"{trial:064x}.onnx"),
-        sha256=f"{trial:064x}",
-        machine="m",
-        on_front=True,
-        broken=(),
-    )
-    return replace(made, **changes)
-
-
-ROWS = (
-    row(0, 0.40, 2.0),
-    row(1, 0.55, 4.0),
-    row(2, 0.50, 5.0, on_front=False),
-    row(3, 0.60, 8.0),
-    row(4, 0.70, 12.0, on_front=False, broken=(Limit("latency_ms", "<=", 9.0),)),
-    row(5, 0.54, 4.1, tied=(1,)),
-)
-REJECTED = ({"latency_ms": 13.0, "size_bytes": 2e6}, {"latency_ms": 300.0}, {"params": 7.0})
-FOUND = Report("fake", (UP, ACROSS), (Limit("latency_ms", "<=", 9.0),), ROWS, REJECTED, "m")
-
-
-def many(count: int) -> Report:
-    rows = tuple(row(i, 0.2 + i / 2 / count, 1 + i * 7 % 100 / 10, on_front=i >= count - 40) for i in range(count))
-    return replace(FOUND, rows=rows)
-
-
-def test_rows_by_precision_and_standing() -> None:
-    shown = {marks.name: marks for marks in marks_of(FOUND, (ACROSS, UP))}
-    assert {name: marks.trials for name, marks in shown.items()} == {
-        "fp32, dominated or over a limit": (2, 4),
-        "fp32, on the front": (0,),
-        "int8, on the front": (1, 3, 5),
-    }
-    assert shown["int8, on the front"].values == ((4.0, 8.0, 4.1), (0.55, 0.60, 0.54))
-    assert shown["int8, on the front"].tied == (False, False, True)
-    assert shown["fp32, dominated or over a limit"].outside == (False, True)
-    assert shown["fp32, on the front"].intervals == (((1.9, 2.2),), ((0.40, 0.40),))
-
-
-def test_a_further_limit_makes_the_front_faint() -> None:
-    shown = marks_of(FOUND, (ACROSS, UP), [read_limit("latency_ms<=5")])
-    assert {marks.trials for marks in shown if marks.on_front} == {(0,), (1, 5)}
-    faint = next(marks for marks in shown if not marks.on_front and marks.ships == "int8")
-    assert (faint.trials, faint.outside) == ((3,), (True,))
-
-
-def test_who_lacks_an_axis_is_left_out() -> None:
-    energy = OBJECTIVES["energy_mj"]
-    assert marks_of(FOUND, (energy, UP)) == ()
-    assert explore_figure(FOUND, up="miou", across="energy_mj").data is not None
-
-
-def test_words_are_spent_on_the_front_first() -> None:
-    shown = marks_of(many(50), (ACROSS, UP), worded=45)
-    told = {trial for marks in shown for trial, words in zip(marks.trials, marks.words, strict=True) if words}
-    assert told == {*range(10, 50), *range(5)}
-
-
-def test_rejected_ones_do_not_squeeze_the_others() -> None:
-    assert rejected_of(FOUND, (ACROSS,), bounds=FOUND.limits).values == ((13.0,),)
-    assert rejected_of(FOUND, (ACROSS,), bounds=FOUND.limits).beyond == 1
-    assert rejected_of(FOUND, (ACROSS, SIZE), bounds=()).values == ((13.0,), (2e6,))
-
-
-def test_the_edge_is_drawn_where_the_axes_are_the_front() -> None:
-    assert [member.trial for member in edge_of(FOUND, UP, ACROSS)] == [0, 1, 5, 3]
-    assert edge_of(FOUND, SIZE, ACROSS) == ()
-
-
-def test_axes_in_words() -> None:
-    assert title_of(ACROSS) == "latency [ms], lower is better"
-    assert title_of(axis_named("trial")) == "trial"
-    assert [number_of(axis) for axis in (UP, ACROSS, SIZE, None)] == [".3f", ".4g", ".3s", "d"]
-
-
-# ---- the figure
+from segsearch.judging import fronts
+from tests.figures.rows import FOUND, many, row
+from tests.judging.reports import TRIALS, drawn, numbers, study_row, trial
 
 
 def traces(chart: Any) -> Mapping[str, Any]:
@@ -192,3 +107,66 @@ def test_the_page_has_room_for_long_names() -> None:
         "another is as good within the intervals",
         "knee (trial 1)",
     ]
+
+
+# ---- a report
+
+
+def named_traces(found: fronts.Report) -> dict[str, dict[str, object]]:
+    return {trace.name or "edge": trace.to_plotly_json() for trace in figures.figure(found).data}
+
+
+def test_the_figure_separates_precision_and_standing(found: fronts.Report) -> None:
+    shown = named_traces(found)
+    assert set(shown) == {
+        "edge",
+        "int8, on the front",
+        "fp32, on the front",
+        "fp32, dominated or over a limit",
+        "knee (trial 1)",
+        "rejected by a limit, not trained (1 beyond the chart)",
+    }
+    assert list(shown["fp32, on the front"]["x"]) == [4.0, 8.0]  # type: ignore[call-overload]
+    assert list(shown["fp32, on the front"]["y"]) == [0.55, 0.60]  # type: ignore[call-overload]
+    assert list(shown["fp32, dominated or over a limit"]["x"]) == [5.0, 12.0]  # type: ignore[call-overload]
+    # 30 ms would squeeze the others together: the legend counts it instead.
+    assert list(shown["rejected by a limit, not trained (1 beyond the chart)"]["x"]) == [None]  # type: ignore[call-overload]
+    colours, shapes = zip(*figures.STYLES.values(), figures.OTHER_STYLE, strict=True)
+    assert len(set(colours)) == len(set(shapes)) == 3
+
+
+def test_the_chart_draws_the_intervals_of_the_front(close: fronts.Report) -> None:
+    bars = named_traces(close)["fp32, on the front"]["error_x"]
+    assert [bars["array"], bars["arrayminus"]] == [  # type: ignore[index]
+        pytest.approx([0.1, 0.14, 0.5, 0.1]),  # the cheapest first
+        pytest.approx([0.1, 0.1, 0.5, 0.1]),
+    ]
+    assert "error_x" not in named_traces(close)["fp32, dominated or over a limit"]
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(tmp_path: Path) -> None:
+    evil = trial(0, numbers(0.4, 2.0))
+    object.__setattr__(evil.candidate.architecture.paths[0].stages[0], "block", "<script>alert(1)</script>")
+    page = figures.as_page(drawn(study_row(tmp_path), [evil]))
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    head = page[: page.index("<script")]
+    assert "http" not in head
+
+
+def test_the_page_marks_ties_and_tells_intervals(close: fronts.Report) -> None:
+    page = figures.as_page(close)
+    assert '<td class="number">2~</td>' in page
+    assert '<td class="number">1</td>' in page
+    assert "4.1 ±0.1" in page
+
+
+@pytest.mark.parametrize("objectives", [["miou"], ["miou", "latency_ms", "size_bytes"], ["latency_ms", "miou"]])
+def test_any_number_of_objectives_can_be_drawn(objectives: list[str], tmp_path: Path) -> None:
+    found = drawn(study_row(tmp_path, objectives=objectives), TRIALS)
+    assert found.front
+    assert "Front of fake" in figures.as_page(found)
+
+
+def test_an_empty_study_has_an_empty_page(tmp_path: Path) -> None:
+    assert "0 of 0 trained models" in figures.as_page(drawn(study_row(tmp_path), ()))

@@ -6,15 +6,18 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segsearch.errors import SearchStuck
+from segsearch.judging.status import seconds_worked
 from segsearch.search import run_search
 from segsearch.store import open_store
 from tests import fakes
 from tests.conftest import Command
+from tests.judging.reports import trial
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,3 +86,10 @@ def test_before_anything_is_trained_the_commands_say_so(command: Command, tmp_pa
     assert command("front", database).out == none_yet
     assert command("front", database, "--html", page).out == f"Wrote {page}\n{none_yet}"
     assert page.is_file()
+
+
+def test_pauses_between_runs_are_not_work() -> None:
+    spans = [(0.0, 10.0), (5.0, 12.0), (1000.0, 1008.0)]
+    trials = [replace(trial(i, {}), started=start, finished=end) for i, (start, end) in enumerate(spans)]
+    assert seconds_worked(trials) == pytest.approx(20.0)
+    assert seconds_worked([replace(trials[0], finished=None)]) == 0.0

@@ -151,3 +151,13 @@ def test_the_pruner_sees_through_a_strided_shortcut() -> None:
     assert tuple(state["encoders.0.stages.0.0.shortcut.0.weight"].shape) == (8, 8, 1, 1)
     assert tuple(state["encoders.0.stages.0.0.body.1.weight"].shape[:1]) == (8,)
     assert not learn(network, torch.rand(2, 3, 32, 32) * 255).strided_pointwise
+
+
+def test_grouped_convolutions_stay_in_float32_on_the_cpu() -> None:
+    """And nothing else changes: the same weights give the same answer without autocast."""
+    grouped, plain = GroupedConv2d(8, 8, 3, groups=8), nn.Conv2d(8, 8, 1)
+    image = torch.randn(1, 8, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert plain(image).dtype == torch.bfloat16
+        assert grouped(plain(image)).dtype == torch.float32
+    assert torch.equal(grouped(image), nn.Conv2d.forward(grouped, image))

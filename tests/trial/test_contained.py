@@ -26,8 +26,8 @@ from segsearch.trial.child import Order
 from segsearch.trial.contained import contained
 from segsearch.trial.types import teacher_of
 from segsearch.workshop import Artifacts, Outcome
-from tests.trial.test_evaluate import ARCHITECTURE, INT8, PLAIN, Notebook
-from tests.trial.test_prepare import TEACHER, draw, make_study
+from tests.trial.benches import ARCHITECTURE, INT8, PLAIN, Notebook
+from tests.trial.studies import TEACHER, draw, make_study
 
 WHOLE = replace(PLAIN, distill=Distill(0.5, 2.0), before_export=(Prune(0.5),), after_export=(Quantize(),))
 STAGES = ("gate", "train", "teacher", "fine-tune", "export", "quantize", "measure", "score")
@@ -52,11 +52,6 @@ def make_order(tmp_path: Path, **changes: object) -> Order:
 @pytest.fixture
 def order(tmp_path: Path) -> Order:
     return make_order(tmp_path)
-
-
-@pytest.fixture
-def notebook(tmp_path: Path) -> Notebook:
-    return Notebook(Artifacts(tmp_path / "artifacts"))
 
 
 def wait_until_gone(*processes: psutil.Process) -> None:

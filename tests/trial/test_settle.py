@@ -81,8 +81,8 @@ from segsearch.trial.settle import settle_in
 from segsearch.space.draws import Dice
 from segsearch.workshop import Artifacts
 from tests.scenes import tiny_dataset
-from tests.trial.test_evaluate import Notebook
-from tests.trial.test_prepare import draw, make_study
+from tests.trial.benches import Notebook
+from tests.trial.studies import draw, make_study
 
 ask, orders = measure._ask, []
 def asked(model, reference, machine, runtime, effort):

@@ -1,0 +1,20 @@
+"""Two reports that tests of this room look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsearch.judging.fronts import Report
+from tests.judging import reports
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Report:
+    return reports.found_in(tmp_path)
+
+
+@pytest.fixture
+def close(tmp_path: Path) -> Report:
+    return reports.close_in(tmp_path)

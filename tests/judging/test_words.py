@@ -1,0 +1,88 @@
+"""Values, designs and times as a person reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsearch.judging import words as in_text
+from segsearch.judging.words import duration
+from segsearch.space.candidate import (
+    Architecture,
+    Candidate,
+    Context,
+    Distill,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Prune,
+    Quantize,
+    Stage,
+    Stem,
+)
+from tests import fakes
+from tests.judging.reports import CLOSE, drawn, study_row, timing
+
+
+def test_a_candidate_in_words() -> None:
+    stages = (
+        Stage("conv", 24, 2, stride=2),
+        Stage("inverted_residual", 40, 3, stride=2, kernel=5, expansion=4.0, atrous=(1, 2)),
+        Stage("grouped", 64, 1, groups=8),
+    )
+    path = EncoderPath(Stem(16), stages, Context("pyramid_pooling", 64, bins=(1, 2, 4)))
+    architecture = Architecture((path,), (Join("concat", Feature(0, 1), 32),), Head(48), input_scale=0.75)
+    one = Candidate(architecture, Distill(0.4, 2.0), (Prune(0.25, "l2"),), (Quantize(symmetric_activations=True),))
+    assert in_text.describe(one) == (
+        "input x0.75; stem 16, conv 2x24 /2, inverted_residual 3x40 /2 k5 e4 rates 1-2, grouped 1x64 g8; "
+        "pyramid_pooling 1-2-4 (64); concat from stage 1 (32); head 48; taught 0.4 at T 2; pruned 25% by l2; "
+        "int8 symmetric"
+    )
+    assert in_text.describe(fakes.candidate(8, 1)).endswith("head 16; fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("miou", 0.61234, "0.612"),
+        ("latency_ms", 4.23456, "4.235"),
+        ("size_bytes", 812, "812 B"),
+        ("size_bytes", 812_345, "812 kB"),
+        ("params", 1_234_567, "1.23 M"),
+        ("macs", 2_500_000_000, "2.5 G"),
+        ("peak_memory_bytes", 0, "0 B"),
+        ("peak_memory_bytes", 50_000_000, "50 MB"),
+        ("energy_mj", 0.123456, "0.1235"),
+    ],
+)
+def test_values_in_words(name: str, value: float, words: str) -> None:
+    assert in_text.in_words(name, value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "around", "words"),
+    [
+        (7.834, (7.77, 7.89), "7.834 ±0.06"),
+        (7.8, None, "7.8"),
+        (7.8, (7.8, 7.8), "7.8 ±0"),
+        (1500.0, (1380.0, 1620.0), "1500 ±120"),
+        (1500.0, (1450.2, 1649.4), "1500 ±100"),
+        (1500.0, (1402.0, 1600.0), "1500 ±99"),
+    ],
+)
+def test_a_value_stands_with_half_the_width_of_its_interval(
+    value: float, around: tuple[float, float] | None, words: str, tmp_path: Path
+) -> None:
+    (row,) = drawn(study_row(tmp_path), CLOSE[:1], on=[timing(0, value, around)]).rows
+    assert in_text.with_interval(row, "latency_ms") == words
+    assert in_text.with_interval(row, "energy_mj") == "-"
+    assert in_text.with_interval(row, "miou") == "0.400"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 00 min"), (11_100, "3 h 05 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,37 @@
+"""From weights to files: the float one and what is made of it."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+
+from segsearch.errors import StorageFull, TrialFailed
+from segsearch.space.candidate import Quantize
+from segsearch.trial.evaluate import evaluate
+from segsearch.workshop import Artifacts
+from tests.trial.benches import INT8, PLAIN, Notebook, make_bench
+
+
+def test_int8_and_float_share_the_training(notebook: Notebook) -> None:
+    bench = make_bench()
+    plain = evaluate(PLAIN, bench, notebook)
+    notebook.made.clear()
+    quantized = evaluate(INT8, bench, notebook)
+    assert notebook.made == ["gate", "quantize", "measure", "score"]
+    assert quantized.artifact != plain.artifact
+    graph = onnx.load(notebook.artifacts.path(quantized.artifact)).graph
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.node}
+    assert quantized.confusion.miou > 0.5 * plain.confusion.miou
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("write failed"), TrialFailed("quantize", "write failed")])
+def test_a_full_disk_while_quantizing_is_not_the_candidates_fault(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    def fails(*arguments: object, **more: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(Artifacts, "free_bytes", lambda self: 0)
+    monkeypatch.setattr("segsearch.trial.files.GRAPH_STEPS", {Quantize: fails})
+    with pytest.raises(StorageFull, match="no room left in gate"):
+        evaluate(INT8, make_bench(), notebook)

@@ -1,0 +1,101 @@
+"""Weights: epochs and fidelity, pruning and its fine-tuning, and the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segsearch.errors import StudyError
+from segsearch.space.candidate import Distill, Head
+from segsearch.trial.evaluate import evaluate
+from segsearch.trial.stages import Stages
+from segsearch.trial.types import Teacher
+from segsearch.trial.weights import Fidelity, fine_tuned, trained
+from tests.scenes import tiny_dataset
+from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench
+
+
+def test_pruned_candidates_spend_the_same_epochs(notebook: Notebook) -> None:
+    epochs: dict[str, int] = {}
+
+    def watch(stage: str, done: int, total: int, /) -> None:
+        epochs[stage] = total
+
+    evaluate(PRUNED, make_bench(), notebook, progress=watch)
+    batches = len(tiny_dataset().train) // 4
+    assert epochs["train"] == 2 * batches
+    assert epochs["fine-tune"] == 1 * batches
+
+
+def test_a_study_of_one_epoch_prunes_without_fine_tuning(notebook: Notebook) -> None:
+    bench = make_bench()
+    evidence = evaluate(PRUNED, bench, notebook, fidelity=Fidelity(epochs=1))
+    assert 0 <= evidence.confusion.miou <= 1
+
+
+def test_pruned_weights_fit_a_network_pruned_again(notebook: Notebook) -> None:
+    bench = make_bench()
+    full = trained(PRUNED, bench, Stages(notebook), fidelity=Fidelity(2))
+    name = fine_tuned(PRUNED, full, bench, Stages(notebook), fidelity=Fidelity(2))
+    state = load_file(notebook.artifacts.path(name))
+    assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
+    assert state["head.scores.weight"].shape[0] == 3
+
+
+# ---- fidelity
+
+
+def test_a_higher_fidelity_starts_from_the_lower_ones_weights(notebook: Notebook) -> None:
+    bench = make_bench()
+    low = Fidelity(epochs=1)
+    first = evaluate(PLAIN, bench, notebook, fidelity=low)
+    warm = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2, warm_start=low))
+    cold = evaluate(PLAIN, bench, notebook, fidelity=Fidelity(epochs=2))
+    assert len({first.artifact, warm.artifact, cold.artifact}) == 3
+    losses = [outcome["losses"] for outcome in notebook.outcomes.values() if "losses" in outcome]
+    assert [len(entry) for entry in losses] == [1, 2, 2]
+    assert losses[1][0] < losses[2][0]  # the warm one starts lower than the cold one
+
+
+def test_a_pruned_candidate_is_asked_again_from_its_weights_before_pruning(notebook: Notebook) -> None:
+    bench = make_bench()
+    low = Fidelity(epochs=2)
+    first = evaluate(PRUNED, bench, notebook, fidelity=low)
+    notebook.made.clear()
+    second = evaluate(PRUNED, bench, notebook, fidelity=Fidelity(epochs=3, warm_start=low))
+    assert notebook.made == ["train", "fine-tune", "export", "measure", "score"]
+    assert second.params == first.params
+    assert second.artifact != first.artifact
+
+
+# ---- the teacher
+
+
+def test_distillation_trains_its_teacher_once_and_weight_changes_the_student(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(replace(ARCHITECTURE, head=Head(24)), epochs=2))
+    alone = evaluate(PLAIN, bench, notebook)
+    assert "teacher" not in notebook.made  # whoever is not taught does not pay for it
+    taught = evaluate(replace(PLAIN, distill=Distill(0.5, 2.0)), bench, notebook)
+    again = evaluate(replace(PLAIN, distill=Distill(0.8, 2.0)), bench, notebook)
+    assert notebook.made.count("teacher") == 1
+    assert notebook.known.count("teacher") == 1
+    assert len({alone.artifact, taught.artifact, again.artifact}) == 3
+
+
+def test_weight_0_needs_no_teacher(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    alone = evaluate(PLAIN, bench, notebook)
+    idle = evaluate(replace(PLAIN, distill=Distill(0.0)), bench, notebook)
+    assert "teacher" not in notebook.made
+    assert idle == alone
+
+
+def test_a_teacher_that_cannot_be_trained_is_the_studys_mistake(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    bench = replace(bench, schedule=replace(bench.schedule, learning_rate=1e18, epochs=4))
+    bench = replace(bench, teacher=Teacher(ARCHITECTURE, epochs=4))
+    with pytest.raises(StudyError, match=r"The teacher could not be trained: The loss became .* Change \[teacher\]"):
+        evaluate(replace(PLAIN, distill=Distill(0.5)), bench, notebook)
