@@ -85,9 +85,9 @@ from tests.trial.benches import Notebook
 from tests.trial.studies import draw, make_study
 
 ask, orders = measure._ask, []
-def asked(model, reference, machine, runtime, effort):
+def asked(model, reference, machine, runtime, effort, **more):
     orders.append(list(machine.affinity))
-    return ask(model, reference, machine, runtime, effort)
+    return ask(model, reference, machine, runtime, effort, **more)
 measure._ask = asked
 reserved = int(sys.argv[1])
 timing = {"max_seconds": 0.5, "warmup_runs": 1, "cores": [reserved]}

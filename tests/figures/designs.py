@@ -1,0 +1,45 @@
+"""A candidate with everything that is drawn, and a network of three paths."""
+
+from __future__ import annotations
+
+from segsearch.space.candidate import (
+    Architecture,
+    Candidate,
+    Context,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Prune,
+    Quantize,
+    Stage,
+    Stem,
+)
+
+STAGES = (
+    Stage("conv", 32, 1, 2),
+    Stage("inverted_residual", 64, 2, 2, kernel=5, expansion=4.0, atrous=(1, 2)),
+)
+
+
+ONE = Architecture(
+    (EncoderPath(Stem(16), STAGES, Context("pyramid_pooling", 48, bins=(1, 2))),),
+    (Join("concat", Feature(0, 1), 32, 16),),
+    Head(32, 1, "separable"),
+    input_scale=0.5,
+)
+
+
+CANDIDATE = Candidate(ONE, None, (Prune(0.5),), (Quantize(),))
+
+
+TWO = Architecture(
+    (
+        EncoderPath(Stem(16), (Stage("conv", 32, 1, 2),)),
+        EncoderPath(Stem(8), (Stage("grouped", 24, 1, 2, groups=4),), scale=0.5),
+        EncoderPath(None, (Stage("conv", 40, 1, 2, downsample="max_pool"),), source=Feature(0, 1)),
+    ),
+    (Join("add", Feature(1, 1), 24),),
+    Head(32, 0),
+    trunk=0,
+)

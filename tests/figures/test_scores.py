@@ -1,0 +1,47 @@
+"""Scores by class, confusion and losses by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from segsearch.evidence.types import Confusion
+from segsearch.figures import class_iou_figure, confusion_figure, losses_figure
+from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, loss_rows
+
+CONFUSION = Confusion(((8, 2, 0, 0), (1, 3, 0, 0), (0, 0, 0, 0), (2, 0, 0, 0)))
+
+
+def test_classes_by_their_iou() -> None:
+    assert class_scores(CONFUSION, ("sky", "road", "boat")) == (
+        ClassScore("sky", 8 / 13, 10 / 16),
+        ClassScore("road", 3 / 6, 4 / 16),
+        ClassScore("class 3", 0.0, 2 / 16),
+        ClassScore("boat", None, 0.0),
+    )
+
+
+def test_rows_of_a_confusion_sum_to_one_or_nothing() -> None:
+    assert confusion_shares(CONFUSION) == ((0.8, 0.2, 0, 0), (0.25, 0.75, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_scores_are_drawn_and_absent_classes_said(dark: bool) -> None:
+    names = ("sky", "road", "<boat>")
+    sent = class_iou_figure(CONFUSION, names, dark=dark).to_json()
+    assert "absent from truth and prediction" in sent
+    assert "mean 0.372" in sent
+    heat = confusion_figure(CONFUSION, names, dark=dark).data[0]
+    assert heat.customdata[0][1] == 2
+    assert list(heat.x) == ["sky", "road", "&lt;boat&gt;", "class 3"]
+
+
+def test_many_classes_stay_light() -> None:
+    counts = tuple(tuple(int(i == j) for j in range(255)) for i in range(255))
+    assert len(confusion_figure(Confusion(counts), ()).to_json()) < 1_500_000
+
+
+def test_a_stage_carries_on_where_the_last_one_stopped() -> None:
+    rows = loss_rows({"train": [3.0, 2.0], "fine-tune": [2.5]})
+    assert rows == {"train": ((1, 3.0), (2, 2.0)), "fine-tune": ((3, 2.5),)}
+    assert [trace.name for trace in losses_figure({"train": [3.0, 2.0], "fine-tune": []}).data] == ["train"]
+    assert "no losses" in losses_figure({}).layout.annotations[0].text
