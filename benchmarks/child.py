@@ -23,7 +23,7 @@ from segsearch.space.draws import Dice, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import load_space
 from segsearch.study import dump_study, parse_study
-from segsearch.trial.child import Order
+from segsearch.trial.child import Task
 from segsearch.trial.contained import contained
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.prepare import make_bench
@@ -53,7 +53,7 @@ def main() -> None:
         dataset = open_dataset(study.data, cache=folder / "cache")
         bench = make_bench(study, dataset, machine=machine)
         workshop = Forgetful(Artifacts(folder / "artifacts"))
-        order = Order(
+        order = Task(
             study=dump_study(study),
             teacher=None,
             machine=to_json(machine),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shlex
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,13 @@ from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
 from segsearch.study import Study, dump_study, read_study
-from segsearch.workshop import Artifacts, Progress, raise_if_full, silent
+from segsearch.workshop import Artifacts, Progress, existing, free_bytes, raise_if_full, silent
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
     from segsearch.evidence.timing import Machine
     from segsearch.search import Event, Summary
-    from segsearch.trial.child import Order
+    from segsearch.trial.child import Task
 
 CHECKED_DRAWS = 200
 # Candidates whose cost `check` looks at.
@@ -81,7 +80,6 @@ def run(
     """Search as a study file says, from the start or from where its database stands."""
     study = adjusted(read_study(study_file), data=data, trials=trials)
     space = load_space(study.space)
-    check_designs(study, space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
     database = database_of(study, out=out, db=db)
@@ -89,12 +87,13 @@ def run(
     if is_url(database) or Path(database).exists():
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
+            space = begun_space(store, study, artifacts) or space
+    check_designs(study, space)
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
-        space = begun_space(store, study) or space
+        here = demand_machine(store, study, machine, progress)
         source = artifacts.keep_bytes(space.source.encode(), ".py")
         row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
-        here = demand_machine(store, row, machine, progress)
         summary = _search(
             store,
             row,
@@ -125,7 +124,7 @@ def resume(
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
         study = adjusted(row.study, data=data, trials=trials)
-        here = demand_machine(store, row, machine, progress)
+        here = demand_machine(store, study, machine, progress)
         space = stored_space(row)
         dataset = open_data(study, row.artifacts.folder.parent, progress)
         row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
@@ -154,22 +153,22 @@ def machine_here(store: Store, study: Study, progress: Progress) -> Machine:
     return machine_for(runtime, threads=timing.threads, cores=timing.cores, known=store.machines())
 
 
-def demand_machine(store: Store, row: StudyRow, wanted: str | None, progress: Progress) -> Machine:
+def demand_machine(store: Store, study: Study, wanted: str | None, progress: Progress) -> Machine:
     """This machine, where the study may go on here: latencies of two machines never meet in one front.
 
     Raises `StudyError` where trained models were timed on others alone and `wanted` does not name this one.
     """
-    here = machine_here(store, row.study, progress)
+    here = machine_here(store, study, progress)
     if wanted is not None and not (wanted and (here.key.startswith(wanted) or here.had(wanted))):
         raise StudyError(f"--machine must name this machine, {here.short}, to go on here; got {wanted!r}.")
-    trained = {trial.number for trial in store.trials(row.name, ["trained"])}
-    timings = [timing for timing in store.timings(row.name) if timing.trial in trained]
+    trained = {trial.number for trial in store.trials(study.name, ["trained"])}
+    timings = [timing for timing in store.timings(study.name) if timing.trial in trained]
     elsewhere = trained - {timing.trial for timing in timings if timing.machine == here.key}
     if elsewhere and wanted is None:
-        there = shlex.quote(store.where) + (f" --study {row.name}" if store.location.file is None else "")
+        there = shlex.quote(store.where) + (f" --study {study.name}" if store.location.file is None else "")
         names = ", ".join(sorted({timing.machine[:8] for timing in timings if timing.machine != here.key}))
         raise StudyError(
-            f"{len(elsewhere)} models of {row.name} were timed on another machine ({names}), and latencies of two do "
+            f"{len(elsewhere)} models of {study.name} were timed on another machine ({names}), and latencies of two do "
             f"not compare; this one is {here.short}. `segsearch remeasure {there}` times them here, or go on "
             f"with --machine {here.short}."
         )
@@ -203,7 +202,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         seconds=found.seconds_per_trial * study.trials + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),
-        free_bytes=shutil.disk_usage(_existing(folder)).free,
+        free_bytes=free_bytes(folder),
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -252,10 +251,15 @@ def stored_space(row: StudyRow) -> Space:
     return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
 
 
-def begun_space(store: Store, study: Study) -> Space | None:
-    """The built-in space as it was when a stored study began: an update of segsearch changes no study under way."""
+def begun_space(store: Store, study: Study, artifacts: Artifacts) -> Space | None:
+    """The built-in space as it was when a stored study began: an update of segsearch changes no study under way.
+
+    It is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
+    """
     begun = next((row for row in store.studies() if row.name == study.name), None)
-    return None if begun is None or study.space.endswith(".py") else stored_space(begun)
+    if begun is None or study.space.endswith(".py") or not artifacts.has(begun.space):
+        return None
+    return stored_space(replace(begun, artifacts=artifacts))
 
 
 def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:
@@ -267,7 +271,7 @@ def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:
 
 def cache_of(folder: Path) -> Path:
     """`runs/.cache/segsearch` for `runs/x`; inside the run's own folder where its parent cannot be written."""
-    parent = _existing(folder.resolve().parent)
+    parent = existing(folder.resolve().parent)
     writable = os.access(parent, os.W_OK)
     return (folder.resolve().parent if writable else folder.resolve()) / ".cache" / "segsearch"
 
@@ -280,11 +284,6 @@ def make_folder(folder: Path) -> None:
         raise StudyError(
             f"{folder}: --out must be a folder that can be written: {error.strerror}; choose another."
         ) from None
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
 
 
 def _search(
@@ -312,13 +311,13 @@ def _search(
 
 def order_of(
     study: Study, space: Space, dataset: Dataset, machine: Machine | None, *, cache: Path, artifacts: Artifacts
-) -> Order:
+) -> Task:
     """What the process that trains is told of a study."""
-    from segsearch.trial.child import Order
+    from segsearch.trial.child import Task
     from segsearch.trial.types import teacher_of
 
     teacher = teacher_of(study, space.draw)
-    return Order(
+    return Task(
         study=dump_study(study),
         teacher=None if teacher is None else to_json(teacher),
         machine=None if machine is None else to_json(machine),

@@ -128,8 +128,7 @@ class Artifacts:
 
     def free_bytes(self) -> int:
         """Room left on the folder's file system, or where it would be made."""
-        there = next(path for path in (self.folder.absolute(), *self.folder.absolute().parents) if path.is_dir())
-        return shutil.disk_usage(there).free
+        return free_bytes(self.folder)
 
     def sweep(self, *, min_age_seconds: float = 3600.0) -> None:
         """Remove temporary files that killed processes left; younger ones may be in use by another worker."""
@@ -154,6 +153,16 @@ def artifact_names(outcome: Any) -> Iterator[str]:
     elif isinstance(outcome, (list, tuple)):
         for part in outcome:
             yield from artifact_names(part)
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+
+
+def free_bytes(folder: Path) -> int:
+    """Room left on a folder's file system, or where it would be made."""
+    return shutil.disk_usage(existing(folder)).free
 
 
 def user_folder() -> Path:

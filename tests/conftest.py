@@ -17,7 +17,7 @@ import pytest
 from segsearch.commands.app import main
 from segsearch.search import run_search
 from segsearch.study import load_study
-from segsearch.trial.child import Order
+from segsearch.trial.child import Task
 from segsearch.trial.types import Estimate
 from segsearch.workshop import Progress
 from tests import fakes, servers
@@ -127,7 +127,7 @@ def fake_room(**settings: Any) -> ModuleType:
     found = Estimate(gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000)
 
     @contextmanager
-    def contained(order: Order, *, progress: Progress) -> Iterator[SimpleNamespace]:
+    def contained(order: Task, *, progress: Progress) -> Iterator[SimpleNamespace]:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
         yield SimpleNamespace(evaluate=evaluate, estimate=lambda candidates, artifacts: found)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -18,10 +18,6 @@ from segsearch.commands.searching import check, new, resume, run, status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
 from segsearch.terminal import INTERRUPTED, Stopped, complain, write
-
-if TYPE_CHECKING:
-    pass
-
 
 app = typer.Typer(
     name="segsearch",

@@ -16,7 +16,7 @@ from segsearch.commands import health
 from segsearch.commands.health import Verdict
 from segsearch.commands.showing import watched
 from segsearch.terminal import say, stoppable, write
-from segsearch.workshop import Progress, silent
+from segsearch.workshop import Progress, free_bytes, silent
 
 if TYPE_CHECKING:
     from segsearch.trial.convolutions import Scan
@@ -79,7 +79,7 @@ def of_this_machine() -> list[Verdict]:
         health.of_instructions(platform.machine(), here.flags),
         health.of_clock(here.governor, here.max_mhz),
         health.of_memory(int(memory.available), int(memory.total), limits.memory_bytes),
-        health.of_disk(health.free_bytes(Path("runs")), Path("runs").absolute()),
+        health.of_disk(free_bytes(Path("runs")), Path("runs").absolute()),
         quiet,
     ]
 

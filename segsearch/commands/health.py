@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -201,12 +200,6 @@ def spin_share(seconds: float = SPIN_SECONDS) -> float:
     while time.perf_counter() - start < seconds:
         pass
     return min(1.0, (time.thread_time() - used) / (time.perf_counter() - start))
-
-
-def free_bytes(folder: Path) -> int:
-    """Room left where `folder` is, or would be made."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(there).free
 
 
 def load_average() -> float | None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from segsearch.errors import StudyError
-from segsearch.terminal import console, quoted, say, stoppable, suggest, write
-
-if TYPE_CHECKING:
-    pass
 from segsearch.commands.options import Database, StudyName
 from segsearch.commands.showing import password_lines, save_page, to_type, watched
+from segsearch.errors import StudyError
+from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 from segsearch.workshop import silent
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 from segsearch.space.keys import content_key
 from segsearch.space.rules import demand, demand_step
@@ -40,14 +40,19 @@ class Joined:
 
 
 def _joined_of_old(value: Any) -> Any:
-    """The first versions stored what a join leaves as a stage of path -1."""
+    """What a join leaves is stored as a stage of path -1."""
     if isinstance(value, Mapping) and value.get("path") == -1:
         return {"join": value["stage"]}
     return value
 
 
-# What a join or an auxiliary loss may read.
-Map = Annotated[Feature | Joined, BeforeValidator(_joined_of_old)]
+def _as_stored(value: Feature | Joined) -> dict[str, int]:
+    path, stage = (-1, value.join) if isinstance(value, Joined) else (value.path, value.stage)
+    return {"path": path, "stage": stage}
+
+
+# What a join or an auxiliary loss may read. Databases keep one form for both, and content keys are made of it.
+Map = Annotated[Feature | Joined, BeforeValidator(_joined_of_old), PlainSerializer(_as_stored)]
 
 
 @dataclass(frozen=True)

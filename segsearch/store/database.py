@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, func, insp
 
 from segsearch.errors import DatabaseError, OlderDatabase
 from segsearch.store import schema
+from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 
 try:
@@ -173,4 +174,17 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
                 "`segsearch resume` brings it up to date."
             )
         if not read_only:
+            if 0 < version < newest:
+                _demand_nobody_at_work(connection, shown)
             schema.migrate(connection, version)
+
+
+def _demand_nobody_at_work(connection: Connection, shown: str) -> None:
+    """Raise `DatabaseError` while workers of an older segsearch may still write as they know it."""
+    count = sum(map(is_alive, all_workers(connection)))
+    if count:
+        who = "a worker" if count == 1 else f"{count} workers"
+        raise DatabaseError(
+            f"{shown}: {who} of an older segsearch may be at work here, and the database must be brought up to date "
+            "first. End them (Ctrl-C loses nothing), or wait a minute where they were killed; then try again."
+        )

@@ -22,7 +22,7 @@ from segsearch.store.clock import database_now
 from segsearch.store.database import check_file, check_schema, only_reads, open_engine, set_up_alone, use_wal
 from segsearch.store.explain import explained
 from segsearch.store.location import Location, locate
-from segsearch.store.put import put
+from segsearch.store.put import put, put_first
 from segsearch.store.rows import Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.stages import StoredWorkshop
 from segsearch.store.trials import put_timing, timing_row, trial_row
@@ -281,9 +281,11 @@ class Store:
         """
         table = schema.machines
         with self.writing() as connection:
+            # Written first and looked at then: of two that come at once the second sees what the first one wrote.
+            if put_first(connection, table, {"key": machine.key}, {"json": to_json(machine)}):
+                return machine
             query = select(table.c.json).where(table.c.key == machine.key).with_for_update()
-            text = connection.execute(query).scalar_one_or_none()
-            kept = machine if text is None else known_as(machine, from_json(Machine, text))
+            kept = known_as(machine, from_json(Machine, connection.execute(query).scalar_one()))
             put(connection, table, {"key": kept.key}, {"json": to_json(kept)})
         return kept
 

@@ -71,10 +71,10 @@ def _demand_shared(connection: Connection, location: Location, stored: StudyRow,
             f"one that {stored.name} has at {known}. Mount that one here and name it with --out."
         )
     trials = schema.trials.c
-    at_work = connection.execute(
+    holders = connection.execute(
         select(trials.worker).where(trials.study == stored.name, trials.state == "running", trials.worker.is_not(None))
     ).scalars()
-    if folder != known and {row.id for row in all_workers(connection) if is_alive(row)} & set(at_work):
+    if folder != known and {row.id for row in all_workers(connection) if is_alive(row)} & set(holders):
         raise DatabaseError(
             f"{location.shown}: all workers of a study name its folder alike; those at work on {stored.name} have "
             f"{known}, this one has {folder}. Mount it there and name it with --out."

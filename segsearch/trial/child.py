@@ -17,13 +17,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from segsearch.errors import DataError, SegsearchError
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
-from segsearch.trial.memory import limit_memory
-from segsearch.trial.wire import Message, Wire, error_as_message
+from segsearch.trial.memory_limit import go_first, limit_memory
+from segsearch.trial.wire import Message, Wire, error_as_message, private_output
 from segsearch.workshop import Artifacts, Outcome, Progress
 
 # An interrupted stage may clean up for so long.
@@ -31,7 +30,7 @@ GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Order:
+class Task:
     """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie."""
 
     study: str
@@ -82,35 +81,28 @@ class RemoteWorkshop:
         answer = self.parent.hear()
         if "make" in answer:
             try:
-                made = make()
-            except SegsearchError as error:
-                self.parent.wire.send(unmade=error_as_message(error))
+                self.parent.wire.send(made=make())
+            except Exception:  # also what is no JSON: the parent waits for one word or the other
+                self.parent.wire.send(unmade=True)
                 raise
-            self.parent.wire.send(made=made)
             answer = self.parent.hear()
         outcome: Outcome = answer["outcome"]
         return outcome
 
 
 def main() -> int:
-    parent = Parent(Wire(sys.stdin, _private_output()))
+    parent = Parent(Wire(sys.stdin, private_output()))
     # A signal to stop is the parent's to handle; it ends this process by hanging up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    go_first()
     threading.Thread(target=parent.listen, name="segsearch-parent", daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         _work(parent)
     return 0
 
 
-def _private_output() -> TextIO:
-    """Standard output as a stream of our own: what libraries print goes to standard error instead."""
-    ours = os.dup(1)
-    os.dup2(2, 1)
-    return os.fdopen(ours, "w", encoding="utf-8")
-
-
 def _work(parent: Parent) -> None:
-    order = Order(**parent.hear())
+    order = Task(**parent.hear())
     try:
         answer = _settle(order, parent.progress)
         parent.wire.send(ready=True)
@@ -128,7 +120,7 @@ def _work(parent: Parent) -> None:
             parent.wire.send(bug=traceback.format_exc())
 
 
-def _settle(order: Order, progress: Progress) -> Callable[[Message, RemoteWorkshop], object]:
+def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
     from segsearch.datasets import open_dataset
     from segsearch.evidence.timing import Machine

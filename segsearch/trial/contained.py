@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
-from segsearch.errors import TrialFailed, UserError
+from segsearch.errors import StudyError, TrialFailed, UserError
 from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
-from segsearch.trial.child import GRACE_SECONDS, Order
+from segsearch.trial.child import GRACE_SECONDS, Task
 from segsearch.trial.types import Estimate
 from segsearch.trial.wire import Message, Wire, error_from_message
 from segsearch.workshop import Artifacts, Forgetful, Outcome, Progress, Workshop, silent
@@ -27,7 +28,7 @@ LAST_WORDS = 200
 
 
 @contextmanager
-def contained(order: Order, *, progress: Progress = silent, command: Sequence[str] = COMMAND) -> Iterator[Contained]:
+def contained(order: Task, *, progress: Progress = silent, command: Sequence[str] = COMMAND) -> Iterator[Contained]:
     """A child for this worker: started at its first job, kept warm, begun anew after a death."""
     child = Contained(order, progress, tuple(command))
     try:
@@ -38,14 +39,19 @@ def contained(order: Order, *, progress: Progress = silent, command: Sequence[st
 
 @dataclass
 class Contained:
-    """The child, or none while none is needed. `begun` are the stages under way, the innermost last."""
+    """The child, or none while none is needed. `begun` are the stages under way, the innermost last.
 
-    order: Order
+    `was_ready` says that a child has settled in here once: that one more does not is then a trial's bad luck.
+    """
+
+    order: Task
     progress: Progress
     command: tuple[str, ...]
     process: subprocess.Popen[str] | None = None
     last_words: IO[bytes] | None = None
     begun: list[str] = field(default_factory=list)
+    was_ready: bool = False
+    teachers_lost: int = 0
 
     def evaluate(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
         """`evaluate`, over there. Raises what that raises, and `TrialFailed` of kind `crash` where the child died."""
@@ -75,6 +81,7 @@ class Contained:
     def _do(self, workshop: Workshop, **job: Any) -> str:
         wire = self._ready()
         try:
+            _forget(self.last_words)
             _tell(wire, **job)
             ended = self._serve(wire, workshop)
         except BaseException:
@@ -111,12 +118,15 @@ class Contained:
             _tell(wire, **asdict(self.order))
             answer = self._until(wire, ("ready", "refused"))
         except TrialFailed as died:
+            if self.was_ready:
+                raise
             raise UserError(
                 f"The process that trains could not start: {died} `segsearch doctor` looks at this machine."
             ) from None
         if "refused" in answer:
             self.close()
             raise error_from_message(answer["refused"])
+        self.was_ready = True
         return wire
 
     def _serve(self, wire: Wire, workshop: Workshop) -> Message:
@@ -138,8 +148,10 @@ class Contained:
             _tell(wire, make=True)
             ended = self._serve(wire, workshop)
             self.begun.pop()
-            if "made" not in ended:
+            if "unmade" in ended:
                 raise _Unmade
+            if "made" not in ended:
+                raise RuntimeError(f"the process that trains left {stage} without a word: {dict(ended)}")
             outcome: Mapping[str, Any] = ended["made"]
             return outcome
 
@@ -157,8 +169,8 @@ class Contained:
             elif any(kind in message for kind in kinds):
                 return message
 
-    def _died(self) -> TrialFailed:
-        """Why the child is gone, and in which stage."""
+    def _died(self) -> TrialFailed | StudyError:
+        """Why the child is gone, and in which stage. A teacher that is lost twice is not made for every student."""
         process = self.process
         assert process is not None
         try:
@@ -169,14 +181,34 @@ class Contained:
         said = _last_line(self.last_words)
         self.close()
         where = f" in {self.begun[-1]}" if self.begun else ""
-        if code == -signal.SIGKILL:
-            return TrialFailed("crash", f"The process died of SIGKILL{where}: memory ran out, or somebody ended it.")
-        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return TrialFailed("crash", f"The process {how}{where}{': ' + said if said else ''}.")
+        died = _as_failure(code, where, said)
+        if "teacher" in self.begun:
+            self.teachers_lost += 1
+            if self.teachers_lost > 1:
+                return StudyError(
+                    f"The teacher could not be trained, twice: {died} "
+                    "Change [teacher] under another study name, or leave it out."
+                )
+        return died
 
 
 class _Unmade(Exception):
     """A stage was not made; the child goes on with the reason."""
+
+
+def _as_failure(code: int, where: str, said: str) -> TrialFailed:
+    """The failure of a trial whose process ended with that code."""
+    if code == -signal.SIGKILL:
+        return TrialFailed("crash", f"The process died of SIGKILL{where}: memory ran out, or somebody ended it.")
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return TrialFailed("crash", f"The process {how}{where}{': ' + said if said else ''}.")
+
+
+def _forget(stream: IO[bytes] | None) -> None:
+    """Begin the child's last words anew: what it said of an earlier trial explains nothing."""
+    if stream is not None:
+        os.ftruncate(stream.fileno(), 0)
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)  # its own place as well: the child writes through the same one
 
 
 def _wire(process: subprocess.Popen[str]) -> Wire:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from segsearch.latency.cores import own_cores
 from segsearch.workshop import Progress, silent
 
 SCANNER = (sys.executable, "-P", "-m", "segsearch.trial.scan")
@@ -59,7 +60,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Order:
+class ScanOrder:
     """What one scanner tries: these draws of a space, on crops of (height, width), with and without their pruning."""
 
     space: str
@@ -90,13 +91,13 @@ def scan_convolutions(
 
     `size` is that of the training crops: (height, width). One thread a process, one process a core.
     """
-    count = max(1, min(draws, MOST_SCANNERS, _cores()))
+    count = max(1, min(draws, MOST_SCANNERS, len(own_cores()) or os.cpu_count() or 1))
     heard: queue.Queue[dict[str, Any] | None] = queue.Queue()
     tried: set[Convolution] = set()
     faults: list[Fault] = []
     with ExitStack() as stack:
         for index in range(count):
-            order = Order(space, tuple(range(index, draws, count)), *size, parent=os.getpid())
+            order = ScanOrder(space, tuple(range(index, draws, count)), *size, parent=os.getpid())
             child = stack.enter_context(_started(scanner, order))
             stack.callback(_end, child)
             listener = threading.Thread(target=_listen, args=(child, heard), daemon=True)
@@ -117,11 +118,7 @@ def scan_convolutions(
     return Scan(draws, tuple(sorted(tried)), tuple(once.values()))
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _started(scanner: Sequence[str], order: Order) -> subprocess.Popen[str]:
+def _started(scanner: Sequence[str], order: ScanOrder) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         list(scanner),
         stdin=subprocess.PIPE,
@@ -145,15 +142,19 @@ def _listen(child: subprocess.Popen[str], heard: queue.Queue[dict[str, Any] | No
     said: list[str] = []
     errors = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
     errors.start()
-    for text in child.stdout:
-        heard.put(json.loads(text))
-    code = child.wait()
-    errors.join()
-    if code != 0:
-        last = (" ".join("".join(said[-1:]).split()) or "no message")[:400]
-        reason = signal.Signals(-code).name if code < 0 else last
-        heard.put({"faults": [{"what": "the scan itself", "reason": reason}]})
-    heard.put(None)
+    try:
+        for text in child.stdout:
+            heard.put(json.loads(text))
+        code = child.wait()
+        errors.join()
+        if code != 0:
+            last = (" ".join("".join(said[-1:]).split()) or "no message")[:400]
+            reason = signal.Signals(-code).name if code < 0 else last
+            heard.put({"faults": [{"what": "the scan itself", "reason": reason}]})
+    except ValueError as error:
+        heard.put({"faults": [{"what": "the scan itself", "reason": f"not understood: {error}"}]})
+    finally:
+        heard.put(None)
 
 
 def _fault(entry: dict[str, Any]) -> Fault:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from segsearch.evidence.objectives import Rejected, broken_limits
@@ -47,7 +49,7 @@ def evaluate(
 def measured(shipped: Exported, gate: Gate, bench: Bench, stages: Stages) -> Timing:
     """The latency of the file that ships. The gate's samples count, where its file had the very same graph."""
     model = stages.artifacts.path(shipped.model)
-    before = gate.evidence.timing if gate.graph and graph_shape(model) == gate.graph else None
+    before = gate.evidence.timing if _has_graph(model, gate.graph) else None
 
     def make() -> Outcome:
         return {"timing": to_json(timed(model, bench, bench.effort, before=before))}
@@ -55,6 +57,14 @@ def measured(shipped: Exported, gate: Gate, bench: Bench, stages: Stages) -> Tim
     counted = [gate.evidence.artifact] if before is not None else []
     key = content_key(["measure", shipped.model, bench.machine.key, to_json(bench.effort), *counted])
     return from_json(Timing, str(stages.once("measure", key, make)["timing"]))
+
+
+def _has_graph(model: Path, graph: str) -> bool:
+    """Whether a file has the graph of that name. One that cannot be read has none: timing it says why."""
+    try:
+        return bool(graph) and graph_shape(model) == graph
+    except Exception:  # protobuf's errors are of its own kind
+        return False
 
 
 def scored(shipped: Exported, bench: Bench, stages: Stages) -> Confusion:

@@ -24,7 +24,7 @@ from segsearch.workshop import Artifacts, Outcome, sha256_of
 # The gate asks whether a candidate can be within the limits, not by how much.
 GATE_SECONDS = 1.5
 GATE_INTERVAL = 0.05
-CALIBRATION_IMAGES = 2
+GATE_CALIBRATION_IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def gate_file_of(candidate: Candidate, bench: Bench, artifacts: Artifacts) -> It
     """The file of a candidate with random, worn-in weights, through the same steps as the trained one's."""
     with scratch(artifacts) as plain:
         export(wear_in(compressed_shape(candidate, bench)), bench.size, plain)
-        images = calibration_images(bench, CALIBRATION_IMAGES)
+        images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
         with after_export(plain, candidate.after_export, images, artifacts) as model:
             yield model
 

@@ -27,8 +27,9 @@ from segsearch.networks.layers import Conv2d, convolution
 from segsearch.space.draws import Dice
 from segsearch.space.load import Space, load_space
 from segsearch.training.schedule import trains_in_bfloat16
-from segsearch.trial.convolutions import Convolution, Fault, Order
+from segsearch.trial.convolutions import Convolution, Fault, ScanOrder
 from segsearch.trial.weights import apply_model_steps
+from segsearch.trial.wire import private_output
 
 CLASSES = 11
 BATCH = 2
@@ -67,7 +68,8 @@ def attempt(conv: Convolution) -> str | None:
 
 def main(attempt: Attempt = attempt) -> int:
     raw = json.load(sys.stdin)
-    order = Order(**(raw | {"draws": tuple(raw["draws"])}))
+    answers = private_output()
+    order = ScanOrder(**(raw | {"draws": tuple(raw["draws"])}))
     torch.set_num_threads(1)
     try:
         space = load_space(order.space)
@@ -83,12 +85,12 @@ def main(attempt: Attempt = attempt) -> int:
         seen |= set(new)
         faults += tried(new, attempt)
         line = {"draw": number, "tried": [*map(asdict, new)], "faults": [*map(asdict, faults)]}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
     return 0
 
 
-def of_draw(space: Space, number: int, order: Order) -> tuple[list[Convolution], list[Fault]]:
+def of_draw(space: Space, number: int, order: ScanOrder) -> tuple[list[Convolution], list[Fault]]:
     """The convolutions of a draw, as built and as pruned."""
 
     def look(tell: Tell) -> None:

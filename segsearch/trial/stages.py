@@ -41,7 +41,7 @@ class Stages:
             except (UserError, Rejected):
                 raise
             except Exception as error:  # whatever a library raises here belongs to this one candidate
-                if self.artifacts.free_bytes() < FULL_BYTES:
+                if _is_full(self.artifacts):
                     raise StorageFull(
                         f"{self.artifacts.folder}: no room left in {name}. Free some space, then run the same command "
                         "again: nothing finished is lost."
@@ -52,3 +52,10 @@ class Stages:
                 raise TrialFailed(name, f"{type(error).__name__}: {reason[:REASON_CHARACTERS]}") from error
 
         return self.workshop.once(name, key, guarded)
+
+
+def _is_full(artifacts: Artifacts) -> bool:
+    try:
+        return artifacts.free_bytes() < FULL_BYTES
+    except OSError:  # a folder that is away says nothing of room
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -24,6 +25,7 @@ USER_ERRORS: Mapping[str, type[UserError]] = {
         errors.SpaceError,
         errors.DataError,
         errors.DatabaseError,
+        errors.OlderDatabase,
         errors.StorageFull,
         errors.SearchStuck,
     )
@@ -69,3 +71,10 @@ def error_from_message(message: Message) -> SegsearchError:
     if name == "TrialFailed":
         return TrialFailed(message["kind"], message["words"])
     return USER_ERRORS.get(name, UserError)(message["words"])
+
+
+def private_output() -> TextIO:
+    """Standard output as a stream of our own: what libraries print goes to standard error instead."""
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(ours, "w", encoding="utf-8")

@@ -136,6 +136,5 @@ def test_what_a_join_leaves_was_once_a_stage_of_path_minus_one() -> None:
     source += "    return Candidate(Architecture((path,), joins, Head(8)))\n"
     drawn = space_from_source(source, name="a database's copy").draw(Named({}))
     assert [join.feature for join in drawn.architecture.joins] == [Feature(0, 1), Joined(0)]
-    stored = to_json(drawn).replace('{"join":0}', '{"path":-1,"stage":0}')
-    assert stored != to_json(drawn)
-    assert from_json(Candidate, stored) == drawn
+    assert '"feature":{"path":-1,"stage":0}' in to_json(drawn), "content keys stay what they were"
+    assert from_json(Candidate, to_json(drawn)) == drawn

@@ -22,7 +22,7 @@ from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Candidate, Distill, Prune, Quantize
 from segsearch.space.keys import to_json
 from segsearch.study import dump_study
-from segsearch.trial.child import Order
+from segsearch.trial.child import Task
 from segsearch.trial.contained import contained
 from segsearch.trial.types import teacher_of
 from segsearch.workshop import Artifacts, Outcome
@@ -34,12 +34,12 @@ STAGES = ("gate", "train", "teacher", "fine-tune", "export", "quantize", "measur
 DATA = {"kind": "synthetic", "height": 64, "width": 96, "train_count": 8, "validation_count": 2}
 
 
-def make_order(tmp_path: Path, **changes: object) -> Order:
+def make_order(tmp_path: Path, **changes: object) -> Task:
     study = make_study(**{"data": DATA, "teacher": TEACHER, **changes})
     cache = tmp_path.parent / "cache"  # one for all tests of this process
     dataset = open_dataset(study.data, cache=cache)
     machine = replace(this_machine(RUNTIMES["onnxruntime"]), references=(("float32-1", 5.0), ("int8-1", 9.0)))
-    return Order(
+    return Task(
         study=dump_study(study),
         teacher=to_json(teacher_of(study, draw)),
         machine=to_json(machine),
@@ -50,7 +50,7 @@ def make_order(tmp_path: Path, **changes: object) -> Order:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> Task:
     return make_order(tmp_path)
 
 
@@ -59,7 +59,7 @@ def wait_until_gone(*processes: psutil.Process) -> None:
     assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_trial_over_there_is_the_trial_here(order: Order, notebook: Notebook) -> None:
+def test_a_trial_over_there_is_the_trial_here(order: Task, notebook: Notebook) -> None:
     heard: list[str] = []
     with contained(order, progress=lambda stage, done, total: heard.append(stage)) as child:
         evidence = child.evaluate(0, WHOLE, notebook)
@@ -75,7 +75,7 @@ def test_a_trial_over_there_is_the_trial_here(order: Order, notebook: Notebook) 
 
 
 @pytest.mark.slow
-def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order: Order, notebook: Notebook) -> None:
+def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order: Task, notebook: Notebook) -> None:
     left = list(STAGES)
 
     def kill(name: str, done: int, total: int, /) -> None:
@@ -83,7 +83,7 @@ def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order
             os.kill(child.process.pid, signal.SIGKILL)
 
     with contained(order, progress=kill) as child:
-        while left:
+        while left:  # in each stage once
             done = dict(notebook.outcomes)
             with pytest.raises(
                 TrialFailed, match=rf"^The process died of SIGKILL in {left[0]}: memory ran out,"
@@ -117,7 +117,7 @@ main()
 """
 
 
-def test_a_module_that_aborts_fails_its_trial_with_the_signal_and_the_stage(order: Order, notebook: Notebook) -> None:
+def test_a_module_that_aborts_fails_its_trial_with_the_signal_and_the_stage(order: Task, notebook: Notebook) -> None:
     path = ARCHITECTURE.paths[0]
     stages = (path.stages[0], replace(path.stages[1], block="aborts"))
     bad = Candidate(replace(ARCHITECTURE, paths=(replace(path, stages=stages),)))
@@ -131,7 +131,7 @@ def test_a_module_that_aborts_fails_its_trial_with_the_signal_and_the_stage(orde
         assert child.evaluate(1, PLAIN, notebook).confusion is not None
 
 
-def test_what_a_library_prints_disturbs_nothing(order: Order, notebook: Notebook) -> None:
+def test_what_a_library_prints_disturbs_nothing(order: Task, notebook: Notebook) -> None:
     chatty = (
         "import os\nfrom segsearch.trial.child import main\nimport segsearch.trial.evaluate as e\nreal = e.evaluate\n"
     )
@@ -141,7 +141,7 @@ def test_what_a_library_prints_disturbs_nothing(order: Order, notebook: Notebook
         assert child.evaluate(0, PLAIN, notebook).confusion is not None
 
 
-def test_a_child_that_died_between_two_trials_is_started_again(order: Order, notebook: Notebook) -> None:
+def test_a_child_that_died_between_two_trials_is_started_again(order: Task, notebook: Notebook) -> None:
     with contained(order) as child:
         child.evaluate(0, PLAIN, notebook)
         assert child.process is not None
@@ -150,7 +150,7 @@ def test_a_child_that_died_between_two_trials_is_started_again(order: Order, not
         assert child.evaluate(1, INT8, notebook).confusion is not None
 
 
-def test_errors_arrive_as_what_they_were(order: Order, tmp_path: Path, notebook: Notebook) -> None:
+def test_errors_arrive_as_what_they_were(order: Task, tmp_path: Path, notebook: Notebook) -> None:
     impossible = make_order(tmp_path, limits=["params<=10"])
     with contained(impossible) as child, pytest.raises(Rejected, match=r"params<=10 broken by \d+") as rejection:
         child.evaluate(0, PLAIN, notebook)
@@ -174,12 +174,12 @@ def test_a_study_that_cannot_be_carried_out_is_told_at_the_start(tmp_path: Path,
                 child.evaluate(0, PLAIN, notebook)
 
 
-def test_data_that_changed_meanwhile_is_told(order: Order, notebook: Notebook) -> None:
+def test_data_that_changed_meanwhile_is_told(order: Task, notebook: Notebook) -> None:
     with contained(replace(order, data_key="another")) as child, pytest.raises(DataError, match="changed while it ran"):
         child.evaluate(0, PLAIN, notebook)
 
 
-def test_a_child_that_cannot_start_is_no_failed_trial(order: Order, notebook: Notebook) -> None:
+def test_a_child_that_cannot_start_is_no_failed_trial(order: Task, notebook: Notebook) -> None:
     died = [sys.executable, "-c", "import os, sys; print('no such library', file=sys.stderr, flush=True); os.abort()"]
     with (
         contained(order, command=died) as child,
@@ -188,12 +188,54 @@ def test_a_child_that_cannot_start_is_no_failed_trial(order: Order, notebook: No
         child.evaluate(0, PLAIN, notebook)
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(order: Order, notebook: Notebook) -> None:
+def test_a_mistake_of_ours_keeps_its_traceback(order: Task, notebook: Notebook) -> None:
     broken = "import segsearch.trial.evaluate as e\ndef evaluate(*a, **k): return 1 / 0\ne.evaluate = evaluate\n"
     broken += "from segsearch.trial.child import main\nmain()"
     child = contained(order, command=[sys.executable, "-c", broken])
     with child as working, pytest.raises(RuntimeError, match="ZeroDivisionError"):
         working.evaluate(0, PLAIN, notebook)
+
+
+@pytest.mark.parametrize(
+    ("stage", "raised"),
+    [("export", "OSError(5, 'the folder is away')"), ("export", "float('nan')"), ("teacher", "OSError(5, 'away')")],
+)
+def test_whatever_leaves_a_stage_leaves_nobody_waiting(
+    order: Task, notebook: Notebook, stage: str, raised: str
+) -> None:
+    """An error that is none of ours, and an outcome that is no JSON: both sides must hear of it."""
+    broken = f"""
+from segsearch.trial import stages
+real = stages.Stages.once
+def once(self, name, key, make):
+    def bad():
+        error = {raised}
+        if name != {stage!r}:
+            return make()
+        if isinstance(error, Exception):
+            raise error
+        return {{"weights": error}}
+    return self.workshop.once(name, key, bad) if name == {stage!r} else real(self, name, key, make)
+stages.Stages.once = once
+from segsearch.trial.child import main
+main()
+"""
+    with contained(order, command=[sys.executable, "-c", broken]) as child:
+        with pytest.raises((RuntimeError, TrialFailed)):
+            child.evaluate(0, WHOLE, notebook)
+        assert stage not in notebook.outcomes
+
+
+def test_a_teacher_that_is_lost_twice_ends_the_study_and_not_each_student(order: Task, notebook: Notebook) -> None:
+    def kill(stage: str, done: int, total: int, /) -> None:
+        if stage == "teacher" and child.process is not None:
+            os.kill(child.process.pid, signal.SIGKILL)
+
+    with contained(order, progress=kill) as child:
+        with pytest.raises(TrialFailed, match="SIGKILL in teacher"):
+            child.evaluate(0, WHOLE, notebook)
+        with pytest.raises(StudyError, match=r"could not be trained, twice: .*SIGKILL in teacher.* Change \[teacher\]"):
+            child.evaluate(1, WHOLE, notebook)
 
 
 class Full(Notebook):
@@ -206,7 +248,7 @@ class Full(Notebook):
         return outcome
 
 
-def test_trouble_of_the_parent_ends_the_child_and_not_in_silence(order: Order, tmp_path: Path) -> None:
+def test_trouble_of_the_parent_ends_the_child_and_not_in_silence(order: Task, tmp_path: Path) -> None:
     with contained(order) as child:
         with pytest.raises(StorageFull):
             child.evaluate(0, PLAIN, Full(Artifacts(tmp_path / "artifacts")))
@@ -214,7 +256,7 @@ def test_trouble_of_the_parent_ends_the_child_and_not_in_silence(order: Order, t
         assert child.evaluate(0, PLAIN, Notebook(Artifacts(tmp_path / "artifacts"))).confusion is not None
 
 
-def test_an_interrupt_ends_the_child_within_seconds_and_leaves_no_scratch(order: Order, notebook: Notebook) -> None:
+def test_an_interrupt_ends_the_child_within_seconds_and_leaves_no_scratch(order: Task, notebook: Notebook) -> None:
     def interrupt(stage: str, done: int, total: int, /) -> None:
         if stage == "export":
             raise KeyboardInterrupt
@@ -229,13 +271,13 @@ def test_an_interrupt_ends_the_child_within_seconds_and_leaves_no_scratch(order:
 PARENT = """
 import sys
 from pathlib import Path
-from segsearch.trial.child import Order
+from segsearch.trial.child import Task
 from segsearch.trial.contained import contained
 from segsearch.workshop import Artifacts, Forgetful
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json
 import json
-order = Order(**json.loads(sys.argv[1]))
+order = Task(**json.loads(sys.argv[1]))
 def show(stage, done, total):
     print(stage, flush=True)
 with contained(order, progress=show) as child:
@@ -246,7 +288,7 @@ with contained(order, progress=show) as child:
 @pytest.mark.parametrize(
     ("stage", "number"), [("gate", signal.SIGKILL), ("train", signal.SIGKILL), ("train", signal.SIGTERM)]
 )
-def test_a_parent_that_dies_leaves_no_orphan(order: Order, stage: str, number: int) -> None:
+def test_a_parent_that_dies_leaves_no_orphan(order: Task, stage: str, number: int) -> None:
     arguments = [sys.executable, "-c", PARENT, json.dumps(asdict(order)), to_json(WHOLE)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
@@ -262,7 +304,7 @@ def test_a_parent_that_dies_leaves_no_orphan(order: Order, stage: str, number: i
     wait_until_gone(*left)
 
 
-def test_signals_to_the_whole_group_are_the_parents_to_handle(order: Order, notebook: Notebook) -> None:
+def test_signals_to_the_whole_group_are_the_parents_to_handle(order: Task, notebook: Notebook) -> None:
     def signals(stage: str, done: int, total: int, /) -> None:
         if stage == "train" and child.process is not None:
             os.kill(child.process.pid, signal.SIGTERM)
@@ -272,7 +314,7 @@ def test_signals_to_the_whole_group_are_the_parents_to_handle(order: Order, note
 
 
 HUNGRY = """
-import segsearch.trial.memory as m
+import segsearch.trial.memory_limit as m
 m.memory_bytes = lambda: 2**30
 from segsearch.trial.child import main
 main()
@@ -281,7 +323,7 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
-def test_more_memory_than_there_may_be_fails_the_trial_and_not_the_machine(order: Order, notebook: Notebook) -> None:
+def test_more_memory_than_there_may_be_fails_the_trial_and_not_the_machine(order: Task, notebook: Notebook) -> None:
     wide = replace(PLAIN.architecture, head=replace(PLAIN.architecture.head, channels=120_000))
     with contained(order, command=[sys.executable, "-c", HUNGRY]) as child:
         with pytest.raises(TrialFailed) as failure:

@@ -14,7 +14,7 @@ import torch
 from segsearch.networks import build
 from segsearch.networks.layers import Conv2d
 from segsearch.space.candidate import Architecture, EncoderPath, Head, Prune, Stage, Stem
-from segsearch.trial.convolutions import SCANNER, Convolution, Order, scan_convolutions
+from segsearch.trial.convolutions import SCANNER, Convolution, ScanOrder, scan_convolutions
 from segsearch.trial.scan import apart, attempt, convolutions_of, tried
 from segsearch.trial.weights import apply_model_steps
 
@@ -142,7 +142,7 @@ def test_a_scanner_that_cannot_begin_is_a_fault_and_not_a_sound_machine() -> Non
 
 def test_a_scanner_ends_where_nobody_asks_any_more() -> None:
     order = {"space": "mobile", "draws": list(range(1000)), "height": 96, "width": 128, "parent": 1}
-    assert set(order) == set(Order.__dataclass_fields__)
+    assert set(order) == set(ScanOrder.__dataclass_fields__)
     done = subprocess.run([*SCANNER], input=json.dumps(order), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
 

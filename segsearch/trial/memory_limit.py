@@ -15,14 +15,18 @@ SHARE = 0.9
 FIRST_TO_GO = 500
 
 
+def go_first() -> None:
+    """Let the system's memory killer, where there is one, take this process before others of this user."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
+
+
 def limit_memory() -> None:
     """Let this process take most of the machine's memory: beyond it an allocation fails, and with it a trial.
 
     Without this the system would choose a process to end, and it might be the one that keeps the database. Where
     the system has no such limit, nothing changes.
     """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
     try:
         import resource
     except ImportError:  # Windows

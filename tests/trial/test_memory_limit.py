@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from segsearch.latency.cgroup import Allowance
-from segsearch.trial.memory import FIRST_TO_GO, memory_bytes
+from segsearch.trial.memory_limit import FIRST_TO_GO, memory_bytes
 
 TOTAL = psutil.virtual_memory().total
 
@@ -19,7 +19,7 @@ LIMITED = """
 import json
 from pathlib import Path
 from segsearch.latency.cgroup import Allowance
-from segsearch.trial import memory
+from segsearch.trial import memory_limit
 
 def can_have(size):
     try:
@@ -29,9 +29,10 @@ def can_have(size):
     return True
 
 sizes = [2**26, 2**31]
-memory.allowance = lambda: Allowance(None, 2**30)
+memory_limit.allowance = lambda: Allowance(None, 2**30)
 before = [can_have(size) for size in sizes]
-memory.limit_memory()
+memory_limit.go_first()
+memory_limit.limit_memory()
 after = [can_have(size) for size in sizes]
 print(json.dumps([before, after, int(Path("/proc/self/oom_score_adj").read_text())]))
 """
@@ -41,7 +42,7 @@ print(json.dumps([before, after, int(Path("/proc/self/oom_score_adj").read_text(
 def test_a_control_groups_limit_counts_where_it_is_the_lower_one(
     monkeypatch: pytest.MonkeyPatch, limit: int | None, expected: int
 ) -> None:
-    monkeypatch.setattr("segsearch.trial.memory.allowance", lambda: Allowance(None, limit))
+    monkeypatch.setattr("segsearch.trial.memory_limit.allowance", lambda: Allowance(None, limit))
     assert memory_bytes() == expected
 
 
