@@ -31,8 +31,8 @@ def _user_error(error: BaseException, shown: str) -> UserError | None:
     while cause is not None:
         raw = cause.orig if isinstance(cause, exc.DBAPIError) else cause
         state = getattr(raw, "sqlstate", None) or getattr(raw, "pgcode", None)
-        if state is None and isinstance(cause, exc.ProgrammingError) and _of_the_address(raw):
-            return _explain(f"the address has an option that the driver does not take: {raw}", shown)
+        if isinstance(cause, exc.ProgrammingError) and cause.statement is None:  # it came while connecting
+            return DatabaseError(f"{shown}: its address has an option that the driver does not take: {raw}.")
         if state == _NO_RIGHT:  # to SQLAlchemy a mistake in the program
             return _explain(str(raw), shown)
         if isinstance(cause, exc.OperationalError | sqlite3.OperationalError) or type(raw) is sqlite3.DatabaseError:
@@ -47,11 +47,6 @@ def _user_error(error: BaseException, shown: str) -> UserError | None:
             return _explain("locked", shown)
         cause = cause.__cause__
     return None
-
-
-def _of_the_address(raw: object) -> bool:
-    """Whether the driver refused the address itself; a statement that a server refused has a state."""
-    return type(raw).__module__.startswith("psycopg") and "connection" in str(raw)
 
 
 _NO_RIGHT = "42501"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import DatabaseError
+from segsearch.store import open_store
 from segsearch.store.location import hides_password, locate, shown
 
 pytestmark = pytest.mark.sqlite  # nothing is opened here
@@ -82,3 +83,11 @@ def test_a_path_is_a_file_and_is_shown_as_it_was_given(tmp_path: Path) -> None:
     assert (found.file, found.shown) == (tmp_path / "study.db", str(tmp_path / "study.db"))
     assert locate("sqlite:///a/b.db", mode="rw", timeout_seconds=30).file == Path("a/b.db").absolute()
     assert not hides_password("study.db")
+
+
+@pytest.mark.parametrize("option", ["sslmod=require", "connect_timeout=abc", "sslmode=bogus"])
+def test_an_option_that_the_driver_does_not_take_is_said_and_no_traceback(option: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(DatabaseError, match=option.split("=")[0]) as raised:
+        open_store(f"postgresql://me:secret@127.0.0.1:5999/db?{option}")
+    assert "secret" not in str(raised.value)

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,23 @@ def test_six_that_open_a_new_database_at_once_all_open_it(tmp_path: Path) -> Non
     with open_store(fakes.where(tmp_path)) as store, open_memory(store, study) as memory:
         assert [trial.system_attrs["fixed_params"] for trial in memory.optuna_study.get_trials()] == first
         assert [row.name for row in store.studies()] == ["fake"]
+
+
+def test_four_that_know_one_machine_differently_agree_on_its_unit(tmp_path: Path) -> None:
+    """Nodes of one kind have one key, and each calibrated for itself: one front must have one unit."""
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+
+    def work(number: int) -> None:
+        mine = replace(fakes.MACHINE, references=(("float32-1", 4.0 + number),))
+        with open_store(fakes.where(tmp_path)) as store:
+            kept = store.keep_machine(mine)
+            note(tmp_path, str(dict(kept.references)["float32-1"]))
+
+    assert join(crew(4, work)) == [0] * 4
+    said = noted(tmp_path)
+    with open_store(fakes.where(tmp_path)) as store:
+        (stored,) = store.machines()
+    assert said == [str(dict(stored.references)["float32-1"])] * 4
 
 
 def test_four_that_finish_one_stage_at_once_keep_the_first(tmp_path: Path) -> None:

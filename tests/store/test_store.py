@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -845,6 +846,24 @@ def test_a_migrated_database_has_the_tables_of_a_new_one(tmp_path: Path) -> None
             return {name: [str(row[1:]) for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
 
     assert tables(tmp_path / "study.db") == tables(tmp_path / "new" / "study.db")
+
+
+@pytest.mark.sqlite
+def test_a_database_is_not_brought_up_to_date_under_workers_that_know_it_as_it_was(tmp_path: Path) -> None:
+    """They would go on writing machines under their old names, and nobody would read them."""
+    path = tmp_path / "study.db"
+    schema_1(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO segsearch_workers VALUES ('w', 'here/pid', 1, 0.0, ?, NULL)", (time.time() + 60,)
+        )
+    before = dump(path)
+    with pytest.raises(DatabaseError, match="a worker of an older segsearch may be at work here"):
+        open_store(path)
+    assert dump(path) == before
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE segsearch_workers SET lease_until = ?", (time.time() - 1,))
+    open_store(path).close()
 
 
 @pytest.mark.sqlite

@@ -159,3 +159,21 @@ def test_no_scanner_outlives_an_interruption() -> None:
     assert done.stdout == "begun\n"
     assert "KeyboardInterrupt" in done.stderr
     assert time.monotonic() - begun < 40, "leaving waits for every scanner: one that lives on would have held it"
+
+
+def test_a_space_that_prints_disturbs_nothing(tmp_path: Path) -> None:
+    loud = tmp_path / "loud.py"
+    loud.write_text("print('hello')\n" + SPACES[0].read_text().replace("def draw(choose", "def drawn(choose", 1))
+    with loud.open("a") as file:
+        file.write(
+            "\n\ndef draw(choose: Draw) -> Candidate:\n    print('a draw', flush=True)\n    return drawn(choose)\n"
+        )
+    found = scan_convolutions(str(loud), draws=2)
+    assert not found.faults
+    assert found.tried
+
+
+def test_a_scanner_that_says_what_is_no_answer_is_a_fault_and_no_endless_wait() -> None:
+    found = scan_convolutions("mobile", draws=1, scanner=[sys.executable, "-c", "print('what?')"])
+    assert [fault.what for fault in found.faults] == ["the scan itself"]
+    assert "not understood" in found.faults[0].reason
