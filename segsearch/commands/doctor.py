@@ -6,20 +6,18 @@ import platform
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.commands import health
-from segsearch.commands.health import Verdict
 from segsearch.commands.showing import watched
 from segsearch.terminal import say, stoppable, write
-from segsearch.workshop import Progress, free_bytes, silent
 
 if TYPE_CHECKING:
+    from segsearch.commands.health import Verdict
     from segsearch.trial.convolutions import Scan
+    from segsearch.workshop import Progress
 
 # Enough to meet most shapes of the built-in space and to end within a minute on two cores.
 DRAWS = 40
@@ -31,6 +29,8 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at this machine: what it means for a study, and whether training is safe on it. Takes under a minute."""
+    from segsearch.workshop import silent
+
     # A program reads standard output: no line about progress may stand in its JSON.
     with stoppable(lambda: "segsearch doctor"), nullcontext() if json else watched() as watch:
         verdicts, scan = examine(space, draws=draws, progress=watch.progress if watch else silent)
@@ -46,6 +46,7 @@ def doctor(
 
 def examine(space: str, *, draws: int, progress: Progress) -> tuple[list[Verdict], Scan | None]:
     """Every verdict, and the scan where one was made. Raises `SpaceError` where the space cannot be loaded."""
+    from segsearch.commands import health
     from segsearch.space.load import load_space
     from segsearch.trial.convolutions import scan_convolutions
 
@@ -67,9 +68,11 @@ def of_this_machine() -> list[Verdict]:
     """What the machine has, and what of it this process may use."""
     import psutil
 
+    from segsearch.commands import health
     from segsearch.latency.cgroup import allowance
     from segsearch.latency.machine import this_machine
     from segsearch.runtimes import RUNTIMES
+    from segsearch.workshop import free_bytes
 
     # First of all, before anything here keeps it busy.
     quiet = health.of_quiet(health.busy_share(), health.spin_share(), health.load_average())
@@ -86,6 +89,8 @@ def of_this_machine() -> list[Verdict]:
 
 def of_its_extras() -> list[Verdict]:
     """What may be installed beside."""
+    from segsearch.commands import health
+
     runtimes = {name: health.version_of(name, module) for name, module in health.OTHER_RUNTIMES}
     return [health.of_runtimes(runtimes), health.of_postgres(health.version_of("psycopg", "psycopg"))]
 
@@ -103,6 +108,8 @@ def lines_of(verdicts: Sequence[Verdict]) -> list[str]:
 
 def as_json(verdicts: Sequence[Verdict], scan: Scan | None, *, usable: bool) -> str:
     """The same for programs, with every fault of the scan."""
+    from json import dumps
+
     found = None
     if scan is not None:
         faults = [asdict(fault) for fault in scan.faults]

@@ -12,7 +12,6 @@ from segsearch.commands.options import Database, StudyName
 from segsearch.commands.showing import password_lines, save_page, to_type, watched
 from segsearch.errors import StudyError
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
-from segsearch.workshop import silent
 
 
 def measure(
@@ -36,6 +35,7 @@ def measure(
 ) -> None:
     """Time any ONNX file, with a confidence interval that holds on a busy machine."""
     from segsearch.commands import ownmodel
+    from segsearch.workshop import silent
 
     if html is not None and not profile:
         raise StudyError("--html is a chart of where the time goes: give --profile with it.")
