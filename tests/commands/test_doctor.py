@@ -14,7 +14,7 @@ import pytest
 from segsearch.commands import doctor, health
 from segsearch.commands.health import GIB, Verdict
 from segsearch.trial.convolutions import Convolution, Fault, Scan
-from segsearch.workshop import Progress
+from segsearch.workshop import Progress, free_bytes
 from tests.conftest import Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def test_memory_ends_where_the_control_group_ends() -> None:
 def test_a_full_disk_is_bad_and_a_small_rest_is_fair(tmp_path: Path) -> None:
     assert [health.of_disk(int(free * GIB), tmp_path).state for free in (0.1, 1, 50)] == ["bad", "fair", "good"]
     assert str(tmp_path) in health.of_disk(GIB, tmp_path).sentence
-    assert health.free_bytes(tmp_path / "not" / "yet") > 0
+    assert free_bytes(tmp_path / "not" / "yet") > 0
 
 
 def test_a_busy_machine_is_fair_for_either_reason() -> None:
