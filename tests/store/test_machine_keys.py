@@ -262,12 +262,12 @@ def test_a_study_begun_under_a_former_key_goes_on_in_its_unit(tmp_path: Path) ->
     schema_2(tmp_path / "study.db", (old,), (on(old, 1.0), None))
     with open_store(tmp_path / "study.db") as store:
         for wanted in (None, old.key[:8]):
-            here = demand_machine(store, store.study(), wanted, silent)
+            here = demand_machine(store, store.study().study, wanted, silent)
             assert (here.key, here.affinity) == (this_machine(RUNTIME).key, cores)
             assert here.references == old.references
             assert here.aliases == (old.key,)
         with pytest.raises(StudyError, match="--machine must name this machine"):
-            demand_machine(store, store.study(), "ffffff", silent)
+            demand_machine(store, store.study().study, "ffffff", silent)
         kept = store.keep_machine(here)
         assert kept == here
         assert store.machines() == (here,)
