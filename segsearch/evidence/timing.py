@@ -104,8 +104,7 @@ class Timing:
     processes is not the model's), `wall` the time that passed. The fields after `clock` are None or empty where nothing
     could be read, never estimated. `load_ms` and `first_run_ms` hold a sample for each opening of the file,
     `peak_memory_bytes` is what the process took above the bare runtime, `energy_mj` is a run's by the machine's
-    counter. The first `borrowed_runs` of the samples are of another file with the very same graph and other weights:
-    the gate's.
+    counter.
     """
 
     samples_ms: tuple[float, ...]
@@ -118,11 +117,8 @@ class Timing:
     first_run_ms: tuple[float, ...] = ()
     peak_memory_bytes: int | None = None
     energy_mj: float | None = None
-    borrowed_runs: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.borrowed_runs <= len(self.samples_ms):
-            raise ValueError(f"Timing.borrowed_runs must be some of the samples, got {self.borrowed_runs}")
         if not self.samples_ms:
             raise ValueError("Timing.samples_ms must hold at least one sample, got none")
         times = (*self.samples_ms, *self.load_ms, *self.first_run_ms)

@@ -44,28 +44,15 @@ class Effort:
     samples: int = 0
 
 
-def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort, before: Timing | None = None) -> Timing:
+def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
     """Time a model on this machine against its reference. `machine` says how many threads, on which cores.
 
-    The samples of `before` count towards it: those of a file with the same graph, on this machine.
     Raises `TrialFailed` of kind `runtime` where the file cannot be run, and `crash` where it ends the process.
     """
     name = _reference_for(model)
+    raw = _ask(model, _reference_file(name), machine, runtime, effort)
     calibrated = dict(machine.references)[reference_name(name)]
-    if before is not None and not _counts(before, reference_name(name), calibrated, machine):
-        before = None
-    raw = _ask(model, _reference_file(name), machine, runtime, effort, before=before)
-    return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated, before=before)
-
-
-def _counts(before: Timing, reference: str, reference_ms: float, machine: Machine) -> bool:
-    """Whether earlier samples are told in the same unit, taken on the same machine."""
-    found = before.comparison
-    return found is not None and (found.reference, found.reference_ms, before.machine) == (
-        reference,
-        reference_ms,
-        machine.key,
-    )
+    return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated)
 
 
 def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
@@ -143,9 +130,7 @@ def _kept_file(name: str, content: bytes) -> Path:
     return file
 
 
-def _ask(
-    model: Path, reference: Path, machine: Machine, runtime: Runtime, effort: Effort, *, before: Timing | None = None
-) -> dict[str, Any]:
+def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effort: Effort) -> dict[str, Any]:
     """Start the process that measures and read its answer."""
     order = Order(
         runtime=runtime.name,
@@ -159,7 +144,6 @@ def _ask(
         deadline=time.monotonic() + max(effort.max_seconds, LEAST_SECONDS),
         samples=effort.samples,
         parent=os.getpid(),
-        before=before.comparison.blocks if before is not None and before.comparison is not None else (),
     )
     try:
         ended = subprocess.run(
@@ -184,21 +168,11 @@ def _ask(
     return answer
 
 
-def _timing(
-    raw: dict[str, Any],
-    machine: Machine,
-    effort: Effort,
-    *,
-    name: str,
-    reference_ms: float,
-    before: Timing | None = None,
-) -> Timing:
-    earlier = () if before is None or before.comparison is None else before.comparison.blocks
-    borrowed = before.samples_ms if before is not None else ()
-    blocks = (*earlier, *(Block(**block) for block in raw["blocks"]))
+def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str, reference_ms: float) -> Timing:
+    blocks = tuple(Block(**block) for block in raw["blocks"])
     ratio = of_one_process(ratio_of(blocks))
     return Timing(
-        samples_ms=(*borrowed, *(round(sample, 6) for sample in raw["samples_ms"])),
+        samples_ms=tuple(round(sample, 6) for sample in raw["samples_ms"]),
         warmup_runs=effort.warmup_runs,
         threads=machine.threads,
         machine=machine.key,
@@ -208,7 +182,6 @@ def _timing(
         first_run_ms=tuple(raw["first_run_ms"]),
         peak_memory_bytes=raw["peak_memory_bytes"],
         energy_mj=raw["energy_mj"],
-        borrowed_runs=len(borrowed),
     )
 
 

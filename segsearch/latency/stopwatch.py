@@ -40,8 +40,7 @@ class Order:
     """What to time. `deadline` is on the system's monotonic clock, which all processes share.
 
     `samples` is the least number of the model's runs, whatever the interval says. `empty` is a model that does nothing.
-    `parent` is the process that asks; the order is dropped where it is gone. `before` are blocks that count already,
-    of an earlier process: sessions go on from theirs.
+    `parent` is the process that asks; the order is dropped where it is gone.
     """
 
     runtime: str
@@ -55,12 +54,11 @@ class Order:
     deadline: float
     samples: int
     parent: int
-    before: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was timed here: the model's runs in order, the blocks they lie in, and the rest of what it costs."""
+    """What was timed: the model's runs in order, the blocks they lie in, and the rest of what it costs."""
 
     samples_ms: tuple[float, ...]
     blocks: tuple[Block, ...]
@@ -78,8 +76,7 @@ class Orphaned(Exception):
 
 def main() -> int:
     raw = json.load(sys.stdin)
-    before = tuple(Block(**block) for block in raw["before"])
-    order = Order(**(raw | {"cores": tuple(raw["cores"]), "before": before}))
+    order = Order(**(raw | {"cores": tuple(raw["cores"])}))
     make_quiet(order.cores)
     try:
         answer = asdict(take(order))
@@ -117,23 +114,22 @@ def take(order: Order) -> Answer:
     loads: list[float] = []
     firsts: list[float] = []
     ended: Literal["interval", "time"] | None = None
-    already = sum(block.runs for block in order.before)
-    first_session = session = 1 + max((block.session for block in order.before), default=-1)
+    session = 0
     while ended is None:
         opened, load, first = watch.open(model)
         loads.append(load)
         firsts.append(first)
         other, _, _ = watch.open(reference)
         for timer in (opened, other):
-            watch.runs(timer, order.warmup_runs if session == first_session else 2)
+            watch.runs(timer, order.warmup_runs if session == 0 else 2)
         for sample, block in watch.session(opened, other, session, order.deadline):
             samples += sample
             blocks.append(block)
         session += 1
-        enough = already + len(samples) >= order.samples and session - first_session >= LEAST_SESSIONS
-        if enough and session >= FEWEST_SESSIONS and ratio_of([*order.before, *blocks]).width <= order.interval:
+        enough = len(samples) >= order.samples
+        if enough and session >= FEWEST_SESSIONS and ratio_of(blocks).width <= order.interval:
             ended = "interval"
-        elif enough and time.monotonic() > order.deadline:
+        elif enough and session >= LEAST_SESSIONS and time.monotonic() > order.deadline:
             ended = "time"
     energy = watch.energy_mj(opened)
     return Answer(tuple(samples), tuple(blocks), clock, ended, tuple(loads), tuple(firsts), memory, energy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -50,41 +49,6 @@ def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
             value.type.tensor_type.ClearField("shape")  # they follow from the input's
     onnx.save(found, str(target))
     return target
-
-
-def graph_shape(model: Path) -> str:
-    """A name for what a file computes, whatever its weights: its operations, their settings, who reads whom, all sizes.
-
-    Files of one name run the same kernels on tensors of the same sizes, and so take the same time.
-    """
-    graph = onnx.load(str(model)).graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    constants |= {
-        node.output[0]: node.attribute[0].t
-        for node in graph.node
-        if node.op_type == "Constant" and node.attribute[0].name == "value"
-    }
-    made = {
-        value.name: f"input {[side.dim_value for side in value.type.tensor_type.shape.dim]}" for value in graph.input
-    }
-    digest = hashlib.sha256()
-    for index, node in enumerate(node for node in graph.node if node.output[0] not in constants):
-        settings = sorted(f"{one.name} {onnx.helper.get_attribute_value(one)!r}" for one in node.attribute)
-        reads = [
-            _constant(constants[name], node.op_type) if name in constants else made.get(name, "nothing")
-            for name in node.input
-        ]
-        digest.update(repr((node.op_type, settings, reads)).encode())
-        made |= {name: f"{index} {place}" for place, name in enumerate(node.output)}
-    digest.update(repr([made.get(value.name) for value in graph.output]).encode())
-    return digest.hexdigest()
-
-
-def _constant(tensor: onnx.TensorProto, read_by: str) -> str:
-    """A constant that is read: whole where it settles sizes, as integers and a resize's factors do; else its size."""
-    size = f"{tensor.data_type} {list(tensor.dims)}"
-    whole = tensor.data_type == onnx.TensorProto.INT64 or read_by == "Resize"
-    return f"{size} {onnx.numpy_helper.to_array(tensor).tolist()}" if whole else size
 
 
 def _load(model: Path) -> onnx.ModelProto:

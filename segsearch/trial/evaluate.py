@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
-from segsearch.runtimes.graphs import graph_shape
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, in_the_room, versions
 from segsearch.trial.files import Exported, exported, quantized
-from segsearch.trial.gate import Gate, passed_gate, timed
+from segsearch.trial.gate import passed_gate, timed
 from segsearch.trial.score import score
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
@@ -36,35 +33,24 @@ def evaluate(
     fidelity = fidelity or Fidelity(bench.schedule.epochs)
     stages = Stages(workshop, progress)
     gate = passed_gate(candidate, bench, stages)
-    if broken := broken_limits(bench.limits, gate.evidence):
-        raise Rejected(gate.evidence, broken)
+    if broken := broken_limits(bench.limits, gate):
+        raise Rejected(gate, broken)
     weights = trained(candidate, bench, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
     shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
-    timing = measured(shipped, gate, bench, stages)
+    timing = measured(shipped, bench, stages)
     confusion = scored(shipped, bench, stages)
     return evidence_of(shipped, timing, confusion, bench, stages)
 
 
-def measured(shipped: Exported, gate: Gate, bench: Bench, stages: Stages) -> Timing:
-    """The latency of the file that ships. The gate's samples count, where its file had the very same graph."""
-    model = stages.artifacts.path(shipped.model)
-    before = gate.evidence.timing if _has_graph(model, gate.graph) else None
+def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
+    """The latency of the file that ships."""
 
     def make() -> Outcome:
-        return {"timing": to_json(timed(model, bench, bench.effort, before=before))}
+        return {"timing": to_json(timed(stages.artifacts.path(shipped.model), bench, bench.effort))}
 
-    counted = [gate.evidence.artifact] if before is not None else []
-    key = content_key(["measure", shipped.model, bench.machine.key, to_json(bench.effort), *counted])
+    key = content_key(["measure", shipped.model, bench.machine.key, to_json(bench.effort)])
     return from_json(Timing, str(stages.once("measure", key, make)["timing"]))
-
-
-def _has_graph(model: Path, graph: str) -> bool:
-    """Whether a file has the graph of that name. One that cannot be read has none: timing it says why."""
-    try:
-        return bool(graph) and graph_shape(model) == graph
-    except Exception:  # protobuf's errors are of its own kind
-        return False
 
 
 def scored(shipped: Exported, bench: Bench, stages: Stages) -> Confusion:

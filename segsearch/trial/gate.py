@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, measure
 from segsearch.networks import wear_in
-from segsearch.runtimes.graphs import graph_shape
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, scratch, versions
@@ -27,15 +26,7 @@ GATE_INTERVAL = 0.05
 GATE_CALIBRATION_IMAGES = 2
 
 
-@dataclass(frozen=True)
-class Gate:
-    """What the untrained file says, and the shape of its graph; empty where an older segsearch did not look at it."""
-
-    evidence: Evidence
-    graph: str
-
-
-def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Gate:
+def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
 
     def make() -> Outcome:
@@ -51,7 +42,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Gate:
                 seed=bench.schedule.seed,
                 versions=versions(),
             )
-            return {"evidence": to_json(evidence), "graph": graph_shape(model)}
+            return {"evidence": to_json(evidence)}
 
     key = content_key(
         [
@@ -60,8 +51,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Gate:
         ],
         [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
     )
-    found = stages.once("gate", key, make)
-    return Gate(from_json(Evidence, str(found["evidence"])), str(found.get("graph", "")))
+    return from_json(Evidence, str(stages.once("gate", key, make)["evidence"]))
 
 
 @contextlib.contextmanager
@@ -81,7 +71,7 @@ def gate_effort(effort: Effort) -> Effort:
     )
 
 
-def timed(model: Path, bench: Bench, effort: Effort, *, before: Timing | None = None) -> Timing:
-    """The latency of a file, taken in the quiet room; `before` counts towards it."""
+def timed(model: Path, bench: Bench, effort: Effort) -> Timing:
+    """The latency of a file, taken in the quiet room."""
     with bench.room.quiet():
-        return measure(model, bench.machine, bench.runtime, effort=effort, before=before)
+        return measure(model, bench.machine, bench.runtime, effort=effort)

@@ -84,7 +84,7 @@ def estimate(
     for index, candidate in enumerate(candidates):
         try:
             start = time.perf_counter()
-            evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts))).evidence
+            evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
             sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
             steps.append(_seconds_per_step(candidate, bench))

@@ -47,22 +47,6 @@ def model(tmp_path: Path) -> Path:
     return convolutions(tmp_path / "model.onnx")
 
 
-def test_samples_of_the_same_graph_count_and_of_another_unit_do_not(model: Path) -> None:
-    first = measure(model, here(), RUNTIME, effort=SHORT)
-    both = measure(model, here(), RUNTIME, effort=SHORT, before=first)
-    assert both.borrowed_runs == len(first.samples_ms)
-    assert both.comparison is not None
-    assert first.comparison is not None
-    assert both.comparison.blocks[: len(first.comparison.blocks)] == first.comparison.blocks
-    sessions = sorted({block.session for block in both.comparison.blocks})
-    assert sessions == list(range(len(sessions)))
-    assert len(both.load_ms) < len(sessions), "what it takes to load is this file's alone"
-    moved = replace(first, comparison=replace(first.comparison, reference_ms=first.comparison.reference_ms * 2))
-    assert measure(model, here(), RUNTIME, effort=SHORT, before=moved).borrowed_runs == 0
-    elsewhere = replace(first, machine="another")
-    assert measure(model, here(), RUNTIME, effort=SHORT, before=elsewhere).borrowed_runs == 0
-
-
 def check_whole(timing: Timing) -> None:
     """What holds of every timing that was taken here."""
     comparison = timing.comparison

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import TrialFailed
-from segsearch.evidence.timing import Block
 from segsearch.latency import stopwatch
 from segsearch.latency.ratio import FEWEST_SESSIONS
 from segsearch.latency.stopwatch import LEAST_SESSIONS, MOST_BLOCKS, Order, Orphaned, take
@@ -93,17 +92,6 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
 
 
 # ---- the loop
-
-
-def test_blocks_of_an_earlier_process_count(start: Start) -> None:
-    start(2.0, 1.0)
-    earlier = tuple(Block(session, 4, 2.0, 1.0) for session in range(4) for _ in range(8))
-    answer = take(make_order(before=earlier))
-    assert answer.ended_by == "interval"
-    assert {block.session for block in answer.blocks} == {4, 5, 6}  # the very file is opened three times all the same
-    assert LEAST_SESSIONS == 3
-    enough = take(make_order(before=earlier, samples=4 * 32 + 4 * 8 * 5))
-    assert {block.session for block in enough.blocks} == set(range(4, 9))
 
 
 def test_a_narrow_interval_ends_it_after_the_fewest_sessions(start: Start) -> None:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from segsearch.errors import StudyError
-from segsearch.runtimes.graphs import graph_shape, with_fixed_shape
+from segsearch.runtimes.graphs import with_fixed_shape
 from tests.models import RUNTIME, convolutions, one_node, save
 
 DYNAMIC = (1, 3, "height", "width")
@@ -210,35 +210,3 @@ def test_several_inputs_and_none_are_refused(tmp_path: Path, target: Path, input
         model = save(tmp_path / "model.onnx", [node], [])
     for shape in (None, "1x3x8x8"):
         refuse(model, shape, target, words)
-
-
-# ---- one graph or another
-
-
-def resized(path: Path, factor: float) -> Path:
-    node = helper.make_node("Resize", ["image", "", "factors"], ["scores"], mode="linear")
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
-    factors = numpy_helper.from_array(np.array([1, 1, factor, factor], np.float32), "factors")
-    return save(path, [node], [image], [factors])
-
-
-def test_other_weights_are_the_same_graph_and_anything_else_is_another(tmp_path: Path) -> None:
-    first = graph_shape(convolutions(tmp_path / "a.onnx", seed=0))
-    assert graph_shape(convolutions(tmp_path / "b.onnx", seed=1)) == first
-    others = [
-        graph_shape(convolutions(tmp_path / "c.onnx", size=40)),
-        graph_shape(convolutions(tmp_path / "d.onnx", depth=4)),
-        graph_shape(convolutions(tmp_path / "e.onnx", channels=24)),
-        graph_shape(resized(tmp_path / "f.onnx", 2.0)),
-        graph_shape(resized(tmp_path / "g.onnx", 3.0)),  # constants of one size that settle other sizes
-    ]
-    assert len({first, *others}) == 6
-
-
-def test_settings_of_an_operation_make_another_graph(tmp_path: Path) -> None:
-    model = convolutions(tmp_path / "a.onnx")
-    before = graph_shape(model)
-    changed = onnx.load(model)
-    next(one for one in changed.graph.node[0].attribute if one.name == "pads").ints[:] = [0, 0, 2, 2]
-    onnx.save(changed, model)
-    assert graph_shape(model) != before
