@@ -18,6 +18,7 @@ from pathlib import Path
 
 from segsearch.datasets import open_dataset
 from segsearch.latency.measure import Effort
+from segsearch.networks import wear_in
 from segsearch.space.draws import Dice, settled
 from segsearch.space.load import load_space
 from segsearch.study import DataSettings, Study, TrainSettings
@@ -26,7 +27,7 @@ from segsearch.trial.files import exported, quantized
 from segsearch.trial.gate import gate_file_of, passed_gate, timed
 from segsearch.trial.prepare import make_bench
 from segsearch.trial.stages import Stages
-from segsearch.trial.weights import Fidelity, fine_tuned, trained
+from segsearch.trial.weights import Fidelity, compressed_shape, fine_tuned, trained
 from segsearch.workshop import Artifacts, Forgetful
 
 LONG = Effort(interval=0.0, max_seconds=4.0)
@@ -75,7 +76,8 @@ def gate_over_shipped(bench: Bench, stages: Stages, count: int) -> None:
         weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
         shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
         model = stages.artifacts.path(shipped.model)
-        with gate_file_of(candidate, bench, stages.artifacts) as gate:
+        untrained = wear_in(compressed_shape(candidate, bench))
+        with gate_file_of(untrained, candidate, bench, stages.artifacts) as gate:
             first, second, third, fourth = (timed(file, bench, LONG).latency_ms for file in (gate, model, model, gate))
         ratios.append((first + fourth) / (second + third))
         bits = "int8" if candidate.after_export else "fp32"

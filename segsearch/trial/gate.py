@@ -10,7 +10,7 @@ from pathlib import Path
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, measure
-from segsearch.networks import wear_in
+from segsearch.networks import Network, wear_in
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, scratch, versions
@@ -30,9 +30,9 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
 
     def make() -> Outcome:
-        network = compressed_shape(candidate, bench)
+        network = wear_in(compressed_shape(candidate, bench))
         params, macs = count_params(network), count_macs(network, bench.size)
-        with gate_file_of(candidate, bench, stages.artifacts) as model:
+        with gate_file_of(network, candidate, bench, stages.artifacts) as model:
             evidence = Evidence(
                 artifact=sha256_of(model),
                 size_bytes=model.stat().st_size,
@@ -55,10 +55,10 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
 
 
 @contextlib.contextmanager
-def gate_file_of(candidate: Candidate, bench: Bench, artifacts: Artifacts) -> Iterator[Path]:
-    """The file of a candidate with random, worn-in weights, through the same steps as the trained one's."""
+def gate_file_of(network: Network, candidate: Candidate, bench: Bench, artifacts: Artifacts) -> Iterator[Path]:
+    """The file of a candidate's untrained network, through the same steps after the export as the trained one's."""
     with scratch(artifacts) as plain:
-        export(wear_in(compressed_shape(candidate, bench)), bench.size, plain)
+        export(network, bench.size, plain)
         images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
         with after_export(plain, candidate.after_export, images, artifacts) as model:
             yield model
