@@ -19,7 +19,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import machine_for
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Candidate
-from segsearch.space.draws import Dice, settled
+from segsearch.space.draws import Dice, Facts, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import load_space
 from segsearch.study import dump_study, parse_study
@@ -46,7 +46,7 @@ def main() -> None:
     study = parse_study(STUDY, where="benchmark")
     runtime = RUNTIMES["onnxruntime"]
     machine = machine_for(runtime, threads=1, cores=None)
-    draw = settled(load_space("mobile").draw, has_teacher=False)
+    draw = settled(load_space("mobile").draw, Facts())
     candidates = [draw(Dice(random.Random(seed))) for seed in range(count)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

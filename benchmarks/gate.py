@@ -19,7 +19,7 @@ from pathlib import Path
 from segsearch.datasets import open_dataset
 from segsearch.latency.measure import Effort
 from segsearch.networks import wear_in
-from segsearch.space.draws import Dice, settled
+from segsearch.space.draws import Dice, Facts, settled
 from segsearch.space.load import load_space
 from segsearch.study import DataSettings, Study, TrainSettings
 from segsearch.trial.bench import Bench
@@ -54,7 +54,7 @@ def bench_of(scratch: Path, height: int, width: int) -> Bench:
 
 
 def seconds_of_the_gate(bench: Bench, stages: Stages, count: int) -> None:
-    draw = settled(load_space("mobile").draw, has_teacher=False)
+    draw = settled(load_space("mobile").draw, Facts())
     seconds, latencies = [], []
     for seed in range(count):
         start = time.perf_counter()
@@ -67,7 +67,7 @@ def seconds_of_the_gate(bench: Bench, stages: Stages, count: int) -> None:
 
 
 def gate_over_shipped(bench: Bench, stages: Stages, count: int) -> None:
-    draw = settled(load_space("mobile").draw, has_teacher=False)
+    draw = settled(load_space("mobile").draw, Facts())
     fidelity = Fidelity(bench.schedule.epochs)
     ratios = []
     for seed in range(count):

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StorageFull, StudyError
 from segsearch.space.candidate import Named
-from segsearch.space.draws import Dice, Recorder, settled
+from segsearch.space.draws import Dice, Facts, Recorder, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
-from segsearch.study import Study, dump_study, read_study
+from segsearch.study import Study, as_begun, dump_study, read_study
+from segsearch.trial.types import facts_of, teacher_of
 from segsearch.workshop import Artifacts, Progress, existing, free_bytes, raise_if_full, silent
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def run(
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
             space = begun_space(store, study, artifacts) or space
+            study = next((as_begun(study, row.study) for row in store.studies() if row.name == study.name), study)
     check_designs(study, space)
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
@@ -180,14 +182,14 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     study = read_study(study_file)
     space = load_space(study.space)
     for seed in range(CHECKED_DRAWS):
-        space.draw(Dice(random.Random(seed)))
+        space.draw(Dice(random.Random(seed)), facts_of(study))
     check_designs(study, space)
     folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
     from segsearch.trial.contained import contained
 
-    draw = settled(space.draw, has_teacher=study.teacher is not None)
+    draw = settled(space.draw, facts_of(study))
     candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         artifacts = Artifacts(Path(scratch))
@@ -227,15 +229,15 @@ def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
 def check_designs(study: Study, space: Space) -> None:
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
     if study.teacher is not None:
-        _check_choices("teacher.choices", study.teacher.choices, space)
+        _check_choices("teacher.choices", study.teacher.choices, space, replace(facts_of(study), has_teacher=False))
     for index, choices in enumerate(study.search.first):
-        _check_choices(f"search.first.{index}", choices, space)
+        _check_choices(f"search.first.{index}", choices, space, facts_of(study))
 
 
-def _check_choices(where: str, choices: Mapping[str, Any], space: Space) -> None:
+def _check_choices(where: str, choices: Mapping[str, Any], space: Space, facts: Facts) -> None:
     recorder = Recorder(Named(choices))
     try:
-        space.draw(recorder)
+        space.draw(recorder, facts)
     except Exception as error:
         if recorder.fault is None:
             raise
@@ -303,7 +305,7 @@ def _search(
 
     row.artifacts.sweep()
     here = store.keep_machine(here)
-    draw = settled(space.draw, has_teacher=row.study.teacher is not None)
+    draw = settled(space.draw, facts_of(row.study))
     order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts)
     with contained(order, progress=progress) as child:
         return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
@@ -314,7 +316,6 @@ def order_of(
 ) -> Task:
     """What the process that trains is told of a study."""
     from segsearch.trial.child import Task
-    from segsearch.trial.types import teacher_of
 
     teacher = teacher_of(study, space.draw)
     return Task(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,6 +56,7 @@ class TrainSettings(_Frozen):
     `height` and `width` are the size of the training crops in pixels of the network's own grid
     (after its input scale); things in them have their own size times a zoom between the two given. `threads` are those
     of training and scoring, without it torch's own choice; sums in another order may change the last digits.
+    `recipe` is how training is done where that has changed: a study that was begun under 1 goes on under 1.
     """
 
     epochs: Positive
@@ -71,6 +72,7 @@ class TrainSettings(_Frozen):
     largest_zoom: Annotated[float, Field(gt=0, le=8)] = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    recipe: Literal[1, 2] = 2
 
     @model_validator(mode="after")
     def _fine_tuning_fits(self) -> TrainSettings:
@@ -132,7 +134,11 @@ class SearchSettings(_Frozen):
 
 
 class Study(_Frozen):
-    """A whole study. `trials` counts trained trials; rejected, failed and duplicate ones come on top."""
+    """A whole study. `trials` counts trained trials; rejected, failed and duplicate ones come on top.
+
+    `output` is what the files answer: the class of each pixel as uint8 (1, height, width), or the classes' scores
+    (1, classes, height, width), which somebody else makes a mask of.
+    """
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -140,6 +146,7 @@ class Study(_Frozen):
     space: Annotated[str, StringConstraints(min_length=1)]
     objectives: tuple[str, ...] = ("miou", "latency_ms")
     limits: tuple[str, ...] = ()
+    output: Literal["mask", "scores"] = "mask"
     data: DataSettings
     train: TrainSettings
     teacher: TeacherSettings | None = None
@@ -203,6 +210,34 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
         return Study.model_validate(dict(raw))
     except ValidationError as error:
         raise StudyError(f"{where}: {_first_problem(error)}") from None
+
+
+# What a study meant that was stored before there was such a setting.
+ONCE: Mapping[str, Scalar] = {"output": "scores", "train.recipe": 1}
+
+
+def as_begun(study: Study, stored: Study) -> Study:
+    """A study that is carried on: where its file says nothing of a newer setting, what it meant when it was begun."""
+    said = {key for key, _ in _settings(study.model_dump(exclude_unset=True))}
+    begun = dict(_settings(stored.model_dump()))
+    changes = {key: value for key, value in ONCE.items() if key not in said and begun[key] == value}
+    settings = study.model_dump(exclude_unset=True)
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        section = settings
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[last] = value
+    return Study.model_validate(settings)
+
+
+def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted key."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def load_study(stored: str) -> Study:

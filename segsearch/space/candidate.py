@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, PlainSerializer
+from pydantic import Field as Stored
 
 from segsearch.space.keys import content_key
 from segsearch.space.rules import demand, demand_step
@@ -53,6 +54,11 @@ def _as_stored(value: Feature | Joined) -> dict[str, int]:
 
 # What a join or an auxiliary loss may read. Databases keep one form for both, and content keys are made of it.
 Map = Annotated[Feature | Joined, BeforeValidator(_joined_of_old), PlainSerializer(_as_stored)]
+
+
+def later(default: Any) -> Any:
+    """Mark of a field that came later: its default is not written, so that what was stored before keeps its keys."""
+    return Stored(exclude_if=lambda value: value == default)
 
 
 @dataclass(frozen=True)
@@ -125,12 +131,17 @@ class Join:
 
 @dataclass(frozen=True)
 class Head:
-    """The classifier: `depth` convolutions of `channels`, then a 1x1 convolution to the classes."""
+    """The classifier: `depth` convolutions of `channels`, then a 1x1 convolution to the classes.
+
+    `upsample` is how its scores grow first: not at all (`bilinear`, what takes them to the answer's size), or twofold by
+    a depthwise 3x3 and a pixel shuffle (`pixel_shuffle`: arXiv:1609.05158), which learns to sharpen.
+    """
 
     channels: int
     depth: int = 1
     block: str = "conv"
     dropout: float = 0.0
+    upsample: Annotated[Literal["bilinear", "pixel_shuffle"], later("bilinear")] = "bilinear"
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,8 @@ class Auxiliary:
 class Architecture:
     """Everything needed to build a network. The decoder starts from the context of `paths[trunk]`.
 
-    The network reads the image resized by `input_scale` and answers at the image's own size.
+    The network reads the image resized by `input_scale` and answers at the image's own size. Where it answers a mask,
+    the classes are taken from scores at `answer_scale` of that size and repeated up to it.
     """
 
     paths: tuple[EncoderPath, ...]
@@ -155,6 +167,7 @@ class Architecture:
     auxiliary: tuple[Auxiliary, ...] = ()
     input_scale: float = 1.0
     trunk: int = 0
+    answer_scale: Annotated[float, later(1.0)] = 1.0
 
     @property
     def output_stride(self) -> int:
@@ -168,10 +181,15 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Distill:
-    """Hinton's distillation: `weight` of the soft loss, in [0, 1]; `temperature` > 0 (arXiv:1503.02531)."""
+    """Learning from a teacher: `weight` of the soft loss, in [0, 1]; `temperature` > 0.
+
+    `pixel` compares the classes of each pixel (Hinton's, arXiv:1503.02531), `channel` where each class is thought to be
+    (channel-wise, arXiv:2011.13256).
+    """
 
     weight: float
     temperature: float = 1.0
+    kind: Annotated[Literal["pixel", "channel"], later("pixel")] = "pixel"
 
     def __post_init__(self) -> None:
         demand(0 <= self.weight <= 1, "Distill.weight must lie in [0, 1]", self.weight, "use 0 for no distillation")

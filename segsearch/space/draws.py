@@ -5,11 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from segsearch.space.candidate import Candidate, Draw, Named
 
 DrawCandidate = Callable[[Draw], Candidate]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a space may know of the study that it is drawn for: what the files answer, and whether anybody teaches."""
+
+    output: Literal["mask", "scores"] = "mask"
+    has_teacher: bool = False
+
+
+class DrawFor(Protocol):
+    """A space's draw: one candidate from a source of choices, for a study of which this is known."""
+
+    def __call__(self, choose: Draw, facts: Facts = Facts(), /) -> Candidate: ...
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,12 @@ class Recorder:
             raise
 
 
-def settled(draw: DrawCandidate, *, has_teacher: bool) -> DrawCandidate:
-    """A space's `draw`, with what cannot matter taken out: candidates that would be trained alike are then equal."""
+def settled(draw: DrawFor, facts: Facts) -> DrawCandidate:
+    """A space's `draw` for a study, without what cannot matter there: what would be trained alike is then equal."""
 
     def draw_settled(choose: Draw) -> Candidate:
-        candidate = draw(choose)
-        taught = has_teacher and candidate.distill is not None and candidate.distill.weight > 0
+        candidate = draw(choose, facts)
+        taught = facts.has_teacher and candidate.distill is not None and candidate.distill.weight > 0
         steps = tuple(step for step in candidate.before_export if not step.idle)
         return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
 

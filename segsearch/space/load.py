@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from types import CodeType, ModuleType
 
 from segsearch.errors import SegsearchError, SpaceError
 from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.draws import DrawFor, Facts
 
 # A checkout keeps the spaces beside the package, a wheel inside it.
 _PACKAGE = Path(__file__).parent.parent
@@ -27,7 +29,7 @@ class Space:
 
     name: str
     source: str
-    draw: Callable[[Draw], Candidate]
+    draw: DrawFor
 
 
 def load_space(spec: str) -> Space:
@@ -52,9 +54,11 @@ def space_from_source(source: str, *, name: str) -> Space:
     if not callable(function):
         raise SpaceError(f"{name}: a space must define `draw(choose)`; got none. Write def draw(choose): ... in it.")
 
-    def draw(choose: Draw) -> Candidate:
+    asks_for_facts = _takes_facts(function)
+
+    def draw(choose: Draw, facts: Facts = Facts(), /) -> Candidate:
         try:
-            drawn = function(choose)
+            drawn = function(choose, facts) if asks_for_facts else function(choose)
         except SegsearchError:
             raise
         except Exception as error:
@@ -65,6 +69,16 @@ def space_from_source(source: str, *, name: str) -> Space:
         return drawn
 
     return Space(name, source, draw)
+
+
+def _takes_facts(function: Callable[..., object]) -> bool:
+    """Whether a space's `draw` has a second place: for the study's facts."""
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        asked = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a callable that tells nothing of itself
+        return False
+    return sum(one.kind in places and one.default is one.empty for one in asked) == 2
 
 
 def _built_in(spec: str) -> Path:

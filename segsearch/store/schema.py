@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from segsearch.evidence.objectives import MACHINE_BOUND
+from segsearch.study import ONCE
 
 # Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
 _tables = MetaData()
@@ -183,6 +184,19 @@ def _name_machines_anew(connection: Connection) -> None:
     name_machines_anew(connection)
 
 
+def _say_what_was_meant(connection: Connection) -> None:
+    """Schema 5: what newer settings would change is said in older studies, which go on as they began."""
+    for row in connection.execute(select(studies.c.name, studies.c.settings)).all():
+        settings = json.loads(row.settings)
+        for key, value in ONCE.items():
+            *sections, last = key.split(".")
+            section = settings
+            for name in sections:
+                section = section.setdefault(name, {})
+            section.setdefault(last, value)
+        connection.execute(update(studies).where(studies.c.name == row.name).values(settings=json.dumps(settings)))
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (The second and the third only add tables.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -190,6 +204,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_timings_by_machine,
     _claim_stages,
     _name_machines_anew,
+    _say_what_was_meant,
 )
 
 

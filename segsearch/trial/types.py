@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segsearch.space.candidate import Architecture, Named
-from segsearch.space.draws import DrawCandidate
+from segsearch.space.draws import DrawFor, Facts
 from segsearch.study import Study
 
 
@@ -27,8 +27,14 @@ class Estimate:
     bytes_per_trial: int
 
 
-def teacher_of(study: Study, draw: DrawCandidate) -> Teacher | None:
-    """The teacher that a study names, if any: a point of its space."""
+def facts_of(study: Study) -> Facts:
+    """What a space is told of a study."""
+    return Facts(output=study.output, has_teacher=study.teacher is not None)
+
+
+def teacher_of(study: Study, draw: DrawFor) -> Teacher | None:
+    """The teacher that a study names, if any: a point of its space, whom nobody teaches."""
     if study.teacher is None:
         return None
-    return Teacher(draw(Named(study.teacher.choices)).architecture, study.teacher.epochs)
+    facts = replace(facts_of(study), has_teacher=False)
+    return Teacher(draw(Named(study.teacher.choices), facts).architecture, study.teacher.epochs)
