@@ -34,6 +34,7 @@ class Measured:
     timing: Timing
     against: Path | None
     size_bytes: int
+    mask: bool = False
     operations: tuple[Operation, ...] = ()
 
 
@@ -45,14 +46,18 @@ def measure_own(
     shape: str | None,
     interval: float,
     max_seconds: float,
+    mask: bool,
     profile: bool,
     progress: Progress,
 ) -> Measured:
-    """Time a file. Raises `StudyError` for what is wrong with it, with the reason that the runtime gave."""
+    """Time a file; with `mask` as if it answered with classes, whatever it is compared with.
+
+    Raises `StudyError` for what is wrong with it, with the reason that the runtime gave.
+    """
     from segsearch.latency.measure import Effort, compare, machine_for, measure
     from segsearch.latency.room import machine_room
     from segsearch.runtimes import RUNTIMES
-    from segsearch.runtimes.graphs import with_fixed_shape
+    from segsearch.runtimes.graphs import with_fixed_shape, with_mask
 
     runtime = RUNTIMES["onnxruntime"]
     effort = Effort(interval=interval, max_seconds=max_seconds)
@@ -60,6 +65,8 @@ def measure_own(
         for name in ("model", "against"):  # both files may have one name
             (Path(scratch) / name).mkdir()
         file = with_fixed_shape(model, shape, Path(scratch) / "model" / model.name)
+        if mask:
+            file = with_mask(file, Path(scratch) / "model" / f"mask-{model.name}")
         other = None
         if against is not None:
             other = with_fixed_shape(against, shape, Path(scratch) / "against" / against.name)
@@ -75,7 +82,7 @@ def measure_own(
                 operations = runtime.profile(file, threads=threads, runs=PROFILED_RUNS) if profile else ()
         except TrialFailed as failed:
             raise StudyError(" ".join(str(failed).split())) from failed
-    return Measured(model, machine, timing, against, model.stat().st_size, operations)
+    return Measured(model, machine, timing, against, model.stat().st_size, mask, operations)
 
 
 def lines_of(found: Measured) -> list[str]:
@@ -87,7 +94,7 @@ def lines_of(found: Measured) -> list[str]:
     why = "its interval is narrow enough" if comparison.ended_by == "interval" else "its time was up"
     spread = f"95 % interval {low:.4g} to {high:.4g} ms ({len(timing.samples_ms)} runs; it ended because {why})"
     lines = [
-        f"Model    {found.model}, {in_words('size_bytes', found.size_bytes)}",
+        f"Model    {found.model}, {in_words('size_bytes', found.size_bytes)}{', with a mask' if found.mask else ''}",
         f"Latency  {timing.latency_ms:.4g} ms, {spread}",
     ]
     if found.against is not None:
@@ -124,6 +131,7 @@ def as_json(found: Measured) -> str:
             {
                 "model": str(found.model),
                 "size_bytes": found.size_bytes,
+                "mask": found.mask,
                 "latency_ms": timing.latency_ms,
                 "interval_ms": list(timing.interval_ms or ()),
                 "latency_p95_ms": timing.percentile_ms(0.95),

@@ -27,6 +27,9 @@ def measure(
         float, typer.Option("--interval", min=0.0001, max=1.0, help="Go on until the 95 % interval is this narrow.")
     ] = 0.02,
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, max=300.0, help="... or for this long.")] = 4.5,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="The model answers scores: time it with the mask that is made of them.")
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="With --profile: a chart in one file.")
@@ -49,6 +52,7 @@ def measure(
             shape=shape,
             interval=interval,
             max_seconds=seconds,
+            mask=mask,
             profile=profile,
             progress=watch.progress if watch else silent,
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -14,8 +15,21 @@ from segsearch.compression.types import CalibrationImages
 from segsearch.errors import TrialFailed
 from segsearch.space.candidate import Quantize
 
-# The pixel normalisation stays in float: it is one multiply-add over the image, and quantizing it twice costs accuracy.
-_QUANTIZED = ["Conv", "Add", "Relu", "Concat", "AveragePool", "MaxPool", "GlobalAveragePool"]
+# ONNX Runtime has no integer kernel of a transposed convolution, of h-swish and of PReLU: in here they would only be
+# wrapped in more conversions.
+_QUANTIZED = (
+    "Conv",
+    "Add",
+    "Mul",
+    "Relu",
+    "Clip",
+    "LeakyRelu",
+    "Sigmoid",
+    "Concat",
+    "AveragePool",
+    "MaxPool",
+    "GlobalAveragePool",
+)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -29,24 +43,38 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {"image": image}
 
 
+def _normalisation(source: Path) -> list[str]:
+    """The multiplications by a constant: the pixel normalisation is one over the image, and stays in float.
+
+    To quantize it as well would round every pixel twice.
+    """
+    graph = onnx.load(str(source), load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    return [node.name for node in graph.node if node.op_type == "Mul" and constants.intersection(node.input)]
+
+
 def quantize(source: Path, target: Path, step: Quantize, /, *, images: CalibrationImages) -> None:
     """Write the QDQ int8 form of `source` to `target`. Raises `TrialFailed` where the graph cannot be quantized."""
     if not len(images):
         raise ValueError("Quantization needs at least one calibration image, got none")
-    activations = QuantType.QInt8 if step.symmetric_activations else QuantType.QUInt8
     options = {"ActivationSymmetric": step.symmetric_activations, "WeightSymmetric": True}
     noise = logging.getLogger()
     level = noise.level
     noise.setLevel(logging.ERROR)  # it recommends a preprocessing that the exporter has already done
     try:
+        normalisation = _normalisation(source)
         quantize_static(
             str(source),
             str(target),
             _Reader(images),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=_QUANTIZED,
+            op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_exclude=normalisation,
             per_channel=True,
-            activation_type=activations,
+            # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in
+            # float. Either way a symmetric ReLU stays an operation of its own, where an asymmetric zero point clips.
+            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             reduce_range=step.reduced_range,
             calibrate_method=CalibrationMethod.MinMax,

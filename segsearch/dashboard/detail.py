@@ -121,7 +121,8 @@ def _panel(
     size = (scene.seen.study.study.data.height, scene.seen.study.study.data.width)
     names = class_names(scene.seen.study.study)
     classes = len(evidence.confusion.counts) if evidence and evidence.confusion else max(2, len(names))
-    network = architecture_figure(row.candidate, size, classes=classes, dark=dark)
+    output = scene.seen.study.study.output
+    network = architecture_figure(row.candidate, size, classes=classes, output=output, dark=dark)
     found = [
         _head(scene, row),
         html.Div(

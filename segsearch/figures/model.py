@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -26,14 +26,21 @@ _COLOURS: Mapping[str, int] = {"encoder": 0, "context": 2, "join": 1, "head": 3}
 _Placed = tuple[float, Piece]
 
 
-def architecture_figure(candidate: Candidate, size: Size, *, classes: int, dark: bool = False) -> Any:
+def architecture_figure(
+    candidate: Candidate,
+    size: Size,
+    *,
+    classes: int,
+    output: Literal["mask", "scores"] = "scores",
+    dark: bool = False,
+) -> Any:
     """The network from the image down to the file: a bar for each map, as long as it has channels.
 
     The hatched end of a bar is what pruning took away; a line at the side leads from a map to who reads it again.
     `size` is the height and width of the file's input.
     """
     look = theme(dark)
-    pieces = pieces_of(candidate, size, classes=classes)
+    pieces = pieces_of(candidate, size, classes=classes, output=output)
     widest = max(piece.channels for piece in pieces)
     rows = tuple(accumulate((1.0 if piece.channels else _TEXT_ROW for piece in pieces), initial=0.0))
     placed = list(zip(rows, pieces, strict=False))

@@ -34,7 +34,9 @@ class Piece:
     after: int | None = None
 
 
-def pieces_of(candidate: Candidate, size: Size, *, classes: int) -> tuple[Piece, ...]:
+def pieces_of(
+    candidate: Candidate, size: Size, *, classes: int, output: Literal["mask", "scores"] = "scores"
+) -> tuple[Piece, ...]:
     """The pieces of a candidate whose exported file takes images of that height and width."""
     architecture = candidate.architecture
     shapes = shapes_of(architecture, size, candidate.before_export)
@@ -60,8 +62,7 @@ def pieces_of(candidate: Candidate, size: Size, *, classes: int) -> tuple[Piece,
     pieces.append(
         Piece("head", "scores", f"1×1 to {classes} classes", shapes[HeadMap()].size, classes, classes, None, after)
     )
-    if shapes[HeadMap()].size != size:
-        pieces.append(Piece("output", "resized", "bilinear, to the image's size", size, classes, classes))
+    pieces += _answer(architecture, shapes[HeadMap()].size, size, classes=classes, output=output)
     return (*pieces, *_shipped(candidate, size))
 
 
@@ -136,6 +137,22 @@ def _join(join: Join) -> str:
     return _line(
         [f"resized, {_JOINS.get(join.kind, join.kind)} the skip", f"skip cut to {join.reduce}" if join.reduce else ""]
     )
+
+
+def _answer(
+    architecture: Architecture, grid: Size, size: Size, *, classes: int, output: Literal["mask", "scores"]
+) -> Iterator[Piece]:
+    """From the scores on the decoder's grid to what the file answers."""
+    if architecture.head.upsample == "pixel_shuffle":
+        grid = (2 * grid[0], 2 * grid[1])
+        yield Piece("output", "doubled", "depthwise 3×3, pixel shuffle", grid, classes, classes)
+    chosen = scaled(size, architecture.answer_scale)
+    if grid != chosen:
+        where = "the image's size" if chosen == size else f"×{architecture.answer_scale:.3g} of the image's size"
+        yield Piece("output", "resized", f"bilinear, to {where}", chosen, classes, classes)
+    if output == "mask":
+        words = "the highest score" + ("" if chosen == size else ", repeated to the image's size")
+        yield Piece("output", "mask", words, size, 1, 1)
 
 
 def _shipped(candidate: Candidate, size: Size) -> Iterator[Piece]:

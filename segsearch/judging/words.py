@@ -54,7 +54,8 @@ def describe(candidate: Candidate) -> str:
     """A candidate in words, in the order data flows through it."""
     words = _architecture(candidate.architecture)
     if candidate.distill is not None and candidate.distill.weight > 0:
-        words.append(f"taught {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}")
+        by = " by channel" if candidate.distill.kind == "channel" else ""
+        words.append(f"taught{by} {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}")
     words += [step.words for step in candidate.before_export if not step.idle]
     words += [step.words for step in candidate.after_export] or [precision(candidate)]
     return "; ".join(words)
@@ -69,7 +70,9 @@ def _architecture(architecture: Architecture) -> list[str]:
             details = "-".join(map(str, context.bins or context.rates))
             words.append(" ".join(filter(None, (context.kind, details, f"({context.channels})"))))
     words += [f"{join.kind} from {_map(join.feature)} ({join.channels})" for join in architecture.joins]
-    words.append(f"head {architecture.head.channels}")
+    shuffled = " pixel shuffle" if architecture.head.upsample == "pixel_shuffle" else ""
+    words.append(f"head {architecture.head.channels}{shuffled}")
+    words += [] if architecture.answer_scale == 1 else [f"classes at x{architecture.answer_scale:.3g}"]
     return words
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segsearch.errors import DatabaseError, DataError, TrialFailed
 from segsearch.store import StudyRow
-from segsearch.trial.score import count, nearest, to_input
+from segsearch.trial.score import classes_of, count, nearest, to_input
 from segsearch.workshop import Artifacts, Progress, silent
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def predict(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> UI
     path = gallery.artifacts.path(artifact)
     try:
         session = cache.session(gallery.artifacts, artifact)
-        scores = session.run(to_input(gallery.split.images[index]))
+        answer = session.run(to_input(gallery.split.images[index]))
     except TrialFailed as error:
         raise DatabaseError(f"{path}: cannot be run: {' '.join(str(error).split())[:200]}") from None
     except DatabaseError:
@@ -153,7 +153,7 @@ def predict(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> UI
             f"{path}: failed on {gallery.split.names[index]}: {' '.join(str(error).split())[:200]}"
         ) from None
     shape = tuple(int(side) for side in gallery.split.label_shapes[index])
-    mask = nearest(scores[0].argmax(axis=0), shape).astype(np.uint8)
+    mask = nearest(classes_of(answer), shape).astype(np.uint8)
     cache.keep_mask(key, mask)
     return mask
 

@@ -24,6 +24,7 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
         self.input_scale = architecture.input_scale
+        self.answer_scale = architecture.answer_scale
         self.sources = tuple((path.source, path.scale) for path in architecture.paths)
         encoders: list[Encoder] = []
         for path in architecture.paths:
@@ -54,7 +55,7 @@ class Network(nn.Module):
     def protected(self) -> tuple[nn.Module, ...]:
         """Layers whose output channels no compression may take: the stems and everything that scores classes."""
         stems = [encoder.get_submodule("stem") for encoder in self.encoders]
-        return (*stems, self.head.scores, *(extra.get_submodule("1") for extra in self.auxiliary))
+        return (*stems, self.head.scores, self.head.upsample, *(extra.get_submodule("1") for extra in self.auxiliary))
 
     def forward(self, image: Tensor) -> Tensor:
         size = spatial_size(image)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
-from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
+from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES
 from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Joined, Stage, Stem
 from segsearch.space.rules import demand
 
@@ -19,6 +19,8 @@ def check_architecture(architecture: Architecture) -> None:
     demand(0 <= architecture.trunk < len(paths), "Architecture.trunk must be the index of a path", architecture.trunk)
     scale = architecture.input_scale
     demand(0.1 <= scale <= 1.0, "Architecture.input_scale must lie in [0.1, 1]", scale)
+    answer = architecture.answer_scale
+    demand(answer in (1.0, 0.5, 0.25), "Architecture.answer_scale must be 1, 0.5 or 0.25", answer)
     for index, path in enumerate(paths):
         _check_path(path)
         if path.source is not None:
@@ -29,6 +31,7 @@ def check_architecture(architecture: Architecture) -> None:
         demand(join.channels >= 1 and join.reduce >= 0, "A Join needs positive channels and no negative reduce", join)
     head = architecture.head
     _known("head block", head.block, HEAD_BLOCKS)
+    _known("head upsample", head.upsample, UPSAMPLES)
     demand(head.channels >= 1 and head.depth >= 0, "A Head needs positive channels and no negative depth", head)
     demand(0 <= head.dropout < 1, "Head.dropout must lie in [0, 1)", head.dropout)
     for extra in architecture.auxiliary:

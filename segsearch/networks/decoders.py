@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, resize, spatial_size
+from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, convolution, resize, spatial_size
 from segsearch.space.candidate import Head, Join
 
 # (running channels, feature channels, settings) -> module of (running, feature), `join.channels` at the feature's size
@@ -60,8 +60,34 @@ def _separable(channels: int, width: int) -> nn.Module:
 HEAD_BLOCKS: Mapping[str, Callable[[int, int], nn.Module]] = {"conv": _plain, "separable": _separable}
 
 
+class Shuffle(nn.Module):
+    """Scores twice as large: a depthwise 3x3 makes the four that each becomes, a pixel shuffle puts them in place.
+
+    It begins as the bilinear resize (but for the outermost row, where a resize repeats the edge) and learns to sharpen
+    (sub-pixel convolution: arXiv:1609.05158).
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.grow = convolution(classes, 4 * classes, kernel=3, groups=classes)
+        # The new pixels lie a quarter of an old one before and after its centre: 3/4 of it, 1/4 of its neighbour.
+        near = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
+        stencils = torch.stack([torch.outer(row, column) for row in near for column in near])
+        with torch.no_grad():
+            self.grow.weight.copy_(stencils.repeat(classes, 1, 1)[:, None])
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.grow(scores), 2)
+
+
+UPSAMPLES: Mapping[str, Callable[[int], nn.Module]] = {
+    "bilinear": lambda classes: nn.Identity(),
+    "pixel_shuffle": Shuffle,
+}
+
+
 class Classifier(nn.Module):
-    """`head.depth` convolutions of `head.channels`, dropout, 1x1 convolution to the class scores."""
+    """`head.depth` convolutions of `head.channels`, dropout, 1x1 convolution to the class scores, their upsampling."""
 
     def __init__(self, channels: int, head: Head, classes: int) -> None:
         super().__init__()
@@ -73,7 +99,8 @@ class Classifier(nn.Module):
             layers.append(nn.Dropout2d(head.dropout))
         self.body = nn.Sequential(*layers)
         self.scores = Conv2d(channels, classes, 1)
+        self.upsample = UPSAMPLES[head.upsample](classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.scores(self.body(x))
+        scores: Tensor = self.upsample(self.scores(self.body(x)))
         return scores

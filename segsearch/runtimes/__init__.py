@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segsearch.runtimes.onnxruntime import OnnxRuntime
-from segsearch.runtimes.types import Operation, Runtime, Session, Timer
+from segsearch.runtimes.types import Answer, Image, Operation, Runtime, Session, Timer
 
 RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime()}
 
-__all__ = ["RUNTIMES", "Operation", "Runtime", "Session", "Timer"]
+__all__ = ["RUNTIMES", "Answer", "Image", "Operation", "Runtime", "Session", "Timer"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -49,6 +51,58 @@ def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
             value.type.tensor_type.ClearField("shape")  # they follow from the input's
     onnx.save(found, str(target))
     return target
+
+
+def with_mask(model: Path, target: Path) -> Path:
+    """A copy at `target` that answers with the class of each pixel, (n, height, width) uint8, as its user would want.
+
+    The model must answer scores (n, classes, height, width). Raises `StudyError` where it does not.
+    """
+    found = _load(model)
+    outputs = found.graph.output
+    if len(outputs) != 1:
+        names = ", ".join(value.name for value in outputs) or "none"
+        raise StudyError(f"{model}: a mask is made of one output's scores; this model has {len(outputs)}: {names}.")
+    scores = outputs[0]
+    known = {value.name: value for value in onnx.shape_inference.infer_shapes(found).graph.output}[scores.name]
+    rank, kind = len(known.type.tensor_type.shape.dim), known.type.tensor_type.elem_type
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    if rank != 4 or kind not in floats:
+        name = onnx.TensorProto.DataType.Name(kind).lower()
+        raise StudyError(
+            f"{model}: --mask needs float scores (n, classes, height, width); {scores.name} is {name} of rank {rank}. "
+            "Leave --mask out where the model answers with classes itself."
+        )
+    taken = {name for node in found.graph.node for name in (*node.input, *node.output)}
+    classes, mask = (next(n for n in _fresh(name) if n not in taken) for name in ("classes", "mask"))
+    found.graph.node.add(
+        op_type="ArgMax",
+        name=classes,
+        input=[scores.name],
+        output=[classes],
+        attribute=[onnx.helper.make_attribute("axis", 1), onnx.helper.make_attribute("keepdims", 0)],
+    )
+    to = onnx.helper.make_attribute("to", onnx.TensorProto.UINT8)
+    found.graph.node.add(op_type="Cast", name=mask, input=[classes], output=[mask], attribute=[to])
+    del found.graph.output[:]
+    found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(mask, onnx.TensorProto.UINT8, None))
+    onnx.save(found, str(target))
+    return target
+
+
+def with_scores(model: Path, target: Path) -> Path:
+    """A copy at `target` of a file that answers a mask, which answers the scores instead that the mask is made of."""
+    found = onnx.load(str(model))
+    (choice,) = (node for node in found.graph.node if node.op_type == "ArgMax")
+    del found.graph.output[:]
+    found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(choice.input[0], onnx.TensorProto.FLOAT, None))
+    onnx.save(found, str(target))
+    return target
+
+
+def _fresh(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
 def _load(model: Path) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from segsearch.errors import TrialFailed
-from segsearch.runtimes.types import Image, Operation
+from segsearch.runtimes.types import Answer, Image, Operation
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -38,9 +38,9 @@ class OnnxSession:
     inner: Any
     shape: tuple[int, int, int, int]
 
-    def run(self, image: Image, /) -> Image:
-        scores: Image = self.inner.run(None, {self.inner.get_inputs()[0].name: image})[0]
-        return scores
+    def run(self, image: Image, /) -> Answer:
+        answer: Answer = self.inner.run(None, {self.inner.get_inputs()[0].name: image})[0]
+        return answer
 
 
 @dataclass(frozen=True)

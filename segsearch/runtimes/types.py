@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+# What a file says of an image: the class of each pixel (1, height, width), or scores (1, classes, height, width).
+Answer = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Session(Protocol):
     @property
     def shape(self) -> tuple[int, int, int, int]: ...
 
-    def run(self, image: Image, /) -> Image:
-        """Class scores (1, classes, height, width) of one image."""
+    def run(self, image: Image, /) -> Answer:
+        """What the file says of one image: a mask or scores."""
         ...
 
 

@@ -17,6 +17,7 @@ from segsearch.space.candidate import (
     Stage,
     Stem,
 )
+from segsearch.space.draws import Facts
 
 __all__ = [
     "Architecture",
@@ -26,6 +27,7 @@ __all__ = [
     "Distill",
     "Draw",
     "EncoderPath",
+    "Facts",
     "Feature",
     "Head",
     "Join",

@@ -133,8 +133,8 @@ class Join:
 class Head:
     """The classifier: `depth` convolutions of `channels`, then a 1x1 convolution to the classes.
 
-    `upsample` is how its scores grow first: not at all (`bilinear`, what takes them to the answer's size), or twofold by
-    a depthwise 3x3 and a pixel shuffle (`pixel_shuffle`: arXiv:1609.05158), which learns to sharpen.
+    `upsample` is how its scores grow: by the bilinear resize to the answer's size alone, or twofold before it by a
+    depthwise 3x3 and a pixel shuffle (arXiv:1609.05158), which learns to sharpen.
     """
 
     channels: int

@@ -80,6 +80,11 @@ def settled(draw: DrawFor, facts: Facts) -> DrawCandidate:
         candidate = draw(choose, facts)
         taught = facts.has_teacher and candidate.distill is not None and candidate.distill.weight > 0
         steps = tuple(step for step in candidate.before_export if not step.idle)
-        return replace(candidate, distill=candidate.distill if taught else None, before_export=steps)
+        architecture = candidate.architecture
+        if facts.output == "scores":  # those of the full size
+            architecture = replace(architecture, answer_scale=1.0)
+        return replace(
+            candidate, architecture=architecture, distill=candidate.distill if taught else None, before_export=steps
+        )
 
     return draw_settled

@@ -17,6 +17,7 @@ from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
+from segsearch.networks import Output
 from segsearch.runtimes import Runtime
 from segsearch.training.schedule import Schedule
 from segsearch.trial.types import Teacher
@@ -37,6 +38,7 @@ class Bench:
     room: Room
     device: torch.device
     teacher: Teacher | None = None
+    output: Output = "scores"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,6 +49,11 @@ class Bench:
     @property
     def classes(self) -> int:
         return len(self.dataset.classes)
+
+
+def answers(bench: Bench) -> tuple[str, ...]:
+    """What the files answer, for the keys of stages; studies from before there was a choice answer scores."""
+    return () if bench.output == "scores" else (f"answers {bench.output}",)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
 from segsearch.space.candidate import AfterExport, Candidate
 from segsearch.space.keys import content_key, to_json
-from segsearch.trial.bench import Bench, scratch, versions
+from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 from segsearch.trial.score import to_input
 from segsearch.trial.stages import Stages
@@ -40,14 +40,17 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
         load_weights(network, stages.artifacts.path(weights))
         image = to_input(bench.dataset.validation.images[0])
         with scratch(stages.artifacts) as target:
-            export(network, bench.size, target)
-            parity = check_parity(network, target, bench.runtime, image)
+            export(network, bench.size, target, output=bench.output)
+            parity = check_parity(network, target, bench.runtime, image, output=bench.output)
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
 
     steps = [to_json(step) for step in candidate.before_export]
     key = content_key(
-        ["export", weights, to_json(candidate.architecture), *steps], list(bench.size), [*map(list, versions())]
+        ["export", weights, to_json(candidate.architecture), *steps],
+        list(bench.size),
+        [*map(list, versions())],
+        *answers(bench),
     )
     made = stages.once("export", key, make)
     return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))

@@ -13,7 +13,7 @@ from segsearch.latency.measure import Effort, measure
 from segsearch.networks import Network, wear_in
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
-from segsearch.trial.bench import Bench, scratch, versions
+from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
 from segsearch.trial.files import after_export, calibration_images
 from segsearch.trial.stages import Stages
@@ -50,6 +50,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
             *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export)),
         ],
         [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
+        *answers(bench),
     )
     return from_json(Evidence, str(stages.once("gate", key, make)["evidence"]))
 
@@ -58,7 +59,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
 def gate_file_of(network: Network, candidate: Candidate, bench: Bench, artifacts: Artifacts) -> Iterator[Path]:
     """The file of a candidate's untrained network, through the same steps after the export as the trained one's."""
     with scratch(artifacts) as plain:
-        export(network, bench.size, plain)
+        export(network, bench.size, plain, output=bench.output)
         images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
         with after_export(plain, candidate.after_export, images, artifacts) as model:
             yield model

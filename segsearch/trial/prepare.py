@@ -50,6 +50,7 @@ def make_bench(
         room=machine_room(timing.cores),
         device=pick_device(study.train.device),
         teacher=teacher,
+        output=study.output,
     )
 
 

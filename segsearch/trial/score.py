@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.datasets import Split
 from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Confusion
-from segsearch.runtimes import Session
+from segsearch.runtimes import Answer, Session
 from segsearch.workshop import Progress, silent
 
 
 def score(session: Session, split: Split, *, classes: int, progress: Progress = silent) -> Confusion:
     """Run the file over every image of the split and count.
 
-    The prediction is the class of the highest score at the model's size, brought to each label's own size by
-    nearest neighbour: what a user of the file would do. Raises `TrialFailed` where a score is not finite.
+    The prediction is the file's mask, or the class of the highest score, at the model's size, brought to each label's
+    own size by nearest neighbour: what a user of the file would do. Raises `TrialFailed` where a score is not finite.
     """
     counts = np.zeros((classes, classes), dtype=np.int64)
     for index in range(len(split)):
-        scores = session.run(to_input(split.images[index]))
-        if not np.isfinite(scores).all():
+        answer = session.run(to_input(split.images[index]))
+        if not np.isfinite(answer).all():
             raise TrialFailed("score", f"The exported model answered NaN or infinity on {split.names[index]}.")
         label = split.label(index)
-        counts += count(label, nearest(scores[0].argmax(axis=0), label.shape), classes=classes)
+        counts += count(label, nearest(classes_of(answer), label.shape), classes=classes)
         progress("score", index + 1, len(split))
     return Confusion(tuple(tuple(int(value) for value in row) for row in counts))
 
@@ -32,6 +34,12 @@ def score(session: Session, split: Split, *, classes: int, progress: Progress = 
 def to_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """An RGB image (height, width, 3) as the exported model reads it: (1, 3, height, width), 0..255."""
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def classes_of(answer: Answer) -> NDArray[np.int64]:
+    """The class of each pixel (height, width) that a file's answer to one image says."""
+    chosen: NDArray[Any] = answer[0].argmax(axis=0) if answer.ndim == 4 else answer[0]
+    return chosen.astype(np.int64, copy=False)
 
 
 def nearest(prediction: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:

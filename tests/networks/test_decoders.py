@@ -6,8 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, Classifier
-from segsearch.space.candidate import Feature, Head, Join
+from segsearch.compression.prune import prune
+from segsearch.networks import build
+from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES, Classifier, Shuffle
+from segsearch.networks.layers import resize
+from segsearch.space.candidate import Architecture, EncoderPath, Feature, Head, Join, Prune, Stage, Stem
+from segsearch.trial.export import count_params
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
@@ -92,3 +96,44 @@ def test_a_head_exports_with_parity_and_without_its_dropout(name: str, parity: P
 def test_scores_are_not_rectified() -> None:
     head = Classifier(4, Head(8), classes=3).eval()
     assert (head(torch.randn(1, 4, 16, 16)) < 0).any()
+
+
+def test_a_shuffle_begins_as_the_bilinear_resize() -> None:
+    shuffle = Shuffle(3)
+    shuffle.grow.bias = None
+    scores = torch.randn(2, 3, 6, 9, generator=torch.Generator().manual_seed(0))
+    expected = resize(scores, (12, 18))
+    # But for the outermost row, where a resize repeats the edge and a convolution sees nothing.
+    assert torch.allclose(shuffle(scores)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-6)
+
+
+def test_a_shuffle_learns_for_each_class_alone() -> None:
+    shuffle = Shuffle(3)
+    scores = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (gradient,) = torch.autograd.grad(shuffle(scores)[:, 1].sum(), scores)
+    assert gradient[:, 1].abs().sum() > 0
+    assert not gradient[:, [0, 2]].any()
+
+
+@pytest.mark.parametrize("name", sorted(UPSAMPLES))
+@pytest.mark.parametrize("size", [(32, 48), (33, 47)])
+def test_a_head_with_every_upsampling_scores_learns_and_exports(
+    name: str, size: tuple[int, int], parity: Parity
+) -> None:
+    head = Head(8, upsample=name)  # type: ignore[arg-type]
+    network = build(Architecture((EncoderPath(Stem(8), (Stage("conv", 8, 1, 2),)),), (), head), 5)
+    grid = network.scores(torch.zeros(1, 3, *size))
+    assert grid.shape[-2] == (2 if name == "pixel_shuffle" else 1) * -(-size[0] // 4)
+    grid.sum().backward()  # type: ignore[no-untyped-call]
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert parity(network, size) < 1e-4
+
+
+def test_pruning_leaves_a_shuffle_whole() -> None:
+    head = Head(32, upsample="pixel_shuffle")
+    network = build(Architecture((EncoderPath(Stem(8), (Stage("conv", 32, 1, 2),)),), (), head), 5)
+    before = count_params(network)
+    prune(network, Prune(0.5), protected=network.protected)
+    assert count_params(network) < before
+    assert network.eval()(torch.zeros(1, 3, 32, 48)).shape == (1, 5, 32, 48)
+    assert [layer.weight.shape[0] for layer in (network.head.scores, network.head.upsample.grow)] == [5, 20]  # type: ignore[union-attr]

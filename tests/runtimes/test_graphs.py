@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from segsearch.errors import StudyError
-from segsearch.runtimes.graphs import with_fixed_shape
+from segsearch.runtimes.graphs import with_fixed_shape, with_mask
 from tests.models import RUNTIME, convolutions, one_node, save
 
 DYNAMIC = (1, 3, "height", "width")
@@ -210,3 +211,50 @@ def test_several_inputs_and_none_are_refused(tmp_path: Path, target: Path, input
         model = save(tmp_path / "model.onnx", [node], [])
     for shape in (None, "1x3x8x8"):
         refuse(model, shape, target, words)
+
+
+# ---- a mask of scores
+
+
+def scoring(path: Path, *, kind: int = TensorProto.FLOAT, node: str = "scores", rank: int = 4) -> Path:
+    shape = (1, 5, 8, 8)[:rank] if rank <= 4 else (1, 5, 8, 8, 1)
+    made = helper.make_node("Identity", ["image"], [node])
+    ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", node)]
+    graph = helper.make_graph([made], "scoring", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["scores", "classes", "mask"])
+def test_a_mask_is_the_class_of_the_highest_score(tmp_path: Path, target: Path, name: str) -> None:
+    model = scoring(tmp_path / "model.onnx", node=name)
+    before = model.read_bytes()
+    masked = with_mask(model, target)
+    onnx.checker.check_model(onnx.load(masked), full_check=True)
+    scores = np.random.default_rng(0).normal(size=(1, 5, 8, 8)).astype(np.float32)
+    answer = ort.InferenceSession(str(masked), providers=["CPUExecutionProvider"]).run(None, {"image": scores})
+    assert len(answer) == 1
+    assert answer[0].dtype == np.uint8
+    assert np.array_equal(answer[0], scores.argmax(axis=1))
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rank": 3}, "scores is float of rank 3"),
+        ({"kind": TensorProto.UINT8}, "scores is uint8 of rank 4. Leave --mask out"),
+    ],
+)
+def test_what_is_no_scores_has_no_mask(tmp_path: Path, target: Path, changes: dict[str, int], words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        with_mask(scoring(tmp_path / "model.onnx", **changes), target)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_two_outputs_have_no_one_mask(tmp_path: Path, target: Path) -> None:
+    found = onnx.load(scoring(tmp_path / "model.onnx"))
+    found.graph.output.add().CopyFrom(found.graph.input[0])
+    onnx.save(found, tmp_path / "model.onnx")
+    with pytest.raises(StudyError, match="this model has 2: scores, image"):
+        with_mask(tmp_path / "model.onnx", target)

@@ -10,7 +10,7 @@ import pytest
 
 from segsearch.errors import StudyError
 from segsearch.space.candidate import Architecture, Candidate, Distill, Head
-from segsearch.space.draws import Dice, DrawCandidate, settled
+from segsearch.space.draws import Dice, DrawFor, Facts, settled
 from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import evaluate
@@ -22,7 +22,7 @@ from tests.trial.benches import Notebook
 from tests.trial.studies import TEACHER, draw, make_study
 
 
-def bench_of(study: Study, drawn: DrawCandidate = draw) -> Bench:
+def bench_of(study: Study, drawn: DrawFor = draw) -> Bench:
     return make_bench(study, tiny_dataset(), teacher=teacher_of(study, drawn))
 
 
@@ -42,7 +42,7 @@ def test_a_batch_larger_than_the_split_is_told() -> None:
 
 def test_an_estimate_trains_nothing_that_is_kept(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path / "artifacts")
-    drawn = settled(draw, has_teacher=True)
+    drawn = settled(draw, Facts(has_teacher=True))
     candidates = [drawn(Dice(random.Random(seed))) for seed in range(4)]
     found = estimate(candidates, bench_of(make_study(teacher=TEACHER)), artifacts)
     assert found.seconds_per_trial > found.gate_seconds > 0

@@ -165,9 +165,7 @@ def test_a_space_that_prints_disturbs_nothing(tmp_path: Path) -> None:
     loud = tmp_path / "loud.py"
     loud.write_text("print('hello')\n" + SPACES[0].read_text().replace("def draw(choose", "def drawn(choose", 1))
     with loud.open("a") as file:
-        file.write(
-            "\n\ndef draw(choose: Draw) -> Candidate:\n    print('a draw', flush=True)\n    return drawn(choose)\n"
-        )
+        file.write("\n\ndef draw(choose, facts):\n    print('a draw', flush=True)\n    return drawn(choose, facts)\n")
     found = scan_convolutions(str(loud), draws=2)
     assert not found.faults
     assert found.tried

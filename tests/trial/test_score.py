@@ -44,6 +44,14 @@ class Reading:
         raise NotImplementedError
 
 
+@dataclass
+class Masking(Reading):
+    """The same as a mask of uint8."""
+
+    def run(self, image: NDArray[np.float32], /) -> Any:
+        return super().run(image).argmax(axis=1).astype(np.uint8)
+
+
 def test_counts_agree_with_a_naive_loop_over_images_of_any_size() -> None:
     draw = np.random.default_rng(0)
     images = draw.integers(0, 3, (5, 4, 6, 3), dtype=np.uint8)
@@ -60,6 +68,14 @@ def test_counts_agree_with_a_naive_loop_over_images_of_any_size() -> None:
     found = score(Reading(3), split_of(images, labels), classes=3)
     assert found.counts == tuple(map(tuple, expected.tolist()))
     assert all(type(value) is int for row in found.counts for value in row)
+
+
+def test_a_mask_is_scored_as_the_scores_that_it_was_made_of() -> None:
+    draw = np.random.default_rng(1)
+    images = draw.integers(0, 3, (3, 4, 6, 3), dtype=np.uint8)
+    labels = [draw.integers(0, 4, shape, dtype=np.uint8) for shape in [(4, 6), (8, 12), (5, 7)]]
+    split = split_of(images, labels)
+    assert score(Masking(3), split, classes=3) == score(Reading(3), split, classes=3)
 
 
 def test_one_confusion_over_the_split_is_not_the_mean_over_images() -> None:
