@@ -122,7 +122,8 @@ class TimingSettings(_Frozen):
 class SearchSettings(_Frozen):
     """`[search]`: the sampler, and after how many candidates in a row that cannot be kept the search gives up.
 
-    `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them.
+    `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them, and draws
+    `startup_trials` at random on top of them before it uses what it learned.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"

@@ -87,3 +87,5 @@ def test_studies_that_come_along_are_whole() -> None:
         draw: Draw = Dice(random.Random(0))
         assert isinstance(load_space(study.space).draw(draw), Candidate)
         launch.check_designs(study, load_space(study.space))
+        scales = {design["input_scale"] for design in study.search.first}
+        assert len(scales) > 1, "designs of one input scale alone would decide what the sampler finds"

@@ -67,15 +67,15 @@ def make_sampler(settings: SearchSettings, *, seed: int) -> BaseSampler:
     """A fresh sampler: everything that it knows it reads from the stored trials."""
     if settings.sampler == "random":
         return RandomSampler(seed=seed)
+    # Designs that a study begins with are no random ones: those come on top of them.
+    startup = settings.startup_trials + len(settings.first)
     if settings.sampler == "nsga2":
         # Its first generation is random, as TPE's start is.
-        return NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
+        return NSGAIISampler(population_size=max(2, startup), seed=seed)
     with warnings.catch_warnings():
         # `group` is experimental by name only: without it TPE learns nothing about parameters inside a branch.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(
-            n_startup_trials=settings.startup_trials, multivariate=True, group=True, constant_liar=True, seed=seed
-        )
+        return TPESampler(n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 from segsearch.store.put import put_first
 from segsearch.store.rows import StudyRow
-from segsearch.study import Study, dump_study, load_study
+from segsearch.study import Study, as_begun, dump_study, load_study
 from segsearch.workshop import Artifacts, raise_if_full
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
@@ -43,6 +43,7 @@ def begin(
     if not put_first(connection, table, {"name": study.name}, new):
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
         stored = study_row(row, location)
+        study = as_begun(study, stored.study)
         demand_same(stored, study, space=space, data_key=data_key, where=location.shown)
         if location.file is None:
             _demand_shared(connection, location, stored, artifacts)

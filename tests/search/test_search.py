@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
+from optuna.samplers import NSGAIISampler, RandomSampler
 from sqlalchemy import event
 
 from segsearch.errors import DatabaseError, SearchStuck, StorageFull, StudyError, UserError
@@ -291,6 +292,29 @@ def test_what_is_rejected_teaches_the_sampler(tmp_path: Path, sampler: str) -> N
         row = store.trial("fake", 0)
     met = {name: statistics.mean(_share_met(row, name, seed) for seed in range(3)) for name in (sampler, "random")}
     assert met[sampler] > met["random"] + 0.15, met
+
+
+def test_random_trials_come_on_top_of_the_first_designs() -> None:
+    """Six designs and six startup trials left no random one: the sampler knew nothing else."""
+    first = [{"width": width, "depth": 1} for width in (1, 2, 3)]
+    settings = fakes.make_study(search={"startup_trials": 2, "first": first}).search
+    genetic = make_sampler(settings.model_copy(update={"sampler": "nsga2"}), seed=7)
+    assert isinstance(genetic, NSGAIISampler)
+    assert genetic.population_size == 5
+    for known, is_random in ((3, True), (4, True), (12, False)):
+        asked = []
+        for turn in (
+            1,
+            -1,
+        ):  # two histories of the same points and opposite values: who looks at them proposes otherwise
+            memory = optuna.create_study(directions=["minimize"] * 2, sampler=RandomSampler(seed=3))
+            for _ in range(known):
+                trial = memory.ask()
+                x = trial.suggest_float("x", 0, 1)
+                memory.tell(trial, [turn * x, turn * x])
+            memory.sampler = make_sampler(settings, seed=7)
+            asked.append(memory.ask().suggest_float("x", 0, 1))
+        assert (asked[0] == asked[1]) is is_random, (known, asked)
 
 
 def _share_met(row: TrialRow, sampler: str, seed: int) -> float:
