@@ -83,3 +83,13 @@ def fails_when_run(path: Path) -> Path:
     node = helper.make_node("Reshape", ["image", "sides"], ["scores"])
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3])
     return save(path, [node], [image], [numpy_helper.from_array(np.array([4]), "sides")])
+
+
+def scoring(path: Path, *, kind: int = TensorProto.FLOAT, node: str = "scores", rank: int = 4) -> Path:
+    """A model whose scores are its input."""
+    shape = (1, 5, 8, 8)[:rank]
+    made = helper.make_node("Identity", ["image"], [node])
+    ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", node)]
+    graph = helper.make_graph([made], "scoring", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit
-from segsearch.study import Study, dump_study, load_study, parse_study, read_study
+from segsearch.study import ONCE, Study, as_begun, dump_study, load_study, parse_study, read_study
 
 WHOLE = """
 name = "streets"
@@ -120,6 +120,28 @@ def test_a_whole_study_survives_the_database(tmp_path: Path) -> None:
     assert type(back.teacher.choices["stage1_depth"]) is int
     assert type(back.teacher.choices["width_multiplier"]) is float
     assert type(back.teacher.choices["decoder"]) is str
+
+
+def test_a_study_that_is_carried_on_means_what_it_meant_where_its_file_says_nothing() -> None:
+    new = parse_study(SMALLEST, where="test")
+    assert (new.output, new.train.recipe) == ("mask", 2)
+    old = parse_study(changed("output", "scores") | {"train": SMALLEST["train"] | {"recipe": 1}}, where="test")
+    assert as_begun(new, old) == old
+    assert as_begun(new, new) == new
+    said = parse_study(changed("output", "mask"), where="test")
+    assert as_begun(said, old).output == "mask", "what a file says is a change, and refused as one"
+    assert as_begun(new.model_copy(update={"trials": 9}), old).trials == 9
+
+
+def test_what_newer_settings_would_change_is_named_with_what_it_was() -> None:
+    """A setting whose default changes what a study is needs an entry, and an entry needs such a setting."""
+    settings = parse_study(SMALLEST, where="test").model_dump()
+    for key, value in ONCE.items():
+        *sections, last = key.split(".")
+        place = settings
+        for section in sections:
+            place = place[section]
+        assert place[last] != value
 
 
 def test_a_limit_is_stored_exactly() -> None:

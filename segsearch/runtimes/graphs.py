@@ -65,7 +65,8 @@ def with_mask(model: Path, target: Path) -> Path:
         raise StudyError(f"{model}: a mask is made of one output's scores; this model has {len(outputs)}: {names}.")
     scores = outputs[0]
     known = {value.name: value for value in onnx.shape_inference.infer_shapes(found).graph.output}[scores.name]
-    rank, kind = len(known.type.tensor_type.shape.dim), known.type.tensor_type.elem_type
+    sides, kind = known.type.tensor_type.shape.dim, known.type.tensor_type.elem_type
+    rank = len(sides)
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
     if rank != 4 or kind not in floats:
         name = onnx.TensorProto.DataType.Name(kind).lower()
@@ -85,7 +86,8 @@ def with_mask(model: Path, target: Path) -> Path:
     to = onnx.helper.make_attribute("to", onnx.TensorProto.UINT8)
     found.graph.node.add(op_type="Cast", name=mask, input=[classes], output=[mask], attribute=[to])
     del found.graph.output[:]
-    found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(mask, onnx.TensorProto.UINT8, None))
+    shape = [side.dim_value or side.dim_param or None for side in (sides[0], *sides[2:])]
+    found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(mask, onnx.TensorProto.UINT8, shape))
     onnx.save(found, str(target))
     return target
 

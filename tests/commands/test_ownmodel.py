@@ -24,7 +24,7 @@ from segsearch.latency.room import machine_room
 from segsearch.runtimes import Operation
 from segsearch.runtimes.onnxruntime import OnnxRuntime
 from tests.conftest import Command, Said
-from tests.models import RUNTIME, calibrate_at_once, convolutions, fails_when_run, here, one_node, save
+from tests.models import RUNTIME, calibrate_at_once, convolutions, fails_when_run, here, one_node, save, scoring
 
 SHORT = ("--seconds", 0.5)
 
@@ -75,6 +75,24 @@ def test_the_numbers_of_a_model_as_a_person_reads_them(command: Command, model: 
     assert words[-1] == "Machine"
     about = f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, 1 thread, cpu clock"
     assert lines[-1] == f"Machine  {machine.short}: {about}"
+
+
+def test_a_model_of_scores_is_timed_with_the_mask_made_of_them(command: Command, tmp_path: Path) -> None:
+    model = scoring(tmp_path / "scores.onnx")
+    before = model.read_bytes()
+    plain, masked = measured(command, model, "--profile"), measured(command, model, "--mask", "--profile")
+    kinds = [{one["type"] for one in found["operations"]} for found in (plain, masked)]
+    assert kinds[1] - kinds[0] == {"ArgMax", "Cast"}
+    assert (plain["mask"], masked["mask"]) == (False, True)
+    assert command("measure", model, "--mask", *SHORT).out.splitlines()[0].endswith(", with a mask")
+    assert model.read_bytes() == before
+
+
+def test_what_answers_no_scores_has_no_mask(command: Command, tmp_path: Path) -> None:
+    model = scoring(tmp_path / "flat.onnx", rank=3)
+    assert_refused(
+        command("measure", model, "--mask", *SHORT), "--mask needs float scores", "rank 3", "Leave --mask out"
+    )
 
 
 def test_the_same_for_programs(command: Command, model: Path) -> None:
@@ -385,6 +403,7 @@ def test_json_by_hand() -> None:
     assert json.loads(as_json(replace(FOUND, operations=operations))) == {
         "model": "model.onnx",
         "size_bytes": 1_234_567,
+        "mask": False,
         "latency_ms": 2.0,
         "interval_ms": [0.39 * 5.0, 0.41 * 5.0],
         "latency_p95_ms": None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from segsearch.figures.pieces import Piece, pieces_of
-from segsearch.space.candidate import Candidate
+from segsearch.space.candidate import Candidate, Context
 from tests.figures.designs import CANDIDATE, TWO
 
 
@@ -30,6 +32,28 @@ def test_pieces_by_hand() -> None:
         Piece("output", "exported", "ONNX", (128, 256)),
         Piece("output", "quantized", "int8", (128, 256)),
     )
+
+
+def test_a_mask_is_chosen_from_scores_that_grew() -> None:
+    architecture = replace(CANDIDATE.architecture, answer_scale=0.5)
+    shuffled = replace(architecture, head=replace(architecture.head, upsample="pixel_shuffle"))
+    pieces = pieces_of(replace(CANDIDATE, architecture=shuffled), (128, 256), classes=5, output="mask")
+    start = [piece.name for piece in pieces].index("scores") + 1
+    assert pieces[start : start + 3] == (
+        Piece("output", "doubled", "depthwise 3×3, pixel shuffle", (32, 64), 5, 5),
+        Piece("output", "resized", "bilinear, to ×0.5 of the image's size", (64, 128), 5, 5),
+        Piece("output", "mask", "the highest score, repeated to the image's size", (128, 256), 1, 1),
+    )
+
+
+def test_scores_on_the_answers_own_grid_need_no_resize() -> None:
+    architecture = replace(CANDIDATE.architecture, answer_scale=0.25, joins=(), input_scale=1.0)
+    shallow = replace(architecture, paths=(replace(architecture.paths[0], stages=(), context=Context()),))
+    names = [
+        piece.name
+        for piece in pieces_of(Candidate(replace(shallow, answer_scale=0.5)), (64, 64), classes=3, output="mask")
+    ]
+    assert names == ["image", "stem", "head", "scores", "mask", "exported"]
 
 
 def test_paths_carry_on_from_what_they_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,11 @@ def test_a_candidate_in_words() -> None:
         "int8 symmetric"
     )
     assert in_text.describe(fakes.candidate(8, 1)).endswith("head 16; fp32")
+    head = Head(48, upsample="pixel_shuffle")
+    other = Candidate(replace(architecture, head=head, answer_scale=0.25), Distill(0.7, 2.0, "channel"))
+    assert in_text.describe(other).endswith(
+        "head 48 pixel shuffle; classes at x0.25; taught by channel 0.7 at T 2; fp32"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from onnx.external_data_helper import set_external_data
 
 from segsearch.errors import StudyError
 from segsearch.runtimes.graphs import with_fixed_shape, with_mask
-from tests.models import RUNTIME, convolutions, one_node, save
+from tests.models import RUNTIME, convolutions, one_node, save, scoring
 
 DYNAMIC = (1, 3, "height", "width")
 
@@ -214,15 +214,6 @@ def test_several_inputs_and_none_are_refused(tmp_path: Path, target: Path, input
 
 
 # ---- a mask of scores
-
-
-def scoring(path: Path, *, kind: int = TensorProto.FLOAT, node: str = "scores", rank: int = 4) -> Path:
-    shape = (1, 5, 8, 8)[:rank] if rank <= 4 else (1, 5, 8, 8, 1)
-    made = helper.make_node("Identity", ["image"], [node])
-    ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", node)]
-    graph = helper.make_graph([made], "scoring", ends[:1], ends[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
 
 
 @pytest.mark.parametrize("name", ["scores", "classes", "mask"])

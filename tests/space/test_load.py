@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import random
 import sys
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from segsearch.errors import DatabaseError, SpaceError
 from segsearch.space.candidate import Candidate, Feature, Joined, Named
+from segsearch.space.draws import Dice, Facts
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.load import load_space, space_from_source
 
@@ -138,3 +142,27 @@ def test_what_a_join_leaves_was_once_a_stage_of_path_minus_one() -> None:
     assert [join.feature for join in drawn.architecture.joins] == [Feature(0, 1), Joined(0)]
     assert '"feature":{"path":-1,"stage":0}' in to_json(drawn), "content keys stay what they were"
     assert from_json(Candidate, to_json(drawn)) == drawn
+
+
+@pytest.mark.parametrize(
+    ("places", "seen"),
+    [
+        ("choose", "none"),
+        ("choose, facts", "scores"),
+        ("choose, /, facts", "scores"),
+        ("choose, facts=None", "none"),
+        ("choose, *others", "none"),
+        ("choose, *, facts=None", "none"),
+    ],
+)
+def test_a_space_is_told_of_its_study_where_it_has_a_place_for_that(tmp_path: Path, places: str, seen: str) -> None:
+    """Spaces that take one argument are of before there were facts, and are drawn as they were."""
+    facts = "facts" if "facts" in places else "None"
+    source = GOOD.replace("def draw(choose", "def drawn(choose", 1) + (
+        f"\n\nSEEN = []\n\ndef draw({places}):\n"
+        f"    SEEN.append({facts})\n    print(SEEN[-1] and SEEN[-1].output)\n    return drawn(choose)\n"
+    )
+    space = load_space(write(tmp_path, source))
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        space.draw(Dice(random.Random(0)), Facts(output="scores"))
+    assert said.getvalue().strip().lower() == seen
