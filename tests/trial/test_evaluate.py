@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from segsearch.evidence.objectives import values_of
+from segsearch.space.candidate import Candidate, Distill
+from segsearch.space.keys import to_json
+from segsearch.trial.bench import answers
 from segsearch.trial.evaluate import evaluate
-from segsearch.trial.score import score
+from segsearch.trial.score import score, to_input
 from segsearch.workshop import sha256_of
 from tests.scenes import HEIGHT, WIDTH
 from tests.trial.benches import INT8, PLAIN, Notebook, make_bench
@@ -37,3 +42,38 @@ def test_evidence_is_plain_numbers(notebook: Notebook) -> None:
     values = values_of(evaluate(INT8, make_bench(), notebook))
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
     assert not any(isinstance(value, np.floating) for value in values.values())
+
+
+@pytest.mark.parametrize("candidate", [PLAIN, INT8], ids=["float", "int8"])
+def test_a_mask_ships_scores_and_is_timed_as_one_file(notebook: Notebook, candidate: Candidate) -> None:
+    """Files that differ in their answer share all that is learnt, and nothing of what is measured."""
+    bench = make_bench()
+    scores = evaluate(candidate, bench, notebook)
+    notebook.made.clear()
+    mask = evaluate(candidate, replace(bench, output="mask"), notebook)
+    assert {"gate", "export", "measure", "score"} <= set(notebook.made)
+    assert "train" not in notebook.made
+    model = notebook.artifacts.path(mask.artifact)
+    answer = bench.runtime.open(model, threads=1).run(to_input(bench.dataset.validation.images[0]))
+    assert (answer.dtype, answer.shape) == (np.uint8, (1, HEIGHT, WIDTH))
+    assert (mask.params, mask.macs) == (scores.params, scores.macs)
+    assert mask.confusion is not None
+    assert scores.confusion is not None
+    if not candidate.after_export:
+        assert mask.confusion == scores.confusion, "classes are chosen at full size: the same ones"
+    coarse = replace(candidate, architecture=replace(candidate.architecture, answer_scale=0.25))
+    notebook.made.clear()
+    found = evaluate(coarse, replace(bench, output="mask"), notebook)
+    assert "train" not in notebook.made
+    assert found.artifact != mask.artifact
+    assert found.confusion != mask.confusion
+
+
+def test_old_studies_keys_hold_nothing_of_what_came_later(notebook: Notebook) -> None:
+    """A study of scores finds the stages that it made before there were masks."""
+    assert answers(make_bench()) == ()
+    assert answers(make_bench(output="mask")) == ("answers mask",)
+    old = to_json(replace(PLAIN, distill=Distill(0.5, 2.0)))
+    assert not [word for word in ("answer_scale", "upsample") if f'"{word}"' in old]
+    assert '"distill":{"temperature":2.0,"weight":0.5}' in old
+    assert PLAIN.key == "570df1897d654b711bb35210f245d06d1f927a6bbde7626cdffd5407b554783c"
