@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from segsearch.space.candidate import Architecture, Candidate, Distill, Draw, EncoderPath, Head, Prune, Stage, Stem
+from segsearch.space.draws import Facts
 from segsearch.study import Study, parse_study
 
 
-def draw(choose: Draw) -> Candidate:
+def draw(choose: Draw, facts: Facts = Facts()) -> Candidate:
     width = choose.suggest_int("width", 8, 16, step=8)
     path = EncoderPath(Stem(8), (Stage("conv", width, 1, 2),))
     return Candidate(
