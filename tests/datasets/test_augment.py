@@ -225,7 +225,7 @@ def test_a_share_of_the_image_is_never_padded(scale: float, share: float, zooms:
     assert not (labels == VOID).any()
     draws = draw_views(64, seeded())
     draws[:32, 1:3], draws[32:, 1:3] = 0.0, 1 - 2**-24  # the outermost places
-    said, inside = maps_of(
+    _, inside = maps_of(
         to_batch(images),
         draws,
         source=(45, 61),
