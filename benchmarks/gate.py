@@ -21,7 +21,8 @@ from segsearch.latency.measure import Effort
 from segsearch.networks import wear_in
 from segsearch.space.draws import Dice, Facts, settled
 from segsearch.space.load import load_space
-from segsearch.study import DataSettings, Study, TrainSettings
+from segsearch.study import DataSettings, Study
+from segsearch.train_settings import TrainSettings
 from segsearch.trial.bench import Bench
 from segsearch.trial.files import exported, quantized
 from segsearch.trial.gate import gate_file_of, passed_gate, timed

@@ -121,13 +121,15 @@ class BarWatch:
             self.trials = self.bars.add_task("trained trials", total=event.asked, note="")
         note = f"about {duration(left)} left" if left is not None else "estimating"
         self.bars.update(self.trials, completed=event.trained, total=event.asked, note=note)
-        self.running = event.trial.number if event.kind in ("started", "resumed", "waiting") else None
+        self.running = event.trial.number if event.kind in ("started", "resumed", "waiting", "taught") else None
         if event.kind not in ("started", "resumed"):
             _say(self.bars.console, _sentence(event, left))
 
 
 def _sentence(event: Event, left: float | None) -> str:
-    """`trial 7   trained    miou 0.512, latency_ms 4.31   41 s   (3 of 8, about 3 min left)`."""
+    """`trial 7   trained    miou 0.512, latency_ms 4.31   41 s   (3 of 8, about 3 min left)`; of a teacher its mIoU."""
+    if event.teacher_miou is not None:
+        return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial
     details: dict[str, Callable[[], str]] = {
         "trained": lambda: ", ".join(

@@ -7,17 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
+from segsearch.train_settings import Positive, TrainSettings, demand_crop
+from segsearch.train_settings import Settings as _Frozen
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Scalar = str | int | float
 
@@ -47,43 +43,6 @@ class DataSettings(_Frozen):
     def _root_where_needed(self) -> DataSettings:
         if self.kind == "folders" and not self.root:
             raise ValueError("root must name the folder with images and masks where kind is 'folders'")
-        return self
-
-
-class TrainSettings(_Frozen):
-    """`[train]`: one complete annealed schedule of `epochs`; pruned candidates spend `fine_tune_epochs` of them last.
-
-    `height` and `width` are the size of the training crops in pixels of the network's own grid
-    (after its input scale); things in them have their own size times a zoom between the two given. `threads` are those
-    of training and scoring, without it torch's own choice; sums in another order may change the last digits.
-    `recipe` is how training is done where that has changed: a study that was begun under 1 goes on under 1.
-    """
-
-    epochs: Positive
-    height: Annotated[int, Field(ge=32)]
-    width: Annotated[int, Field(ge=32)]
-    batch_size: Annotated[int, Field(ge=2)] = 8
-    fine_tune_epochs: Positive = 2
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
-    class_weights: Literal["none", "log"] = "log"
-    jaccard_weight: Annotated[float, Field(ge=0, le=10)] = 1.0
-    smallest_zoom: Annotated[float, Field(gt=0, le=8)] = 0.5
-    largest_zoom: Annotated[float, Field(gt=0, le=8)] = 2.0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    recipe: Literal[1, 2] = 2
-
-    @model_validator(mode="after")
-    def _fine_tuning_fits(self) -> TrainSettings:
-        if self.epochs > 1 and self.fine_tune_epochs >= self.epochs:
-            raise ValueError(
-                f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}"
-            )
-        if self.smallest_zoom > self.largest_zoom:
-            raise ValueError(
-                f"smallest_zoom must be at most largest_zoom ({self.largest_zoom:g}), got {self.smallest_zoom:g}"
-            )
         return self
 
 
@@ -169,6 +128,12 @@ class Study(_Frozen):
     @classmethod
     def _readable_limits(cls, limits: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(_as_value_error(read_limit, limit)) for limit in limits)
+
+    @model_validator(mode="after")
+    def _crop_is_large_enough(self) -> Study:
+        for name, side in (("height", self.data.height), ("width", self.data.width)):
+            demand_crop(self.train.crop, side, where=f"data.{name}")
+        return self
 
     @property
     def goals(self) -> tuple[Objective, ...]:

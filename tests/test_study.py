@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +242,31 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
         # something missing
         ("trials", ..., ["'trials' is missing"]),
         ("data", ..., ["'data' is missing"]),
-        ("train.epochs", ..., ["'train.epochs' is missing"]),
+        ("train.epochs", ..., ["train: exactly one of epochs and steps", "got neither; steps = 800"]),
         ("teacher.epochs", 3, ["'teacher.choices' is missing"]),
         # parts that do not fit
         ("train.fine_tune_epochs", 4, ["fine_tune_epochs must be smaller than epochs (4), got 4"]),
+        ("train.fine_tune_share", 0.3, ["for a study that counts steps", "got 0.3; write fine_tune_epochs"]),
+        ("train.steps", 900, ["exactly one of epochs and steps", "got epochs = 4 and steps = 900"]),
+        ("train", {"steps": 1}, ["steps must lie in [2, 10000000], got 1"]),
+        ("train", {"steps": 10**7 + 1}, ["steps must lie in [2, 10000000], got 10000001"]),
+        ("train", {"steps": 2.0}, ["train.steps:", "valid integer", "got 2.0"]),
+        ("train", {"steps": 9, "fine_tune_epochs": 2}, ["counts steps; got 2; write fine_tune_share = 0.25"]),
+        ("train", {"steps": 9, "fine_tune_share": 1.0}, ["train.fine_tune_share:", "less than 1", "got 1.0"]),
+        ("train.crop", 1.0, ["share of the image", "got crop = 1 and height = 64, width = 96"]),
+        ("train", {"steps": 9, "crop": 0.5, "height": 64}, ["got crop = 0.5 and height = 64;"]),
+        ("train.width", ..., ["given together, got height = 64 alone; add width, or write crop"]),
+        ("train", {"steps": 9, "width": 64}, ["given together, got width = 64 alone; add height"]),
+        ("train", {"steps": 9, "crop": 0.0}, ["train.crop:", "greater than 0", "got 0.0"]),
+        ("train", {"steps": 9, "crop": 1.1}, ["train.crop:", "less than or equal to 1", "got 1.1"]),
+        (
+            "train",
+            {"steps": 9, "crop": 0.5},
+            ["at least 32 pixels of data.height (64)", "leaves 16; write crop = 1 or"],
+        ),
+        ("train.hold", "steps", ["cost the same at every input scale, got hold = 'steps' with 64 x 96; leave it out"]),
+        ("train", {"steps": 9, "hold": "money"}, ["train.hold:", "'images', 'steps' or 'seconds'", "got 'money'"]),
+        ("train.recipe", 3, ["train.recipe:", "1 or 2", "got 3"]),
         ("objectives", [], ["one or more different names, got []"]),
         ("objectives", ["miou", "miou"], ["one or more different names", "got ['miou', 'miou']"]),
         ("objectives", ["latency"], ["An objective must be one of miou, latency_ms", "got 'latency'"]),
@@ -280,6 +302,66 @@ def test_a_misspelt_key_is_shown_before_the_one_it_leaves_missing() -> None:
 
 def test_a_study_of_one_epoch_need_not_fit_the_fine_tuning() -> None:
     assert parse_study(changed("train.epochs", 1), where="x").train.epochs == 1
+
+
+# ---- what [train] means where it says little
+
+
+def test_a_study_that_says_little_has_whole_images_and_its_own_share_after_pruning() -> None:
+    train = parse_study(changed("train", {"epochs": 6}), where="x").train
+    assert (train.crop, train.height, train.fine_tune_epochs, train.fine_tune_share) == (1.0, None, 2, None)
+    assert (train.hold, train.recipe) == ("images", 2)
+    assert train.share_after_pruning == pytest.approx(2 / 6)
+    train = parse_study(changed("train", {"steps": 800}), where="x").train
+    assert (train.fine_tune_epochs, train.share_after_pruning) == (None, 0.25)
+    train = parse_study(SMALLEST, where="x").train
+    assert (train.crop, train.height, train.width) == (None, 64, 96)
+
+
+@pytest.mark.parametrize(
+    "train", [{"steps": 800}, {"epochs": 6, "height": 64, "width": 96}, {"epochs": 1, "crop": 1.0}]
+)
+def test_what_was_left_out_is_not_found_twice_in_a_stored_study(train: dict[str, Any]) -> None:
+    study = parse_study(changed("train", train), where="x")
+    assert load_study(dump_study(study)) == study
+    assert as_begun(study, study) == study
+
+
+def test_a_stored_study_of_before_means_what_it_meant() -> None:
+    stored = json.loads(dump_study(parse_study(SMALLEST, where="x")))
+    for key in ("steps", "crop", "fine_tune_share", "hold", "recipe"):
+        del stored["train"][key]
+    stored["train"]["recipe"] = 1
+    begun = load_study(json.dumps(stored))
+    assert (begun.train.recipe, begun.train.hold, begun.train.crop, begun.train.fine_tune_epochs) == (
+        1,
+        "images",
+        None,
+        2,
+    )
+    assert as_begun(parse_study(SMALLEST, where="x"), begun).train == begun.train
+
+
+def test_steps_of_a_trial_by_hand() -> None:
+    train = parse_study(changed("train", {"epochs": 6, "batch_size": 8}), where="x").train
+    assert (train.steps_for(192), train.steps_for(199), train.steps_for(5)) == (144, 144, 6)
+    assert parse_study(changed("train", {"steps": 77}), where="x").train.steps_for(192) == 77
+
+
+@pytest.mark.parametrize(
+    ("side", "crop", "cure"),
+    [(64, 1.0, None), (32, 1.0, None), (128, 0.5, None), (128, 0.49, "0.5"), (100, 0.5, "0.64")],
+)
+def test_a_crop_leaves_enough_of_an_image_unless_it_is_the_whole(side: int, crop: float, cure: str | None) -> None:
+    raw = changed("train", {"steps": 800, "crop": crop}) | {"data": {"kind": "synthetic", "height": 256, "width": side}}
+    if cure is None:
+        assert parse_study(raw, where="x").train.crop == crop
+    else:
+        message = refused(raw)
+        assert f"at least 32 pixels of data.width ({side}) at input scale 0.5, got {crop:g}" in message
+        assert f"write crop = {cure} or more" in message
+        raw["train"]["crop"] = float(cure)
+        assert parse_study(raw, where="x").train.crop == float(cure)
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def new(
     """Look at a folder of images and masks and write a study for it. The folder itself is not changed."""
     from segsearch.datasets.scaffold import write_study
     from segsearch.datasets.survey import look
+    from segsearch.judging.training import training_words
+    from segsearch.study import read_study
 
     if out.suffix != ".toml":
         raise StudyError(f"{out}: --out must name a study file that ends in .toml.")
@@ -46,6 +48,7 @@ def new(
         f"{found.image_width}x{found.image_height}; {len(found.classes)} classes ({source}); void is {found.void}.",
         *_absent_lines(found),
         f"The model will take {width}x{height}.",
+        f"Each trial trains for {training_words(read_study(out).train, len(layout.train))}.",
         *(f"Wrote {path}" for path in files),
     )
     suggest(f"segsearch check {quoted(out)}", "what it will take", f"segsearch run {quoted(out)}", "search")
@@ -54,6 +57,7 @@ def new(
 def check(study: StudyFile) -> None:
     """Validate everything and estimate time and disk; nothing that is trained here is kept."""
     from segsearch import launch
+    from segsearch.judging.training import training_words, warning_of_few_steps
     from segsearch.judging.words import duration
 
     with watched() as watch:
@@ -65,10 +69,13 @@ def check(study: StudyFile) -> None:
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
         f"Space    {settings.space}: {launch.CHECKED_DRAWS} draws are candidates",
         f"Data     {images}, {found.classes} classes",
+        f"Train    each trial {training_words(settings.train, found.train_images)}",
         f"Time     about {duration(found.seconds)} for the trained trials, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
     )
+    if warning := warning_of_few_steps(settings.train, found.train_images):
+        say(warning)
     suggest(f"segsearch run {quoted(study)}", "search")
 
 
@@ -143,7 +150,10 @@ def status(db: Database, study: StudyName = None) -> None:
 
     with open_to_read(db) as store:
         row = store.study(study)
-        lines = status_lines(row, store.trials(row.name), store.machines(), alive=living(store), now=store.now())
+        teachers = [stage.outcome for stage in store.stages(row.name, name="teacher")]
+        lines = status_lines(
+            row, store.trials(row.name), store.machines(), alive=living(store), now=store.now(), teachers=teachers
+        )
     say(*lines)
 
 

@@ -15,7 +15,11 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Augment:
-    """How much training images vary: scale is log-uniform in [smallest, largest]; jitters are relative strengths."""
+    """How much training images vary: scale is log-uniform in [smallest, largest]; jitters are relative strengths.
+
+    `inside` keeps crops within the image: a scale at which one would reach beyond it is raised to that at which it
+    just fits. What lies outside teaches nothing and costs as much as what lies inside.
+    """
 
     flip: float = 0.5
     smallest: float = 0.5
@@ -23,6 +27,7 @@ class Augment:
     brightness: float = 0.25
     contrast: float = 0.25
     saturation: float = 0.25
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.flip <= 1:
@@ -125,6 +130,18 @@ def _size(images: Tensor) -> tuple[int, int]:
     return int(images.shape[1]), int(images.shape[2])
 
 
+def crop_of(size: tuple[int, int], input_scale: float, share: float) -> tuple[int, int]:
+    """(height, width) of a crop that shows `share` of each side of an image, on a network's own grid.
+
+    Never larger than the image on that grid. Networks of different input scales see the same part of an image so.
+    """
+    whole = _grid(size, input_scale)
+    rows, columns = (
+        min(there, max(1, round(side * input_scale * share))) for side, there in zip(size, whole, strict=True)
+    )
+    return rows, columns
+
+
 def _grid(size: tuple[int, int], input_scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * input_scale)), max(1, round(size[1] * input_scale))
 
@@ -144,8 +161,11 @@ def _sources(
     """
     # Powers are taken in float64: 2.0 must be a scale of 2, not of 1.9999999.
     zoom = settings.smallest * (settings.largest / settings.smallest) ** draws[:, 0].double()
+    whole = _grid(size, input_scale)
+    if settings.inside:
+        zoom = zoom.clamp(min=max(side / scaled for side, scaled in zip(crop, whole, strict=True)))
     places = []
-    for axis, scaled in enumerate(_grid(size, input_scale)):
+    for axis, scaled in enumerate(whole):
         extent, side = scaled * zoom, crop[axis]
         count = side if grid is None else grid[axis]
         # The crop lies at random in the image; where it is the larger one, the image lies at random in the crop.

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from segsearch.evidence.timing import Machine
-from segsearch.judging.words import duration
+from segsearch.judging.words import duration, in_words
 from segsearch.store import STATES, StudyRow, TrialRow
+from segsearch.workshop import Outcome
 
 SHOWN_FAILURES = 3
 
@@ -20,10 +21,12 @@ def status_lines(
     *,
     alive: Collection[str],
     now: float,
+    teachers: Sequence[Outcome] = (),
 ) -> list[str]:
     """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970.
 
-    `alive` are the workers that can still finish what they hold, of whatever study.
+    `alive` are the workers that can still finish what they hold, of whatever study. `teachers` are the outcomes of the
+    stage `teacher`; those of an older segsearch tell no mIoU.
     """
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
@@ -51,6 +54,7 @@ def status_lines(
     rejected = next((trial for trial in reversed(trials) if trial.state == "rejected" and trial.failure), None)
     if rejected is not None and rejected.failure:
         lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
+    lines += [f"Teacher  mIoU {in_words('miou', found['miou'])}" for found in teachers if found.get("miou") is not None]
     return [*lines, *map(_machine, machines)]
 
 

@@ -19,7 +19,7 @@ from segsearch.space.keys import from_json, to_json
 from segsearch.store import Counts, Failure, Store, TrialRow
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
-from segsearch.workshop import Workshop
+from segsearch.workshop import Outcome, Workshop
 
 Evaluate = Callable[[int, Candidate, Workshop], Evidence]
 
@@ -30,7 +30,7 @@ _SETTLE_SECONDS = 15.0
 _SETTLE_ANYWAY_SECONDS = 120.0
 
 
-EventKind = Literal["started", "resumed", "waiting", "trained", "rejected", "failed", "duplicate", "put_back"]
+EventKind = Literal["started", "resumed", "waiting", "taught", "trained", "rejected", "failed", "duplicate", "put_back"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,15 @@ class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
     `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), `waiting` in
-    it (another worker makes a stage that it needs), `trained`, `rejected`, `failed`, `duplicate` after it, `put_back`
-    where the search was interrupted.
+    it (another worker makes a stage that it needs) and `taught` (the teacher was trained: its mIoU), `trained`,
+    `rejected`, `failed`, `duplicate` after it, `put_back` where the search was interrupted.
     """
 
     kind: EventKind
     trial: TrialRow
     trained: int
     asked: int
+    teacher_miou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,16 @@ class _Search:
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
 
     def _evaluate(self, trial: TrialRow) -> TrialRow | None:
+        def made(stage: str, outcome: Outcome) -> None:
+            if stage == "teacher" and outcome.get("miou") is not None:
+                self._say("taught", trial, teacher_miou=outcome["miou"])
+
         workshop = self.store.workshop(
-            self.study.name, trial.number, worker=self.worker.id, on_wait=lambda stage: self._say("waiting", trial)
+            self.study.name,
+            trial.number,
+            worker=self.worker.id,
+            on_wait=lambda stage: self._say("waiting", trial),
+            on_made=made,
         )
         try:
             evidence = self.evaluate(trial.number, trial.candidate, workshop)
@@ -187,8 +196,8 @@ class _Search:
     def _trained(self) -> int:
         return self.store.counts(self.study.name).trained
 
-    def _say(self, kind: EventKind, trial: TrialRow) -> None:
-        self.on_event(Event(kind, trial, self._trained(), self.study.trials))
+    def _say(self, kind: EventKind, trial: TrialRow, *, teacher_miou: float | None = None) -> None:
+        self.on_event(Event(kind, trial, self._trained(), self.study.trials, teacher_miou))
 
 
 def demand_values(study: Study, evidence: Evidence) -> None:

@@ -40,6 +40,7 @@ class StoredWorkshop:
     trial: int
     worker: str | None = None
     on_wait: Callable[[str], None] = lambda stage: None
+    on_made: Callable[[str, Outcome], None] = lambda stage, outcome: None
 
     def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
         """The outcome stored under `key`, made now where there is none or an artifact that it names is gone."""
@@ -77,7 +78,9 @@ class StoredWorkshop:
                     return other
                 connection.execute(update(table).where(_is(table, named)).values(**made))
             self._forget(connection, named)
-        return cast(Outcome, json.loads(outcome))
+        stored = cast(Outcome, json.loads(outcome))
+        self.on_made(named["name"], stored)
+        return stored
 
     def _claim_or_wait(self, named: Mapping[str, str], worker: str) -> Outcome | None:
         """What another worker made of a stage while this one waited; None once the stage is this worker's to make."""

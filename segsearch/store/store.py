@@ -27,7 +27,7 @@ from segsearch.store.rows import Counts, Pick, PickRow, StageRow, State, StudyRo
 from segsearch.store.stages import StoredWorkshop
 from segsearch.store.trials import put_timing, timing_row, trial_row
 from segsearch.study import Study
-from segsearch.workshop import Workshop
+from segsearch.workshop import Outcome, Workshop
 
 
 def open_store(
@@ -217,12 +217,14 @@ class Store:
         with self.reading() as connection:
             return Counts(**{row[0]: row[1] for row in connection.execute(query)})
 
-    def stages(self, study: str, trial: int | None = None) -> tuple[StageRow, ...]:
-        """Finished stages in the order they finished; those that `trial` did, or all."""
+    def stages(self, study: str, trial: int | None = None, *, name: str | None = None) -> tuple[StageRow, ...]:
+        """Finished stages in the order they finished; those that `trial` did, those of that name, or all."""
         table = schema.stages
         query = select(table).where(table.c.study == study).order_by(table.c.finished)
         if trial is not None:
             query = query.where(table.c.trial == trial)
+        if name is not None:
+            query = query.where(table.c.name == name)
         with self.reading() as connection:
             return tuple(
                 StageRow(
@@ -290,12 +292,18 @@ class Store:
         return kept
 
     def workshop(
-        self, study: str, trial: int, *, worker: str | None = None, on_wait: Callable[[str], None] = lambda stage: None
+        self,
+        study: str,
+        trial: int,
+        *,
+        worker: str | None = None,
+        on_wait: Callable[[str], None] = lambda stage: None,
+        on_made: Callable[[str, Outcome], None] = lambda stage, outcome: None,
     ) -> Workshop:
         """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study.
 
         With `worker`, one at work here, no stage is made that another living worker is making: `on_wait` hears which
-        one is waited for.
+        one is waited for. `on_made` hears of each stage that was made and is stored.
         """
         artifacts = self.study(study).artifacts
-        return StoredWorkshop(artifacts, self.reading, self.writing, study, trial, worker, on_wait)
+        return StoredWorkshop(artifacts, self.reading, self.writing, study, trial, worker, on_wait, on_made)

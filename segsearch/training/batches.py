@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,17 @@ def augmented_batches(
     network: Network, split: Split, schedule: Schedule, classes: int, device: torch.device
 ) -> Iterator[Batch]:
     """Augmented batches of the whole schedule, in an order and with crops that depend on the seed alone."""
+    return itertools.islice(
+        _epochs_of_batches(network, split, schedule, classes, device), schedule.steps_for(len(split))
+    )
+
+
+def _epochs_of_batches(
+    network: Network, split: Split, schedule: Schedule, classes: int, device: torch.device
+) -> Iterator[Batch]:
+    """The last epoch is whole, too."""
     generator = torch.Generator().manual_seed(schedule.seed)
+    height, width = schedule.crop_of((int(split.images.shape[1]), int(split.images.shape[2])), network.input_scale)
     for _ in range(schedule.epochs):
         order = torch.randperm(len(split), generator=generator).numpy()
         for start in range(0, len(order) - schedule.batch_size + 1, schedule.batch_size):
@@ -46,8 +57,8 @@ def augmented_batches(
                 taken(split.images, chosen).to(device),
                 taken(split.masks, chosen).to(device),
                 draws,
-                height=schedule.height,
-                width=schedule.width,
+                height=height,
+                width=width,
                 input_scale=network.input_scale,
                 void=VOID,
                 settings=schedule.augment,

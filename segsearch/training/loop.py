@@ -15,7 +15,7 @@ from segsearch.errors import TrialFailed
 from segsearch.networks import Network
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.batches import augmented_batches
-from segsearch.training.losses import class_weights, soft_loss, total_loss
+from segsearch.training.losses import class_weights, label_offsets, soft_loss, total_loss
 from segsearch.training.schedule import Schedule, rising_share, trains_in_bfloat16
 from segsearch.workshop import Progress, silent
 
@@ -53,8 +53,7 @@ def _train(
 ) -> tuple[float, ...]:
     network.to(device).train()
     weights = class_weights(split.masks, classes, kind=schedule.class_weights).to(device)
-    batches = max(1, len(split) // schedule.batch_size)
-    total = schedule.epochs * batches
+    batches, total = schedule.steps_of_epoch(len(split)), schedule.steps_for(len(split))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, foreach=True
     )
@@ -64,17 +63,21 @@ def _train(
     source = (int(split.images.shape[1]), int(split.images.shape[2]))
     bfloat16 = trains_in_bfloat16(device)
     losses: list[float] = []
+    offsets = label_offsets(schedule)
     for step, batch in enumerate(augmented_batches(network, split, schedule, classes, device)):
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             scores, auxiliary = network.scores_and_auxiliary(batch.images)
         scores = scores.float()
-        loss = total_loss(network, scores, auxiliary, batch.masks, weights, jaccard_weight=schedule.jaccard_weight)
+        jaccard_weight, offset = schedule.jaccard_weight, next(offsets)
+        loss = total_loss(
+            network, scores, auxiliary, batch.masks, weights, jaccard_weight=jaccard_weight, offset=offset
+        )
         if teaching is not None:
             soft = soft_loss(
                 scores, batch, teaching, source=source, input_scale=network.input_scale, settings=schedule.augment
             )
-            loss = (1 - teaching.weight) * loss + teaching.weight * soft
+            loss = teaching.joined(loss, soft)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrialFailed("diverged", f"The loss became {value} at step {step + 1} of {total}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from segsearch.datasets.augment import Augment, maps_of
 from segsearch.networks import Network
 from segsearch.networks.layers import resize, spatial_size
 from segsearch.training.batches import IGNORED, Batch, taken
+from segsearch.training.schedule import Schedule
 
 
 def soft_loss(
@@ -30,7 +33,22 @@ def soft_loss(
         input_scale=input_scale,
         settings=settings,
     )
-    return distillation_loss(scores.contiguous(), said, inside, temperature=teaching.temperature)
+    return distillation_loss(scores.contiguous(), said, inside, temperature=teaching.temperature, kind=teaching.kind)
+
+
+def label_offsets(schedule: Schedule) -> Iterator[tuple[int, int]]:
+    """Which of every two rows and columns of labels each step looks at: 0 is the first, 1 the second.
+
+    Scores at half the crop's size lie between two labels, half a pixel from each. Recipe 1 always takes the second one,
+    so that what is learned lies half a pixel beside what is asked; 2 draws, and is right on average. The numbers come
+    from a generator of their own: the order of images and the crops are the same for both.
+    """
+    if schedule.recipe == 1:
+        yield from itertools.repeat((1, 1))
+    generator = torch.Generator().manual_seed(schedule.seed)
+    while True:
+        row, column = torch.randint(0, 2, (2,), generator=generator).tolist()
+        yield row, column
 
 
 def total_loss(
@@ -41,10 +59,14 @@ def total_loss(
     weights: Tensor,
     *,
     jaccard_weight: float,
+    offset: tuple[int, int] = (1, 1),
 ) -> Tensor:
-    """Pixel and Jaccard loss of scores (n, classes, h, w), with those of the auxiliary heads by their weights."""
+    """Pixel and Jaccard loss of scores (n, classes, h, w), with those of the auxiliary heads by their weights.
+
+    masks (n, height, width) of the crops; every other row and column counts, from `offset` on.
+    """
     # Every other pixel: a decoder's grid is coarser still, and the loss at full size costs as much as a small encoder.
-    masks = masks[:, 1::2, 1::2]
+    masks = masks[:, offset[0] :: 2, offset[1] :: 2]
     # Contiguous: the softmax over channels_last scores of few classes is several times slower.
     scores = resize(scores.contiguous(), spatial_size(masks))
     loss = pixel_loss(scores, masks, weights)

@@ -26,11 +26,15 @@ from segsearch.workshop import Artifacts, Progress
 
 @dataclass(frozen=True)
 class Bench:
-    """What stays the same for all candidates of a study."""
+    """What stays the same for all candidates of a study.
+
+    `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
+    candidate's training comes after the pruning.
+    """
 
     dataset: Dataset
     schedule: Schedule
-    fine_tune_epochs: int
+    fine_tune_share: float
     effort: Effort
     limits: tuple[Limit, ...]
     runtime: Runtime

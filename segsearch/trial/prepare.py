@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Sequence
 
@@ -17,14 +18,16 @@ from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Candidate
-from segsearch.study import Study, TrainSettings
+from segsearch.space.candidate import Architecture, Candidate
+from segsearch.study import Study
+from segsearch.train_settings import TrainSettings
 from segsearch.training.loop import train
-from segsearch.training.schedule import Schedule, pick_device
+from segsearch.training.schedule import Schedule, for_scale, pick_device
 from segsearch.trial.bench import Bench
 from segsearch.trial.gate import passed_gate
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Estimate, Teacher
+from segsearch.trial.weights import teacher_schedule
 from segsearch.workshop import Artifacts, Forgetful, Progress, silent
 
 
@@ -36,13 +39,13 @@ def make_bench(
     if len(dataset.train) < study.train.batch_size:
         raise StudyError(
             f"train.batch_size must be at most the number of training images ({len(dataset.train)}), "
-            f"got {study.train.batch_size}."
+            f"got {study.train.batch_size}; write a smaller one, 4 or 2 where images are few."
         )
     timing = study.timing
     return Bench(
         dataset=dataset,
-        schedule=schedule_of(study.train, seed=study.seed),
-        fine_tune_epochs=study.train.fine_tune_epochs,
+        schedule=schedule_of(study.train, seed=study.seed, images=len(dataset.train)),
+        fine_tune_share=study.train.share_after_pruning,
         effort=effort_of(study),
         limits=study.bounds,
         runtime=runtime,
@@ -54,9 +57,10 @@ def make_bench(
     )
 
 
-def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
+def schedule_of(settings: TrainSettings, *, seed: int, images: int) -> Schedule:
+    """The schedule that a study asks for, on so many training images."""
     return Schedule(
-        epochs=settings.epochs,
+        epochs=math.ceil(settings.steps_for(images) / max(1, images // settings.batch_size)),
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -67,6 +71,10 @@ def schedule_of(settings: TrainSettings, *, seed: int) -> Schedule:
         jaccard_weight=settings.jaccard_weight,
         smallest_zoom=settings.smallest_zoom,
         largest_zoom=settings.largest_zoom,
+        recipe=settings.recipe,
+        crop=settings.crop,
+        steps=settings.steps,
+        hold=settings.hold,
     )
 
 
@@ -77,9 +85,8 @@ def estimate(
 
     Raises `StudyError` where none of them can be built.
     """
-    per_epoch = max(1, len(bench.dataset.train) // bench.schedule.batch_size)
     gates: list[float] = []
-    steps: list[float] = []
+    trainings: list[float] = []
     sizes: list[int] = []
     problem: TrialFailed | None = None
     for index, candidate in enumerate(candidates):
@@ -88,25 +95,31 @@ def estimate(
             evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
             sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
-            steps.append(_seconds_per_step(candidate, bench))
+            images, scale = len(bench.dataset.train), candidate.architecture.input_scale
+            trainings.append(_seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench))
         except TrialFailed as error:
             problem = error
         progress("estimate", index + 1, len(candidates))
-    if not steps:
+    if not trainings:
         count = len(candidates)
         raise StudyError(f"The space must draw candidates that can be built; none of {count} could: {problem}")
     teacher = 0.0
     if bench.teacher is not None:
-        teacher = _seconds_per_step(Candidate(bench.teacher.architecture), bench) * per_epoch * bench.teacher.epochs
+        teacher = _seconds_of(bench.teacher.architecture, teacher_schedule(bench.teacher, bench), bench)
     # The mean of the gates without the first one, which warms up.
     gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
-    training = sum(steps) / len(steps) * per_epoch * bench.schedule.epochs
+    training = sum(trainings) / len(trainings)
     return Estimate(gate, gate + training, teacher, sum(sizes) // len(sizes))
 
 
-def _seconds_per_step(candidate: Candidate, bench: Bench, *, steps: int = 3) -> float:
+def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:
+    """What a whole training takes, from a few steps of it."""
+    return _seconds_per_step(architecture, schedule, bench) * schedule.steps_for(len(bench.dataset.train))
+
+
+def _seconds_per_step(architecture: Architecture, schedule: Schedule, bench: Bench, *, steps: int = 3) -> float:
     """The quickest of a few training steps of a network that is thrown away: the first ones warm up."""
-    network = build(candidate.architecture, bench.classes)
+    network = build(architecture, bench.classes)
     marks: list[float] = []
 
     def mark(stage: str, done: int, total: int, /) -> None:
@@ -115,7 +128,7 @@ def _seconds_per_step(candidate: Candidate, bench: Bench, *, steps: int = 3) -> 
             raise _Enough
 
     with torch.random.fork_rng(devices=[]), contextlib.suppress(_Enough):
-        train(network, bench.dataset.train, bench.schedule, classes=bench.classes, device=bench.device, progress=mark)
+        train(network, bench.dataset.train, schedule, classes=bench.classes, device=bench.device, progress=mark)
     return min((after - before for before, after in itertools.pairwise(marks)), default=0.0)
 
 

@@ -19,9 +19,10 @@ from segsearch.space.candidate import Architecture, BeforeExport, Candidate, Dis
 from segsearch.space.keys import content_key, to_json
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.loop import train
-from segsearch.training.schedule import Schedule, trains_in_bfloat16
+from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
 from segsearch.training.teacher import teach
 from segsearch.trial.bench import Bench, in_the_room, scratch
+from segsearch.trial.score_network import score_network
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Teacher
 from segsearch.workshop import Artifacts, Outcome
@@ -40,8 +41,7 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
     start = None
     if fidelity.warm_start is not None:
         start = trained(candidate, bench, stages, fidelity=fidelity.warm_start)
-    epochs = fidelity.epochs - _fine_tune_epochs(candidate, bench, fidelity)
-    schedule = replace(bench.schedule, epochs=epochs)
+    schedule = _schedules(candidate, bench, fidelity)[0]
     taught = _taught(candidate, bench)
 
     def make() -> Outcome:
@@ -62,11 +62,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     steps = candidate.before_export
     if not steps:
         return full
-    schedule = replace(
-        bench.schedule,
-        epochs=_fine_tune_epochs(candidate, bench, fidelity),
-        learning_rate=bench.schedule.learning_rate / 3,
-    )
+    schedule = _schedules(candidate, bench, fidelity)[1]
     taught = _taught(candidate, bench)
 
     def make() -> Outcome:
@@ -91,8 +87,11 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     return str(stages.once("fine-tune", key, make)["weights"])
 
 
-def _fine_tune_epochs(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> int:
-    return min(bench.fine_tune_epochs, fidelity.epochs - 1) if candidate.before_export else 0
+def _schedules(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> tuple[Schedule, Schedule]:
+    """How the candidate is trained first, and how once more after the steps before the export, where there are any."""
+    images = len(bench.dataset.train)
+    whole = for_scale(at_epochs(bench.schedule, fidelity.epochs), candidate.architecture.input_scale, images)
+    return around_pruning(whole, bench.fine_tune_share, images) if candidate.before_export else (whole, whole)
 
 
 def _taught(candidate: Candidate, bench: Bench) -> Distill | None:
@@ -121,7 +120,7 @@ def _train(
     teaching = None
     if taught is not None and bench.teacher is not None:
         logits = teacher_logits(bench.teacher, bench, stages)
-        teaching = Teaching(logits, taught.weight, taught.temperature)
+        teaching = Teaching(logits, taught.weight, taught.temperature, taught.kind)
     with in_the_room(bench, stages.progress) as watched:
         losses = train(
             network,
@@ -137,8 +136,11 @@ def _train(
 
 
 def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np.float16]:
-    """The teacher's logits of every training image; trained once and kept by the hash of its recipe."""
-    schedule = replace(bench.schedule, epochs=teacher.epochs)
+    """The teacher's logits of every training image; trained once and kept by the hash of its recipe.
+
+    The outcome tells its own mIoU on the validation split, too: a teacher below its students has nothing to teach.
+    """
+    schedule = teacher_schedule(teacher, bench)
 
     def as_teacher(stage: str, done: int, total: int, /) -> None:
         stages.progress("teacher", done, total)
@@ -155,6 +157,9 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
                     device=bench.device,
                     progress=watched,
                 )
+                found = score_network(
+                    network, bench.dataset.validation, classes=bench.classes, device=bench.device, progress=watched
+                )
         except TrialFailed as failed:
             raise StudyError(
                 f"The teacher could not be trained: {failed} "
@@ -163,12 +168,20 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
         with scratch(stages.artifacts, ".npy") as target:
             with in_the_room(bench, stages.progress) as watched:
                 teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
-            return {"logits": stages.artifacts.keep(target), "weights": save_weights(network, stages.artifacts)}
+            logits = stages.artifacts.keep(target)
+        miou = found.miou if any(map(any, found.counts)) else None  # a split that is all void says nothing
+        return {"logits": logits, "weights": save_weights(network, stages.artifacts), "miou": miou}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
     name = str(stages.once("teacher", key, make)["logits"])
     logits: NDArray[np.float16] = np.load(stages.artifacts.path(name), mmap_mode="r", allow_pickle=False)
     return logits
+
+
+def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
+    """How the teacher is trained: its own epochs, the rest as the study says."""
+    schedule = replace(bench.schedule, epochs=teacher.epochs, steps=None)
+    return for_scale(schedule, teacher.architecture.input_scale, len(bench.dataset.train))
 
 
 def compressed_shape(candidate: Candidate, bench: Bench) -> Network:

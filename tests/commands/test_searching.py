@@ -131,6 +131,15 @@ def test_check_says_what_it_will_take(
     assert "about 2 min for the trained trials" in said.out
     assert f"segsearch run {study_file}" in said.out
     assert not (tmp_path / "runs" / "tiny").exists()
+    assert "Train    each trial 2 steps of 8 images (2 epochs) on crops of 64x64 pixels" in said.out
+    warnings = [line for line in said.out.splitlines() if line.startswith("Warning")]
+    assert len(warnings) == 1
+    assert "2 steps a trial (4 images, batches of 8, 2 epochs) are few" in warnings[0]
+    study_file.write_text(STUDY.replace("epochs = 2\nfine_tune_epochs = 1", "steps = 600"))
+    said = command("check", study_file)
+    assert said.code == 0, said.err
+    assert "600 steps of 8 images (600 epochs)" in said.out
+    assert "Warning" not in said.out
 
 
 # ---- status

@@ -12,6 +12,7 @@ from segsearch.datasets.augment import (
     NO_AUGMENT,
     Augment,
     augment,
+    crop_of,
     draw_views,
     maps_of,
     to_batch,
@@ -187,6 +188,81 @@ def test_maps_follow_the_same_views() -> None:
     )
     assert torch.equal(inside[:, 0] == 0, labels == VOID)
     torch.testing.assert_close(said * inside, views * inside)
+
+
+# ---- crops that are a share of the image
+
+
+@pytest.mark.parametrize(
+    ("scale", "share", "crop"),
+    [(1.0, 1.0, (45, 61)), (0.5, 1.0, (22, 30)), (0.75, 1.0, (34, 46)), (0.5, 0.5, (11, 15)), (0.1, 0.01, (1, 1))],
+)
+def test_a_crop_is_a_share_of_the_image_on_the_networks_grid(scale: float, share: float, crop: tuple[int, int]) -> None:
+    assert crop_of((45, 61), scale, share) == crop
+    whole = tuple(to_batch(torch.zeros(1, 45, 61, 3, dtype=torch.uint8), input_scale=scale).shape[-2:])
+    assert crop == whole if share == 1 else all(a <= b for a, b in zip(crop, whole, strict=True))
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.61, 0.75, 1.0])
+@pytest.mark.parametrize(
+    ("share", "zooms"), [(1.0, (0.5, 2.0)), (1.0, (1.0, 1.0)), (0.6, (0.6, 3.0)), (0.3, (0.1, 4.0))]
+)
+def test_a_share_of_the_image_is_never_padded(scale: float, share: float, zooms: tuple[float, float]) -> None:
+    """Half of what a zoom below 1 shows would lie outside where the crop is the whole image."""
+    images, masks = blocks(batch=64, height=45, width=61)
+    height, width = crop_of((45, 61), scale, share)
+    settings = Augment(smallest=zooms[0], largest=zooms[1], inside=True)
+    _, labels = augment(
+        images,
+        masks,
+        height=height,
+        width=width,
+        input_scale=scale,
+        void=VOID,
+        generator=seeded(),
+        settings=settings,
+    )
+    assert not (labels == VOID).any()
+    draws = draw_views(64, seeded())
+    draws[:32, 1:3], draws[32:, 1:3] = 0.0, 1 - 2**-24  # the outermost places
+    _, inside = maps_of(
+        to_batch(images),
+        draws,
+        source=(45, 61),
+        crop=(height, width),
+        size=(max(1, height // 4), max(1, width // 4)),
+        input_scale=scale,
+        settings=settings,
+    )
+    assert bool(inside.all())
+
+
+def test_a_zoom_shows_more_than_the_crops_share_until_it_shows_all() -> None:
+    """Of 64 pixels a crop of half of them shows 64 at zoom 0.5, 32 at 1 and 16 at 2, and never more than all."""
+    ramp = torch.arange(64, dtype=torch.uint8).expand(1, 64, 64).contiguous()
+    images = ramp[..., None].repeat(1, 1, 1, 3)
+    draws = torch.full((1, 7), 0.5)
+    draws[:, 3] = 0.9
+    for zoom, seen in ((0.5, 64), (1.0, 32), (2.0, 16), (0.25, 64)):
+        settings = Augment(flip=0.0, smallest=zoom, largest=zoom, inside=True, **STILL)
+        _, labels = views_of(images, ramp, draws, height=32, width=32, input_scale=1.0, void=VOID, settings=settings)
+        row = labels[0, 0]
+        assert int(row[-1] - row[0]) + seen // 32 == pytest.approx(seen, abs=1), zoom
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.5])
+def test_input_scales_see_the_same_share_of_an_image(crop: float) -> None:
+    images, masks = blocks(batch=8)
+    draws = draw_views(8, seeded(2))
+    settings = Augment(smallest=0.75, largest=1.5, inside=True)
+    seen = []
+    for scale in (0.5, 1.0):
+        height, width = crop_of((48, 64), scale, crop)
+        _, labels = views_of(
+            images, masks, draws, height=height, width=width, input_scale=scale, void=VOID, settings=settings
+        )
+        seen.append(F.interpolate(labels[:, None].float(), size=(24, 32), mode="nearest-exact")[:, 0])
+    assert float((seen[0] == seen[1]).float().mean()) > 0.9
 
 
 @pytest.mark.parametrize(

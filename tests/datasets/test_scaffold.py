@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from segsearch.datasets import open_dataset
-from segsearch.datasets.scaffold import write_study
+from segsearch.datasets.scaffold import Budget, budget_for, write_study
 from segsearch.datasets.survey import look
 from segsearch.errors import DataError, StudyError
 from segsearch.launch import check_designs
 from segsearch.space.candidate import Named
 from segsearch.space.load import load_space
 from segsearch.study import Study, read_study
+from segsearch.trial.prepare import schedule_of
 from tests.conftest import Command
 
 
@@ -128,18 +129,78 @@ def test_the_size_keeps_the_shape_and_never_enlarges(
     assert look(root).size == expected
 
 
-def test_the_study_says_what_can_be_changed_and_its_teacher_fits_the_space(tmp_path: Path) -> None:
+def test_the_study_says_what_can_be_changed_and_the_teacher_in_its_comments_fits_the_space(tmp_path: Path) -> None:
     root = tmp_path / "data"
     fill(root / "images", root / "masks")
     study = opened(root, tmp_path)[0]
-    text = (tmp_path / "studies" / "mine.toml").read_text()
+    file = tmp_path / "studies" / "mine.toml"
+    text = file.read_text()
     assert "limits" in tomllib.loads(text)
+    assert study.teacher is None
+    head, mark, example = text.partition("# [teacher]\n")
+    file.write_text(head + "".join(line.removeprefix("# ") for line in (mark + example).splitlines(keepends=True)))
+    study = read_study(file)
     assert study.teacher is not None
     space = load_space(study.space)
     check_designs(study, space)
     teacher = space.draw(Named(study.teacher.choices))
     assert teacher.distill is None
     assert teacher.bits == 32
+
+
+# ---- the budget
+
+
+@pytest.mark.parametrize(
+    ("images", "steps", "batch", "rate", "zooms"),
+    [
+        (2, 800, 2, 2e-3, (0.75, 1.5)),
+        (3, 800, 2, 2e-3, (0.75, 1.5)),
+        (12, 800, 2, 2e-3, (0.75, 1.5)),
+        (23, 800, 2, 2e-3, (0.75, 1.5)),
+        (24, 800, 4, 3e-3, (0.75, 1.5)),
+        (400, 800, 4, 3e-3, (0.75, 1.5)),
+        (1600, 2000, 4, 3e-3, (0.5, 2.0)),
+        (4000, 5000, 4, 3e-3, (0.5, 2.0)),
+    ],
+)
+def test_a_budget_has_steps_enough_for_few_images_and_an_end_for_many(
+    images: int, steps: int, batch: int, rate: float, zooms: tuple[float, float]
+) -> None:
+    assert budget_for(images) == Budget(steps, batch, rate, zooms)
+    # Views times pixels, of which one at input scale 0.5 has 1: 12 epochs of crops of half of each side, as it was.
+    views = steps * batch * (1 + 1.5**2 + 2**2) / 3
+    if images >= 1000:
+        assert views <= 1.02 * 12 * images
+
+
+@pytest.mark.parametrize("count", [12, 40, 400, 4000])
+@pytest.mark.usefixtures("quick")
+def test_what_new_writes_passes_check_without_a_warning(
+    count: int, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many training images, all of them links to one file."""
+    monkeypatch.chdir(tmp_path)
+    for split, images in (("train", count), ("val", 2)):
+        for number in range(images):
+            for folder, make in (("images", picture), ("masks", mask)):
+                path = tmp_path / "data" / folder / split / f"{split}{number:04d}.png"
+                first = path.with_name(f"{split}0000.png")
+                if path == first:
+                    make(path, height=32, width=48)
+                else:
+                    path.hardlink_to(first)
+    said = command("new", "data", "--out", "mine.toml")
+    assert said.code == 0, said.err
+    budget = budget_for(count)
+    assert f"Each trial trains for {budget.steps} steps of {budget.batch_size} images (" in said.out
+    assert ") on whole images." in said.out
+    said = command("check", "mine.toml")
+    assert said.code == 0, said.err
+    assert f"{count} training and 2 validation images" in said.out
+    assert "Warning" not in said.out
+    schedule = schedule_of(read_study(tmp_path / "mine.toml").train, seed=0, images=count)
+    assert (schedule.steps_for(count), schedule.crop, schedule.recipe) == (budget.steps, 1.0, 2)
 
 
 def test_paths_with_quotes_and_spaces_survive(tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import SearchStuck
+from segsearch.evidence.types import Evidence
 from segsearch.judging.status import seconds_worked
 from segsearch.search import run_search
+from segsearch.space.candidate import Candidate
 from segsearch.store import open_store
+from segsearch.workshop import Workshop
 from tests import fakes
 from tests.conftest import Command
 from tests.judging.reports import trial
@@ -86,6 +89,26 @@ def test_before_anything_is_trained_the_commands_say_so(command: Command, tmp_pa
     assert command("front", database).out == none_yet
     assert command("front", database, "--html", page).out == f"Wrote {page}\n{none_yet}"
     assert page.is_file()
+
+
+def test_a_teacher_tells_its_miou_once_while_it_is_made_and_later_in_the_status(
+    command: Command, tmp_path: Path
+) -> None:
+    """One that an older segsearch trained told none."""
+    store, row = fakes.start(tmp_path, fakes.make_study(trials=2))
+    plain, events = fakes.make_evaluate(), []
+
+    def taught(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        workshop.once("teacher", "old", lambda: {"logits": "none"})
+        workshop.once("teacher", "new", lambda: {"logits": "none", "miou": 0.5231})
+        return plain(number, one, workshop)
+
+    with store:
+        run_search(store, row.name, draw=fakes.draw, evaluate=taught, on_event=events.append)
+        assert [len(store.stages("fake", name=name)) for name in ("teacher", "train", "nothing")] == [2, 2, 0]
+    assert [event.teacher_miou for event in events if event.kind == "taught"] == [0.5231]
+    said = command("status", tmp_path / "study.db").out
+    assert [line for line in said.splitlines() if line.startswith("Teacher")] == ["Teacher  mIoU 0.523"]
 
 
 def test_pauses_between_runs_are_not_work() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from segsearch.networks import build
 from segsearch.space.candidate import Head
+from segsearch.training.batches import augmented_batches
 from segsearch.training.loop import train
 from tests.scenes import tiny_dataset
 from tests.training.schedules import CPU, SCHEDULE, SMALL
@@ -26,3 +27,30 @@ def test_candidates_are_paired_whatever_their_size() -> None:
         seen.append(batches)
     assert len(seen[0]) == len(seen[1]) > 2
     assert all(torch.equal(one, two) for one, two in zip(*seen, strict=True))
+
+
+def test_no_recipe_changes_the_order_or_the_crops() -> None:
+    data = tiny_dataset()
+    network = build(SMALL, len(data.classes))
+    one, two = (
+        list(augmented_batches(network, data.train, replace(SCHEDULE, recipe=recipe), 3, CPU)) for recipe in (1, 2)
+    )
+    assert len(one) == len(two) == 6
+    assert all(torch.equal(a.images, b.images) and torch.equal(a.masks, b.masks) for a, b in zip(one, two, strict=True))
+
+
+def test_crops_that_are_a_share_follow_the_input_scale_and_hold_no_padding() -> None:
+    data = tiny_dataset()
+    schedule = replace(SCHEDULE, height=None, width=None, crop=1.0)
+    for scale, size in ((0.5, (32, 48)), (0.75, (48, 72)), (1.0, (64, 96))):
+        network = build(replace(SMALL, input_scale=scale), len(data.classes))
+        for batch in augmented_batches(network, data.train, schedule, 3, CPU):
+            assert batch.images.shape == (4, 3, *size)
+            # What is void in these pictures is a border of two columns, nothing else.
+            assert int((batch.masks == -100).any(dim=1).sum(dim=1).max()) <= round(2 * 2 * scale * 1.01) + 1
+
+
+def test_batches_end_with_the_schedules_steps() -> None:
+    data = tiny_dataset()
+    network = build(SMALL, len(data.classes))
+    assert len(list(augmented_batches(network, data.train, SCHEDULE.of_steps(4, 12), 3, CPU))) == 4

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from segsearch.compression.distill import Teaching
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
 from segsearch.space.candidate import Head
@@ -20,6 +22,18 @@ def test_training_learns_and_reports_each_epoch() -> None:
     assert len(losses) == 12
     assert losses[-1] < 0.7 * losses[0]
     assert not network.training
+
+
+def test_recipe_1_trains_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses of three steps as they were before there was another recipe; the last digits are a processor's own."""
+    monkeypatch.setattr("segsearch.training.loop.trains_in_bfloat16", lambda device: False)
+    steps = replace(SCHEDULE, epochs=3, batch_size=12)
+    before = (1.9134831428527832, 1.7579400539398193, 1.7178630828857422)
+    assert trained(steps)[1] == pytest.approx(before, rel=1e-5)
+    assert trained(replace(steps, recipe=2))[1] != pytest.approx(before, rel=1e-4)
+    said = np.random.default_rng(0).normal(size=(12, 3, 16, 24)).astype(np.float16)
+    before = (1.0669262409210205, 0.9934084415435791, 0.9716104865074158)
+    assert trained(steps, teaching=Teaching(said, 0.5, 2.0))[1] == pytest.approx(before, rel=1e-5)
 
 
 def test_same_seed_same_weights_and_another_seed_others() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from segsearch.training.losses import class_weights, jaccard_loss, pixel_loss
+from segsearch.training.losses import class_weights, jaccard_loss, label_offsets, pixel_loss, total_loss
 from tests.training.schedules import SCHEDULE, trained
 
 
@@ -63,6 +65,63 @@ def test_jaccard_loss_leaves_void_and_absent_classes_out() -> None:
 def test_the_jaccard_weight_matters_and_0_is_without_it() -> None:
     losses = [trained(replace(SCHEDULE, epochs=1, jaccard_weight=weight))[1][0] for weight in (0.0, 1.0)]
     assert 0 < losses[1] - losses[0] < 1.5
+
+
+def best_shift(recipe: int, axis: int) -> float:
+    """How far a network must move its edges, in pixels, for the least loss over many steps.
+
+    Scores of a crop of 32 x 32 rise along an axis and cross zero at an edge; labels change there; edges of 8 to 24 are
+    all seen alike often.
+    """
+    places = torch.arange(32) + 0.5
+    edges = torch.arange(8, 25)
+    labels = (places > edges[:, None]).long()[:, :, None].expand(-1, -1, 32)
+    labels = labels if axis == 0 else labels.transpose(1, 2)
+    offsets = list(itertools.islice(label_offsets(replace(SCHEDULE, recipe=recipe)), 400))
+    shares = {offset: offsets.count(offset) / len(offsets) for offset in set(offsets)}
+    network = SimpleNamespace(auxiliary_weights=())
+    losses = {}
+    for shift in torch.linspace(-1, 1, 33).tolist():
+        rise = (places - edges[:, None] - shift)[:, :, None].expand(-1, -1, 32)
+        rise = rise if axis == 0 else rise.transpose(1, 2)
+        scores = torch.stack([torch.zeros_like(rise), 2 * rise], dim=1)
+        losses[shift] = sum(
+            share * total_loss(network, scores, [], labels, torch.ones(2), jaccard_weight=1.0, offset=offset).item()
+            for offset, share in shares.items()
+        )
+    return min(losses, key=losses.__getitem__)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_learned_lies_where_it_is_asked(axis: int) -> None:
+    """Recipe 1 looks at the label half a pixel after each score, and learns edges half a pixel too early."""
+    assert best_shift(1, axis) == pytest.approx(-0.5, abs=0.07)
+    assert best_shift(2, axis) == pytest.approx(0.0, abs=0.07)
+
+
+def test_offsets_are_the_seeds_own_and_all_four_come_alike_often() -> None:
+    drawn = list(itertools.islice(label_offsets(replace(SCHEDULE, recipe=2)), 4000))
+    assert {offset: drawn.count(offset) for offset in set(drawn)} == pytest.approx(
+        {(row, column): 1000 for row in (0, 1) for column in (0, 1)}, abs=120
+    )
+    assert drawn == list(itertools.islice(label_offsets(replace(SCHEDULE, recipe=2)), 4000))
+    assert drawn != list(itertools.islice(label_offsets(replace(SCHEDULE, recipe=2, seed=1)), 4000))
+    assert set(itertools.islice(label_offsets(SCHEDULE), 50)) == {(1, 1)}
+
+
+def test_an_odd_crop_has_labels_at_both_offsets() -> None:
+    scores, masks = torch.randn(1, 3, 9, 11), torch.randint(0, 3, (1, 33, 35))
+    for offset in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        loss = total_loss(
+            SimpleNamespace(auxiliary_weights=(0.5,)),
+            scores,
+            [scores],
+            masks,
+            torch.ones(3),
+            jaccard_weight=1.0,
+            offset=offset,
+        )
+        assert torch.isfinite(loss)
 
 
 def test_class_weights_by_hand() -> None:

@@ -75,7 +75,7 @@ def make_bench(**changes: object) -> Bench:
             class_weights="log",
             seed=0,
         ),
-        fine_tune_epochs=1,
+        fine_tune_share=1 / 3,
         effort=Effort(warmup_runs=1, max_seconds=0.5),
         limits=(),
         runtime=runtime,

@@ -14,7 +14,7 @@ from segsearch.space.draws import Dice, DrawFor, Facts, settled
 from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import evaluate
-from segsearch.trial.prepare import estimate, make_bench
+from segsearch.trial.prepare import estimate, make_bench, schedule_of
 from segsearch.trial.types import teacher_of
 from segsearch.workshop import Artifacts
 from tests.scenes import tiny_dataset
@@ -36,7 +36,7 @@ def test_a_bench_of_a_study_evaluates_with_its_teacher(tmp_path: Path) -> None:
 
 def test_a_batch_larger_than_the_split_is_told() -> None:
     train = {"epochs": 1, "height": 32, "width": 48, "batch_size": 64}
-    with pytest.raises(StudyError, match=r"at most the number of training images \(12\), got 64"):
+    with pytest.raises(StudyError, match=r"at most the number of training images \(12\), got 64; write a smaller one"):
         make_bench(make_study(train=train), tiny_dataset())
 
 
@@ -49,6 +49,26 @@ def test_an_estimate_trains_nothing_that_is_kept(tmp_path: Path) -> None:
     assert found.teacher_seconds > 0
     assert found.bytes_per_trial > 1000
     assert list(artifacts.folder.iterdir()) == []
+
+
+def test_an_estimate_follows_what_is_held_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that takes a second whatever it holds: what is left of the estimate are the steps."""
+    monkeypatch.setattr("segsearch.trial.prepare._seconds_per_step", lambda architecture, schedule, bench: 1.0)
+    candidate = settled(draw, Facts())(Dice(random.Random(0)))  # input scale 1
+    trained = {}
+    for hold in ("images", "steps", "seconds"):
+        train = {"steps": 80, "crop": 1.0, "batch_size": 4, "hold": hold}
+        found = estimate([candidate], bench_of(make_study(train=train, teacher=TEACHER)), Artifacts(tmp_path))
+        trained[hold] = round(found.seconds_per_trial - found.gate_seconds), round(found.teacher_seconds)
+    assert trained == {"images": (80, 3), "steps": (80, 3), "seconds": (20, 3)}
+
+
+def test_a_schedule_is_what_the_study_says_and_steps_become_epochs() -> None:
+    """12 images in batches of 5 are 2 steps an epoch: 7 steps need 4 epochs."""
+    steps = schedule_of(make_study(train={"steps": 7, "batch_size": 5}).train, seed=3, images=12)
+    assert (steps.epochs, steps.steps, steps.crop, steps.recipe, steps.hold) == (4, 7, 1.0, 2, "images")
+    epochs = schedule_of(make_study(train={"epochs": 3, "batch_size": 5, "recipe": 1}).train, seed=3, images=12)
+    assert (epochs.epochs, epochs.steps, epochs.recipe, epochs.seed) == (3, None, 1, 3)
 
 
 def test_a_space_that_draws_nothing_that_can_be_built_is_told(tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from segsearch.errors import StudyError
+from segsearch.networks import build
 from segsearch.space.candidate import Distill, Head
 from segsearch.trial.evaluate import evaluate
+from segsearch.trial.export import export
+from segsearch.trial.score import score
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Teacher
-from segsearch.trial.weights import Fidelity, fine_tuned, trained
+from segsearch.trial.weights import Fidelity, fine_tuned, load_weights, trained
 from tests.scenes import tiny_dataset
 from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench
 
@@ -43,6 +47,22 @@ def test_pruned_weights_fit_a_network_pruned_again(notebook: Notebook) -> None:
     state = load_file(notebook.artifacts.path(name))
     assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
     assert state["head.scores.weight"].shape[0] == 3
+
+
+@pytest.mark.parametrize(("hold", "before", "after"), [("images", 9, 3), ("steps", 9, 3), ("seconds", 2, 1)])
+def test_steps_are_a_whole_trials_and_what_is_held_follows_the_input_scale(
+    notebook: Notebook, hold: Literal["images", "steps", "seconds"], before: int, after: int
+) -> None:
+    """Twelve steps at input scale 1; a quarter of them comes after the pruning."""
+    steps: dict[str, int] = {}
+
+    def watch(stage: str, done: int, total: int, /) -> None:
+        steps[stage] = total
+
+    bench = make_bench(fine_tune_share=0.25)
+    schedule = replace(bench.schedule, crop=1.0, height=None, width=None, hold=hold).of_steps(12, 12)
+    evaluate(PRUNED, replace(bench, schedule=schedule), notebook, progress=watch)
+    assert (steps["train"], steps["fine-tune"]) == (before, after)
 
 
 # ---- fidelity
@@ -81,8 +101,23 @@ def test_distillation_trains_its_teacher_once_and_weight_changes_the_student(not
     taught = evaluate(replace(PLAIN, distill=Distill(0.5, 2.0)), bench, notebook)
     again = evaluate(replace(PLAIN, distill=Distill(0.8, 2.0)), bench, notebook)
     assert notebook.made.count("teacher") == 1
+    teacher = next(outcome for outcome in notebook.outcomes.values() if "logits" in outcome)
+    network = build(replace(ARCHITECTURE, head=Head(24)), 3)
+    load_weights(network, notebook.artifacts.path(teacher["weights"]))
+    model = notebook.artifacts.folder / "teacher.onnx"
+    export(network, bench.size, model)
+    found = score(bench.runtime.open(model, threads=1), bench.dataset.validation, classes=3)
+    assert teacher["miou"] == pytest.approx(found.miou, abs=2e-3)
     assert notebook.known.count("teacher") == 1
     assert len({alone.artifact, taught.artifact, again.artifact}) == 3
+
+
+def test_a_student_may_learn_where_classes_are(notebook: Notebook) -> None:
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    by_pixel = evaluate(replace(PLAIN, distill=Distill(0.7, 2.0)), bench, notebook)
+    by_channel = evaluate(replace(PLAIN, distill=Distill(0.7, 2.0, "channel")), bench, notebook)
+    assert by_pixel.artifact != by_channel.artifact
+    assert notebook.made.count("teacher") == 1
 
 
 def test_weight_0_needs_no_teacher(notebook: Notebook) -> None:
