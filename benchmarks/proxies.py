@@ -1,0 +1,371 @@
+"""What a short training and a timed file say, before and after: tail, int8, steps, folder, scale, spread, teach.
+
+    python benchmarks/proxies.py [PART ...] [--data ../shared/camvid] [--seeds N]
+
+`before` is how studies were that answer scores and train by crops of a fixed size, `after` how they are now; designs,
+seeds and images are the same for both. `scale` and `spread` need a folder of CamVid's layout (--data) and take tens of
+minutes, the others minutes. `folder` writes 40 scenes into a folder of its own and lets `segsearch new` look at it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import torch
+
+from segsearch.compression.distill import Teaching
+from segsearch.compression.quantize import quantize
+from segsearch.datasets import Dataset, open_dataset
+from segsearch.evidence.types import Confusion
+from segsearch.latency.machine import this_machine
+from segsearch.latency.measure import Effort, calibrated, measure
+from segsearch.networks import build, wear_in
+from segsearch.networks.answers import Output
+from segsearch.runtimes import RUNTIMES
+from segsearch.space.candidate import (
+    Architecture,
+    Context,
+    Distill,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Quantize,
+    Stage,
+    Stem,
+)
+from segsearch.study import DataSettings, read_study
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule, for_scale
+from segsearch.training.teacher import teach
+from segsearch.trial.export import export
+from segsearch.trial.prepare import schedule_of
+from segsearch.trial.score import classes_of, score, to_input
+
+RUNTIME = RUNTIMES["onnxruntime"]
+CPU = torch.device("cpu")
+SIZE, CLASSES = (360, 480), 11
+SCENES = DataSettings(kind="synthetic", height=128, width=160, train_count=192, validation_count=48)
+# The schedule of the quickstart before, and what each change makes of it.
+BEFORE = Schedule(6, 8, 3e-3, 1e-2, 96, 128, "log", seed=0)
+
+
+def design(block: str, width: float, scale: float, *, decoder: int = 32, depth: int = 1) -> Architecture:
+    """A network of the built-in space: four stages to 1/16, pyramid pooling, two `add` joins, a separable head."""
+    widths = [max(8, round(base * width / 8) * 8) for base in (32, 64, 96, 128)]
+    stages = tuple(Stage(block, each, depth, stride) for each, stride in zip(widths, (2, 2, 2, 1), strict=True))
+    path = EncoderPath(Stem(16), stages, Context("pyramid_pooling", decoder, bins=(1, 2, 4)))
+    joins = tuple(Join("add", Feature(0, stage), decoder) for stage in (2, 1))
+    return Architecture((path,), joins, Head(decoder, block="separable"), input_scale=scale)
+
+
+DESIGNS = {
+    "separable x0.5": design("separable", 1.0, 0.5),
+    "residual x0.75": design("residual", 0.75, 0.75),
+    "residual x1": design("residual", 1.0, 1.0),
+}
+
+
+# ---- what a training says
+
+
+def trained(
+    architecture: Architecture, data: Dataset, schedule: Schedule, *, teaching: Teaching | None = None
+) -> tuple[Confusion, float]:
+    """Counts of the float file of a network trained by a schedule, and the seconds of processor time that took."""
+    settled = for_scale(schedule, architecture.input_scale, len(data.train))
+    network = build(architecture, len(data.classes), seed=schedule.seed)
+    start = time.process_time()
+    train(network, data.train, settled, classes=len(data.classes), device=CPU, teaching=teaching)
+    seconds = time.process_time() - start
+    with tempfile.TemporaryDirectory() as folder:
+        height, width = data.validation.images.shape[1:3]
+        export(network, (int(height), int(width)), Path(folder) / "model.onnx")
+        session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
+        return score(session, data.validation, classes=len(data.classes)), seconds
+
+
+def table(rows: dict[str, Callable[[int], Schedule]], data: Dataset, seeds: int) -> None:
+    """mIoU of every design under every schedule, paired by seed, and the difference to the first row."""
+    first: list[float] = []
+    print(f"{'':34s}" + "".join(f"{name:>17s}" for name in DESIGNS) + f"{'mean':>8s}{'gain':>8s}{'s':>7s}")
+    for name, make in rows.items():
+        found = [
+            [trained(architecture, data, make(seed)) for seed in range(seeds)] for architecture in DESIGNS.values()
+        ]
+        values = [mean(counts.miou for counts, _ in row) for row in found]
+        first = first or values
+        spent = sum(seconds for row in found for _, seconds in row) / seeds
+        gain = mean(after - before for after, before in zip(values, first, strict=True))
+        print(
+            f"{name:34s}"
+            + "".join(f"{value:17.3f}" for value in values)
+            + f"{mean(values):8.3f}{gain:+8.3f}{spent:7.0f}",
+            flush=True,
+        )
+
+
+def steps(arguments: argparse.Namespace) -> None:
+    """The quickstart's images and epochs, one change after the other; the last row is what its study says now."""
+    data = open_dataset(SCENES, cache=arguments.cache)
+    study = read_study(Path(__file__).parents[1] / "studies" / "quickstart.toml")
+    whole = replace(BEFORE, height=None, width=None, crop=1.0, batch_size=4, recipe=2)
+    table(
+        {
+            "before: batch 8, crops 96x128": lambda seed: replace(BEFORE, seed=seed),
+            "batch 4": lambda seed: replace(BEFORE, seed=seed, batch_size=4),
+            "and whole images": lambda seed: replace(whole, seed=seed),
+            "and no random zoom": lambda seed: replace(whole, seed=seed, smallest_zoom=1.0, largest_zoom=1.0),
+            "and twice the learning rate": lambda seed: replace(
+                whole, seed=seed, smallest_zoom=1.0, largest_zoom=1.0, learning_rate=6e-3
+            ),
+            "after: the study as it stands": lambda seed: schedule_of(study.train, seed=seed, images=len(data.train)),
+        },
+        data,
+        arguments.seeds,
+    )
+
+
+def folder(arguments: argparse.Namespace) -> None:
+    """40 images through `new`: as it wrote the study before (12 epochs, crops of 128 pixels) and as it does now."""
+    from PIL import Image
+
+    from segsearch.datasets.scaffold import write_study
+    from segsearch.datasets.survey import look
+
+    scenes = open_dataset(SCENES.model_copy(update={"train_count": 40}), cache=arguments.cache)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "forty"
+        for name in ("images", "masks"):
+            (root / name).mkdir(parents=True)
+        for index in range(40):
+            Image.fromarray(np.asarray(scenes.train.images[index])).save(root / "images" / f"{index:02d}.png")
+            Image.fromarray(np.asarray(scenes.train.masks[index])).save(root / "masks" / f"{index:02d}.png")
+        (root / "classes.txt").write_text("\n".join(scenes.classes) + "\n")
+        write_study(look(root), Path(scratch) / "forty.toml")
+        study = read_study(Path(scratch) / "forty.toml")
+        data = open_dataset(study.data, cache=Path(scratch) / "cache")
+        before = Schedule(12, 8, 3e-3, 1e-2, 128, 128, "log", seed=0)
+        table(
+            {
+                f"before: {before.steps_for(len(data.train))} steps": lambda seed: replace(before, seed=seed),
+                f"after: {study.train.steps_for(len(data.train))} steps": lambda seed: schedule_of(
+                    study.train, seed=seed, images=len(data.train)
+                ),
+            },
+            data,
+            arguments.seeds,
+        )
+
+
+def camvid(arguments: argparse.Namespace) -> Dataset | None:
+    if arguments.data is None:
+        print("not run: needs --data with a folder of CamVid's layout")
+        return None
+    settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
+    return open_dataset(settings, cache=arguments.cache)
+
+
+def scale(arguments: argparse.Namespace) -> None:
+    """One narrow network at two input scales: crops of one size, and whole images with images, steps, seconds equal."""
+    data = camvid(arguments)
+    if data is None:
+        return
+    crops = Schedule(arguments.epochs, 4, 4e-3, 1e-2, 180, 240, "log", seed=0, smallest_zoom=1.0, largest_zoom=1.0)
+    whole = replace(crops, height=None, width=None, crop=1.0, recipe=2)
+    rows = [("before: crops of 180x240", crops)]
+    rows += [(f"whole images, equal {hold}", replace(whole, hold=hold)) for hold in ("images", "steps", "seconds")]
+    print(f"{'':28s}{'scale':>6s}{'steps':>7s}{'batch':>7s}{'mIoU':>7s}{'s':>7s}")
+    for name, schedule in rows:
+        for input_scale in (0.5, 1.0) if schedule.hold == "images" else (1.0,):
+            settled = for_scale(schedule, input_scale, len(data.train))
+            counts, seconds = trained(design("residual", 0.5, input_scale), data, schedule)
+            count = settled.steps_for(len(data.train))
+            print(
+                f"{name:28s}{input_scale:6g}{count:7d}{settled.batch_size:7d}{counts.miou:7.3f}{seconds:7.0f}",
+                flush=True,
+            )
+
+
+def spread(arguments: argparse.Namespace) -> None:
+    """How far mIoU moves from seed to seed, and over the images of the validation split."""
+    for name, data, schedule in _both(arguments):
+        values = [trained(DESIGNS["separable x0.5"], data, replace(schedule, seed=seed))[0].miou for seed in range(4)]
+        print(
+            f"{name}: {' '.join(f'{value:.3f}' for value in values)}, sd over 4 seeds {stdev(values):.4f}", flush=True
+        )
+
+
+def _both(arguments: argparse.Namespace) -> Iterator[tuple[str, Dataset, Schedule]]:
+    whole = replace(
+        BEFORE, height=None, width=None, crop=1.0, batch_size=4, recipe=2, smallest_zoom=1.0, largest_zoom=1.0
+    )
+    yield "scenes", open_dataset(SCENES, cache=arguments.cache), whole
+    data = camvid(arguments)
+    if data is not None:
+        yield "CamVid", data, whole
+
+
+def teaching(arguments: argparse.Namespace) -> None:
+    """A teacher of the quickstart's size: what plain and channel-wise distillation make of its students."""
+    data = open_dataset(SCENES, cache=arguments.cache)
+    now = schedule_of(
+        read_study(Path(__file__).parents[1] / "studies" / "quickstart.toml").train, seed=0, images=len(data.train)
+    )
+    network = build(design("residual", 1.5, 1.0, decoder=64), len(data.classes), seed=0)
+    train(network, data.train, now, classes=len(data.classes), device=CPU)
+    with tempfile.TemporaryDirectory() as scratch:
+        teach(network, data.train, Path(scratch) / "logits.npy", device=CPU)
+        logits = np.load(Path(scratch) / "logits.npy")
+        kinds = {
+            "alone": None,
+            "pixel .4 at T 1": Distill(0.4, 1.0),
+            "pixel .8 at T 4": Distill(0.8, 4.0),
+            "channel .7 at T 2": Distill(0.7, 2.0, "channel"),
+        }
+        for name, distill in kinds.items():
+            found = []
+            for seed in range(arguments.seeds):
+                told = None
+                if distill is not None:
+                    told = Teaching(logits, distill.weight, distill.temperature, distill.kind)
+                found += [
+                    trained(DESIGNS[key], data, replace(now, seed=seed), teaching=told)[0].miou
+                    for key in ("separable x0.5", "residual x0.75")
+                ]
+            print(f"{name:20s} {' '.join(f'{value:.3f}' for value in found)}  mean {mean(found):.3f}", flush=True)
+
+
+# ---- what a file takes
+
+
+def tail(arguments: argparse.Namespace) -> None:
+    """Milliseconds of int8 files at 360x480: full-size scores, and masks with their classes chosen at three sizes."""
+    for name, architecture in (
+        ("narrow, x0.5", design("conv", 0.5, 0.5)),
+        ("wide, x0.5", design("residual", 1.5, 0.5, decoder=64)),
+    ):
+        with tempfile.TemporaryDirectory() as scratch:
+            for label, answer, output in _answers():
+                file = _int8(replace(architecture, answer_scale=answer), output, Path(scratch))
+                spent = _latency_ms(file)
+                print(f"{name:14s} {label:24s} {spent:6.2f}", flush=True)
+                if output == "scores":
+                    print(f"{name:14s} {'and the mask outside':24s} {spent + _argmax_ms(file):6.2f}", flush=True)
+
+
+def _answers() -> Iterator[tuple[str, float, Output]]:
+    yield "scores at full size", 1.0, "scores"
+    yield "mask chosen at 1", 1.0, "mask"
+    yield "mask chosen at 1/2", 0.5, "mask"
+    yield "mask chosen at 1/4", 0.25, "mask"
+
+
+def int8(arguments: argparse.Namespace) -> None:
+    """Milliseconds of one network as floats and as int8, and how many of its convolutions run in float."""
+    architecture = replace(design("residual", 1.5, 0.5, decoder=64), answer_scale=0.25)
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "float.onnx"
+        export(wear_in(build(architecture, CLASSES)), SIZE, plain, output="mask")
+        print(f"{'float':24s} {_latency_ms(plain):6.2f}")
+        for name, step in (("asymmetric", Quantize()), ("symmetric", Quantize(symmetric_activations=True))):
+            target = Path(scratch) / "int8.onnx"
+            quantize(plain, target, step, images=_noise())
+            print(f"{name:24s} {_latency_ms(target):6.2f}")
+        signed = Path(scratch) / "signed.onnx"
+        _signed(plain, signed)
+        print(f"{'symmetric as before':24s} {_latency_ms(signed):6.2f}")
+
+
+def _signed(source: Path, target: Path) -> None:
+    """Symmetric activations as they were quantized before: signed."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        left = iter(_noise())
+
+        def get_next(self) -> dict[str, object] | None:
+            image = next(self.left, None)
+            return None if image is None else {"image": image}
+
+    quantize_static(
+        str(source),
+        str(target),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "Add", "Relu", "Concat", "AveragePool", "MaxPool", "GlobalAveragePool"],
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        reduce_range=True,
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+    )
+
+
+def _int8(architecture: Architecture, output: Output, scratch: Path) -> Path:
+    plain, target = scratch / "float.onnx", scratch / "int8.onnx"
+    export(wear_in(build(architecture, CLASSES)), SIZE, plain, output=output)
+    quantize(plain, target, Quantize(), images=_noise())
+    return target
+
+
+def _noise() -> Sequence[np.ndarray]:
+    return [to_input(np.random.default_rng(seed).integers(0, 255, (*SIZE, 3), dtype=np.uint8)) for seed in range(2)]
+
+
+def _latency_ms(model: Path) -> float:
+    machine = calibrated(this_machine(RUNTIME, threads=1, cores=None), RUNTIME)
+    return measure(model, machine, RUNTIME, effort=Effort()).latency_ms
+
+
+def _argmax_ms(model: Path) -> float:
+    """What numpy takes for the mask of a file's scores: the quickest of 20."""
+    scores = RUNTIME.open(model, threads=1).run(_noise()[0])
+    marks = []
+    for _ in range(20):
+        start = time.process_time()
+        classes_of(scores).astype(np.uint8)
+        marks.append(1e3 * (time.process_time() - start))
+    return min(marks)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "tail": tail,
+    "int8": int8,
+    "steps": steps,
+    "folder": folder,
+    "teach": teaching,
+    "scale": scale,
+    "spread": spread,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--data", type=Path, help="a folder of CamVid's layout, for scale and spread")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=8, help="of scale, at input scale 0.5")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "segsearch-proxies")
+    arguments = parser.parse_args()
+    unknown = [part for part in arguments.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"a PART must be one of {', '.join(PARTS)}; got {', '.join(unknown)}")
+    torch.set_num_threads(arguments.threads)
+    for part in arguments.parts or PARTS:
+        print(f"\n-- {part}: {(PARTS[part].__doc__ or '').splitlines()[0]}", flush=True)
+        PARTS[part](arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
