@@ -45,7 +45,7 @@ def test_a_candidate_in_words() -> None:
     head = Head(48, upsample="pixel_shuffle")
     other = Candidate(replace(architecture, head=head, answer_scale=0.25), Distill(0.7, 2.0, "channel"))
     assert in_text.describe(other).endswith(
-        "head 48 pixel shuffle; classes at x0.25; taught by channel 0.7 at T 2; fp32"
+        "head 48 pixel shuffle; classes at x0.25; taught 0.7 at T 2 by channel; fp32"
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from segsearch.errors import StudyError
 from segsearch.space.candidate import Architecture, Candidate, Distill, Head
 from segsearch.space.draws import Dice, DrawFor, Facts, settled
+from segsearch.space.keys import to_json
 from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import evaluate
@@ -67,6 +68,11 @@ def test_a_schedule_is_what_the_study_says_and_steps_become_epochs() -> None:
     """12 images in batches of 5 are 2 steps an epoch: 7 steps need 4 epochs."""
     steps = schedule_of(make_study(train={"steps": 7, "batch_size": 5}).train, seed=3, images=12)
     assert (steps.epochs, steps.steps, steps.crop, steps.recipe, steps.hold) == (4, 7, 1.0, 2, "images")
+    epochs = schedule_of(make_study().train.model_copy(update={"recipe": 1}), seed=0, images=12)
+    assert to_json(epochs) == (  # as it was stored before there were steps, crops that are shares, and recipes
+        '{"batch_size":4,"class_weights":"log","epochs":1,"height":32,"jaccard_weight":1.0,"largest_zoom":2.0,'
+        '"learning_rate":0.003,"seed":0,"smallest_zoom":0.5,"weight_decay":0.01,"width":48}'
+    )
     epochs = schedule_of(make_study(train={"epochs": 3, "batch_size": 5, "recipe": 1}).train, seed=3, images=12)
     assert (epochs.epochs, epochs.steps, epochs.recipe, epochs.seed) == (3, None, 1, 3)
 
