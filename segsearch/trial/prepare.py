@@ -86,7 +86,9 @@ def estimate(
             start = time.perf_counter()
             evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
-            sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
+            # The file, and float weights before and after: whole ones, with heads that do not ship.
+            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
+            sizes.append(evidence.size_bytes + 8 * weights)
             steps.append(_seconds_per_step(candidate, bench))
         except TrialFailed as error:
             problem = error
