@@ -11,6 +11,7 @@ import typer
 from segsearch.commands.options import Database, StudyName
 from segsearch.commands.showing import password_lines, save_page, to_type, watched
 from segsearch.errors import StudyError
+from segsearch.evidence.timing import State
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
 
@@ -27,6 +28,9 @@ def measure(
         float, typer.Option("--interval", min=0.0001, max=1.0, help="Go on until the 95 % interval is this narrow.")
     ] = 0.02,
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, max=300.0, help="... or for this long.")] = 4.5,
+    state: Annotated[
+        State, typer.Option("--state", help="Run it among other work, or after runs of its own.")
+    ] = "pipeline",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="With --profile: a chart in one file.")
@@ -49,6 +53,7 @@ def measure(
             shape=shape,
             interval=interval,
             max_seconds=seconds,
+            state=state,
             profile=profile,
             progress=watch.progress if watch else silent,
         )

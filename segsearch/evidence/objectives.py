@@ -31,18 +31,18 @@ OBJECTIVES: Mapping[str, Objective] = {
     for objective in (
         Objective("miou", "", "maximize", lambda e: e.confusion.miou if e.confusion else None, "mIoU"),
         Objective("latency_ms", "ms", "minimize", lambda e: e.timing.latency_ms, "latency"),
-        Objective(
-            "latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "latency, 95th percentile"
-        ),
-        Objective(
-            "latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "latency, 99th percentile"
-        ),
+        # Of the samples that latency is made of: processor time at one thread, the machine's drift taken out.
+        Objective("latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "steady latency, p95"),
+        Objective("latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "steady latency, p99"),
+        # Of the same runs on the wall clock, nothing taken out: what a camera waits for.
+        Objective("wall_p95_ms", "ms", "minimize", lambda e: e.timing.wall_percentile_ms(0.95), "wall-clock time, p95"),
+        Objective("wall_p99_ms", "ms", "minimize", lambda e: e.timing.wall_percentile_ms(0.99), "wall-clock time, p99"),
         Objective("load_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.load_ms), "time to load"),
         Objective("first_run_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.first_run_ms), "first run"),
         Objective(
             "peak_memory_bytes", "bytes", "minimize", lambda e: _float(e.timing.peak_memory_bytes), "peak memory"
         ),
-        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.energy_mj, "energy of a run"),
+        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.net_energy_mj, "energy of a run, idle taken out"),
         Objective("size_bytes", "bytes", "minimize", lambda e: float(e.size_bytes), "file size"),
         Objective("params", "", "minimize", lambda e: float(e.params), "parameters"),
         Objective("macs", "", "minimize", lambda e: float(e.macs), "multiply-accumulates"),
@@ -55,13 +55,20 @@ MACHINE_BOUND = (
     "latency_ms",
     "latency_p95_ms",
     "latency_p99_ms",
+    "wall_p95_ms",
+    "wall_p99_ms",
     "load_ms",
     "first_run_ms",
     "peak_memory_bytes",
     "energy_mj",
 )
 # The share of a percentile, for those that need many samples to mean anything.
-PERCENTILES: Mapping[str, float] = {"latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+PERCENTILES: Mapping[str, float] = {
+    "latency_p95_ms": 0.95,
+    "latency_p99_ms": 0.99,
+    "wall_p95_ms": 0.95,
+    "wall_p99_ms": 0.99,
+}
 
 
 def objective(name: str) -> Objective:
