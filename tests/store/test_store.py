@@ -669,6 +669,29 @@ def test_migrations_run_once_each_and_all_or_nothing(tmp_path: Path, monkeypatch
             assert schema.schema_version(connection) == len(schema.MIGRATIONS)
 
 
+def test_an_energy_with_the_idle_machine_in_it_is_dropped_from_values_and_kept_in_evidence(tmp_path: Path) -> None:
+    """Two kinds of energy in one front would order models by which version measured them."""
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    old = replace(on("m", 1.0), timing=replace(on("m", 1.0).timing, energy_mj=70.0))
+    with store:
+        with at_work(store, "fake") as worker:
+            for number in range(2):
+                enter(worker, number, number + 1)
+                worker.keep(number, "trained", evidence=old)
+        plain_trials, plain_timings = store.trials("fake"), store.timings("fake")
+        with store.writing() as connection:
+            for table, row in ((schema.trials, plain_trials[0]), (schema.timings, plain_timings[0])):
+                values = json.dumps(dict(row.values) | {"energy_mj": 70.0})
+                connection.execute(sqlalchemy.update(table).values(values=values))
+        assert all(row.values["energy_mj"] == 70.0 for row in (*store.trials("fake"), *store.timings("fake")))
+        with store.writing() as connection:
+            schema._leave_out_gross_energy(connection)
+        assert (store.trials("fake"), store.timings("fake")) == (plain_trials, plain_timings)
+        found = store.evidence("fake", 1)
+        assert found is not None
+        assert (found.timing.energy_mj, found.timing.energy) == (70.0, None)
+
+
 # ---- schema 1 ------------------------------------------------------------------------------------------------------
 
 # The tables and rows as segsearch wrote them before timings were kept by machine.
