@@ -1,10 +1,12 @@
 """Is a latency the same on a busy machine? segsearch's estimate beside one cold run and the plain median of 50.
 
     python benchmarks/latency.py [--models 12] [--repetitions 100]
+    python benchmarks/latency.py --states 5 [--models 6]
 
 Each model is measured on the quiet machine and again with a busy process on every core, all three ways. Then one model
-is measured `--repetitions` times, and the intervals that hold the long-run value are counted. Run it on a machine that
-does nothing else.
+is measured `--repetitions` times, and the intervals that hold the long-run value are counted. With `--states` each
+model is timed that many times in the pipeline state, in the warm one and in a plain warm loop, in turn, and nothing
+else is done. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from segsearch.compression.quantize import quantize
 from segsearch.evidence.timing import Block, Machine, Timing
 from segsearch.latency.measure import Effort, machine_for, measure
 from segsearch.latency.ratio import ratio_of
+from segsearch.latency.reference import reference_bytes
 from segsearch.networks import build, wear_in
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
@@ -169,15 +172,66 @@ def count_coverage(file: Path, machine: Machine, repetitions: int) -> None:
     )
 
 
+def plain_loop(file: Path, seconds: float) -> float:
+    """Median milliseconds of processor time of a file that runs again and again, opened anew."""
+    timer = RUNTIME.timer(file, threads=1)
+    timer.times_ns(10)
+    times, until = list[int](), time.monotonic() + seconds
+    while time.monotonic() < until:
+        times += [cpu for _, cpu in timer.times_ns(1)]
+    return statistics.median(times) / 1e6
+
+
+def compare_states(files: list[Path], machine: Machine, rounds: int) -> None:
+    """Each state beside a plain loop: raw milliseconds over the loop's, of what was taken one after the other.
+
+    The last columns are in one unit: the loop's is its ratio to a loop of the reference.
+    """
+    print(
+        f"{'model':28s} {'loop [ms]':>9s} {'pipeline':>9s} {'warm':>9s}   "
+        f"latency_ms {'pipeline':>8s} {'warm':>8s} {'loop':>8s}"
+    )
+    efforts = [Effort(interval=0.0, max_seconds=2.0, state=state) for state in ("pipeline", "warm")]
+    of_all: list[list[float]] = [[], []]
+    for file in files:
+        loops, told, raw = list[float](), [list[float](), list[float]()], [list[float](), list[float]()]
+        in_unit = list[float]()
+        for _ in range(rounds):
+            timings = [measure(file, machine, RUNTIME, effort=effort) for effort in efforts]
+            loops.append(plain_loop(file, 1.0))
+            name = timings[0].comparison.reference if timings[0].comparison else ""
+            reference = file.with_name(f"{name}.onnx")
+            reference.write_bytes(reference_bytes(name.rsplit("-", 1)[0]))
+            unit = plain_loop(reference, 1.0)
+            in_unit.append(loops[-1] / unit * dict(machine.references)[name])
+            for index, timing in enumerate(timings):
+                told[index].append(timing.latency_ms)
+                raw[index].append(timing.median_ms / loops[-1])
+        slower = [statistics.median(ratios) - 1 for ratios in raw]
+        for index, share in enumerate(slower):
+            of_all[index].append(share)
+        print(
+            f"{file.stem:28s} {statistics.median(loops):9.3f} {slower[0]:+9.1%} {slower[1]:+9.1%}              "
+            f"{statistics.median(told[0]):8.3f} {statistics.median(told[1]):8.3f} {statistics.median(in_unit):8.3f}",
+            flush=True,
+        )
+    pipeline, warm = (f"{min(shares):+.1%} to {max(shares):+.1%}" for shares in of_all)
+    print(f"raw times over a plain loop's: {pipeline} in the pipeline state, {warm} warm")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=12)
     parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--states", type=int, default=0, metavar="ROUNDS")
     options = parser.parse_args()
     machine = machine_for(RUNTIME, threads=1, cores=None)
     print(f"{machine.cpu}, {machine.cores} cores, {machine.runtime}; references {dict(machine.references)}")
     with tempfile.TemporaryDirectory() as scratch:
         files = write_models(Path(scratch), options.models)
+        if options.states:
+            compare_states(files, machine, options.states)
+            return
         compare_ways(files, machine)
         if options.repetitions:
             count_coverage(files[0], machine, options.repetitions)

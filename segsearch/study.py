@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, field
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
+from segsearch.evidence.timing import State
 from segsearch.train_settings import Positive, TrainSettings, demand_crop
 from segsearch.train_settings import Settings as _Frozen
 
@@ -58,7 +59,8 @@ class TimingSettings(_Frozen):
 
     A measurement goes on until the 95 % confidence interval of its samples is narrower than `interval` (relative to the
     latency), or for `max_seconds`. `cores` are those that it may use; without them all that the process may use.
-    Where they are not all, training keeps off them and goes on meanwhile.
+    Where they are not all, training keeps off them and goes on meanwhile. `state` is whether a model runs among other
+    work (`pipeline`) or again and again (`warm`).
     """
 
     threads: Annotated[int, Field(ge=1, le=256)] = 1
@@ -66,6 +68,7 @@ class TimingSettings(_Frozen):
     warmup_runs: Annotated[int, Field(ge=1)] = 5
     interval: Annotated[float, Field(gt=0, le=1)] = 0.02
     max_seconds: Annotated[float, Field(ge=0.5, le=300)] = 4.5
+    state: State = "pipeline"
 
     _lists = field_validator("cores", mode="before")(_tuple)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsearch.errors import StudyError, TrialFailed
-from segsearch.evidence.timing import Machine, Timing
+from segsearch.evidence.timing import Machine, State, Timing
 from segsearch.judging.words import in_words
 from segsearch.workshop import Progress
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 PROFILED_RUNS = 30
 SHOWN_OPERATIONS = 20
+_STATES: Mapping[State, str] = {
+    "pipeline": "it ran among other work, which left its own in the caches",
+    "warm": "it ran again and again, its own in the caches",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ def measure_own(
     shape: str | None,
     interval: float,
     max_seconds: float,
-    mask: bool,
+    mask: bool = False,
+    state: State = "pipeline",
     profile: bool,
     progress: Progress,
 ) -> Measured:
@@ -60,7 +65,7 @@ def measure_own(
     from segsearch.runtimes.graphs import with_fixed_shape, with_mask
 
     runtime = RUNTIMES["onnxruntime"]
-    effort = Effort(interval=interval, max_seconds=max_seconds)
+    effort = Effort(interval=interval, max_seconds=max_seconds, state=state)
     with TemporaryDirectory(prefix="segsearch-") as scratch:
         for name in ("model", "against"):  # both files may have one name
             (Path(scratch) / name).mkdir()
@@ -101,16 +106,18 @@ def lines_of(found: Measured) -> list[str]:
         lines.append(
             f"Ratio    {comparison.ratio:.4g} times {found.against} ({comparison.low:.4g} to {comparison.high:.4g})"
         )
-    for share, name in ((0.95, "p95"), (0.99, "p99")):
-        value = timing.percentile_ms(share)
-        lines.append(f"{name:<8s} {value:.4g} ms" if value is not None else f"{name:<8s} too few runs to tell")
+    lines.append(f"State    {timing.state}: {_STATES[timing.state]}")
+    lines += [f"{name:<8s} {_percentile(timing, share)}" for share, name in ((0.95, "p95"), (0.99, "p99"))]
     load, first = timing.steadied(timing.load_ms), timing.steadied(timing.first_run_ms)
     lines.append(f"Start    {load:.4g} ms to load, {first:.4g} ms for the first run")
     if timing.peak_memory_bytes is not None:
         memory = in_words("peak_memory_bytes", timing.peak_memory_bytes)
         lines.append(f"Memory   {memory} at the most, above the bare runtime")
-    if timing.energy_mj is not None:
-        lines.append(f"Energy   {timing.energy_mj:.4g} mJ a run, by the processor's counter")
+    if timing.energy_mj is not None and timing.energy is not None:
+        lines.append(
+            f"Energy   {timing.energy_mj:.4g} mJ a run by the processor's counter, {timing.energy.idle_mj:.4g} mJ of "
+            f"the idle machine taken out; the reference took {timing.energy.reference_mj:.4g} mJ"
+        )
     if found.against is None and comparison.slowdown > 1.05:
         lines.append(
             f"Note     the machine ran {comparison.slowdown:.2f} times slower than at its best; that is taken out"
@@ -120,6 +127,13 @@ def lines_of(found: Measured) -> list[str]:
         f"{machine.threads} thread{'' if machine.threads == 1 else 's'}, {timing.clock} clock"
     )
     return lines
+
+
+def _percentile(timing: Timing, share: float) -> str:
+    steady, wall = timing.percentile_ms(share), timing.wall_percentile_ms(share)
+    if steady is None or wall is None:
+        return "too few runs to tell"
+    return f"{wall:.4g} ms on the wall clock; {steady:.4g} ms on the {timing.clock} clock, drift taken out"
 
 
 def as_json(found: Measured) -> str:
@@ -136,10 +150,13 @@ def as_json(found: Measured) -> str:
                 "interval_ms": list(timing.interval_ms or ()),
                 "latency_p95_ms": timing.percentile_ms(0.95),
                 "latency_p99_ms": timing.percentile_ms(0.99),
+                "wall_p95_ms": timing.wall_percentile_ms(0.95),
+                "wall_p99_ms": timing.wall_percentile_ms(0.99),
                 "load_ms": timing.steadied(timing.load_ms),
                 "first_run_ms": timing.steadied(timing.first_run_ms),
                 "peak_memory_bytes": timing.peak_memory_bytes,
-                "energy_mj": timing.energy_mj,
+                "energy_mj": timing.net_energy_mj,
+                "energy": None if timing.energy is None else asdict(timing.energy),
                 "runs": len(timing.samples_ms),
                 "ended_by": comparison.ended_by,
                 "against": None if found.against is None else str(found.against),
@@ -148,6 +165,7 @@ def as_json(found: Measured) -> str:
                 "ratio_interval": [comparison.low, comparison.high],
                 "slowdown": comparison.slowdown,
                 "clock": timing.clock,
+                "state": timing.state,
                 "threads": timing.threads,
                 "machine": {"key": found.machine.key, "cpu": found.machine.cpu, "runtime": found.machine.runtime},
                 "operations": [

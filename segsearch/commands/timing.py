@@ -11,6 +11,7 @@ import typer
 from segsearch.commands.options import Database, StudyName
 from segsearch.commands.showing import password_lines, save_page, to_type, watched
 from segsearch.errors import StudyError
+from segsearch.evidence.timing import State
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
 
@@ -30,6 +31,9 @@ def measure(
     mask: Annotated[
         bool, typer.Option("--mask", help="The model answers scores: time it with the mask that is made of them.")
     ] = False,
+    state: Annotated[
+        State, typer.Option("--state", help="Run it among other work, or after runs of its own.")
+    ] = "pipeline",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="With --profile: a chart in one file.")
@@ -53,6 +57,7 @@ def measure(
             interval=interval,
             max_seconds=seconds,
             mask=mask,
+            state=state,
             profile=profile,
             progress=watch.progress if watch else silent,
         )

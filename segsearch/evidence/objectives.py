@@ -31,18 +31,18 @@ OBJECTIVES: Mapping[str, Objective] = {
     for objective in (
         Objective("miou", "", "maximize", lambda e: e.confusion.miou if e.confusion else None, "mIoU"),
         Objective("latency_ms", "ms", "minimize", lambda e: e.timing.latency_ms, "latency"),
-        Objective(
-            "latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "latency, 95th percentile"
-        ),
-        Objective(
-            "latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "latency, 99th percentile"
-        ),
+        # Of the samples that latency is made of: processor time at one thread, the machine's drift taken out.
+        Objective("latency_p95_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.95), "steady latency, p95"),
+        Objective("latency_p99_ms", "ms", "minimize", lambda e: e.timing.percentile_ms(0.99), "steady latency, p99"),
+        # Of the same runs on the wall clock, nothing taken out: what a camera waits for.
+        Objective("wall_p95_ms", "ms", "minimize", lambda e: e.timing.wall_percentile_ms(0.95), "wall-clock time, p95"),
+        Objective("wall_p99_ms", "ms", "minimize", lambda e: e.timing.wall_percentile_ms(0.99), "wall-clock time, p99"),
         Objective("load_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.load_ms), "time to load"),
         Objective("first_run_ms", "ms", "minimize", lambda e: e.timing.steadied(e.timing.first_run_ms), "first run"),
         Objective(
             "peak_memory_bytes", "bytes", "minimize", lambda e: _float(e.timing.peak_memory_bytes), "peak memory"
         ),
-        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.energy_mj, "energy of a run"),
+        Objective("energy_mj", "mj", "minimize", lambda e: e.timing.net_energy_mj, "energy of a run, idle taken out"),
         Objective("size_bytes", "bytes", "minimize", lambda e: float(e.size_bytes), "file size"),
         Objective("params", "", "minimize", lambda e: float(e.params), "parameters"),
         Objective("macs", "", "minimize", lambda e: float(e.macs), "multiply-accumulates"),
@@ -55,13 +55,20 @@ MACHINE_BOUND = (
     "latency_ms",
     "latency_p95_ms",
     "latency_p99_ms",
+    "wall_p95_ms",
+    "wall_p99_ms",
     "load_ms",
     "first_run_ms",
     "peak_memory_bytes",
     "energy_mj",
 )
 # The share of a percentile, for those that need many samples to mean anything.
-PERCENTILES: Mapping[str, float] = {"latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+PERCENTILES: Mapping[str, float] = {
+    "latency_p95_ms": 0.95,
+    "latency_p99_ms": 0.99,
+    "wall_p95_ms": 0.95,
+    "wall_p99_ms": 0.99,
+}
 
 
 def objective(name: str) -> Objective:
@@ -108,6 +115,12 @@ class Limit:
         over = value - self.bound if self.operator == "<=" else self.bound - value
         return over / max(abs(self.bound), 1e-12)
 
+    def sure_excess(self, value: float, interval: tuple[float, float] | None) -> float:
+        """How far a value is beyond the bound at the least: by the end of its interval that lies nearest to the allowed
+        side. Without an interval it is the value's own excess."""
+        low, high = interval or (value, value)
+        return self.excess(low if self.operator == "<=" else high)
+
 
 _LIMIT = re.compile(r"\s*([a-z_0-9]+)\s*(<=|>=)\s*([-+0-9.eE_]+)\s*")
 
@@ -129,16 +142,30 @@ def read_limit(text: str) -> Limit:
 
 
 def broken_limits(limits: Sequence[Limit], evidence: Evidence) -> tuple[Limit, ...]:
-    """The limits that this evidence breaks; a limit on something it does not hold yet is not broken."""
-    values = values_of(evidence)
-    return tuple(limit for limit in limits if limit.objective in values and limit.excess(values[limit.objective]) > 0)
+    """The limits that this evidence breaks beyond doubt: with the whole of a 95 % interval where there is one.
+
+    The gate asks. By the value alone it would turn away half of the candidates that lie on a limit, unseen, while one
+    that is let in is judged by its own, longer measurement. A limit on something that is not held yet is not broken.
+    """
+    values, intervals = values_of(evidence), intervals_of(evidence)
+    return tuple(
+        limit
+        for limit in limits
+        if (name := limit.objective) in values and limit.sure_excess(values[name], intervals.get(name)) > 0
+    )
+
+
+def with_ends(value: float, interval: tuple[float, float] | None) -> str:
+    """A value as a rejection tells it: `20.9 (95 %: 20.4 to 21.4)`."""
+    return f"{value:.6g}" + ("" if interval is None else f" (95 %: {interval[0]:.6g} to {interval[1]:.6g})")
 
 
 class Rejected(SegsearchError):
     """The gate found a limit broken before any training; the evidence so far comes along."""
 
     def __init__(self, evidence: Evidence, broken: tuple[Limit, ...]) -> None:
-        found = values_of(evidence)
-        super().__init__("; ".join(f"{limit} broken by {found[limit.objective]:.6g}" for limit in broken))
+        found, ends = values_of(evidence), intervals_of(evidence)
+        words = (with_ends(found[limit.objective], ends.get(limit.objective)) for limit in broken)
+        super().__init__("; ".join(f"{limit} broken by {said}" for limit, said in zip(broken, words, strict=True)))
         self.evidence = evidence
         self.broken = broken

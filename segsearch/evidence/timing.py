@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -10,6 +11,9 @@ from typing import Literal
 
 # A percentile means something once this many samples lie beyond it.
 BEYOND = 5
+
+# What the caches hold when a run begins: what ran before it (other work of a pipeline), or the model's own.
+State = Literal["pipeline", "warm"]
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Energy:
+    """How the energy of a run was found: in one turn of idle, model, reference, reference, model, idle.
+
+    `idle_mw` is the power of all packages before and after, while this process slept, `idle_mj` their mean over the
+    length of one run: that much was subtracted from it. `reference_mj` is a run of the reference in the same turn,
+    without its own share of the idle machine. What other work took meanwhile is in all of them alike.
+    """
+
+    idle_mw: tuple[float, float]
+    idle_mj: float
+    reference_mj: float
+
+    def __post_init__(self) -> None:
+        found = (*self.idle_mw, self.idle_mj, self.reference_mj)
+        if not all(math.isfinite(value) and value >= 0 for value in found):
+            raise ValueError(f"Energy must be finite and not negative, got {found}")
+
+
+@dataclass(frozen=True)
 class Timing:
     """Raw latency samples of one model on one machine, in the order they were taken.
 
     `clock` says what a sample is: `cpu` is the processor time of a run on one thread (what the scheduler gave to other
     processes is not the model's), `wall` the time that passed. The fields after `clock` are None or empty where nothing
     could be read, never estimated. `load_ms` and `first_run_ms` hold a sample for each opening of the file,
-    `peak_memory_bytes` is what the process took above the bare runtime, `energy_mj` is a run's by the machine's
-    counter.
+    `peak_memory_bytes` is what the process took above the bare runtime. `energy_mj` is a run's by the machine's
+    counter, and `energy` says how it was found; without it the number is an earlier version's, the idle machine in it.
+    `state` is what ran before the measured runs (`pipeline`: the reference; `warm`: runs of the model that are not
+    counted). `wall_ms` is the time that passed of the same runs as `samples_ms`, nothing taken out.
     """
 
     samples_ms: tuple[float, ...]
@@ -117,15 +142,22 @@ class Timing:
     first_run_ms: tuple[float, ...] = ()
     peak_memory_bytes: int | None = None
     energy_mj: float | None = None
+    state: State = "pipeline"
+    wall_ms: tuple[float, ...] = ()
+    energy: Energy | None = None
 
     def __post_init__(self) -> None:
         if not self.samples_ms:
             raise ValueError("Timing.samples_ms must hold at least one sample, got none")
-        times = (*self.samples_ms, *self.load_ms, *self.first_run_ms)
+        times = (*self.samples_ms, *self.wall_ms, *self.load_ms, *self.first_run_ms)
         if not all(math.isfinite(sample) and sample > 0 for sample in times):
-            raise ValueError("Timing.samples_ms, load_ms and first_run_ms must be finite and positive")
+            raise ValueError("Timing.samples_ms, wall_ms, load_ms and first_run_ms must be finite and positive")
+        if self.wall_ms and len(self.wall_ms) != len(self.samples_ms):
+            raise ValueError("Timing.wall_ms must hold the runs of samples_ms, in order, or none")
         if not all(math.isfinite(spent) and spent >= 0 for spent in (self.peak_memory_bytes or 0, self.energy_mj or 0)):
             raise ValueError("Timing.peak_memory_bytes and energy_mj must be finite and not negative")
+        if self.energy is not None and self.energy_mj is None:
+            raise ValueError("Timing.energy says how energy_mj was found, and there is none")
         if not self.machine:
             raise ValueError("Timing.machine must name the machine: a latency without one does not exist")
         blocks = self.comparison.blocks if self.comparison else ()
@@ -160,17 +192,30 @@ class Timing:
         return tuple(sample * factor for sample, factor in zip(self.samples_ms, factors, strict=True))
 
     def percentile_ms(self, share: float) -> float | None:
-        """The smallest sample that at least `share` of the samples do not exceed; None where they are too few."""
-        ordered = sorted(self.steady_ms)
-        if len(ordered) < samples_needed(share):
-            return None
-        return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
+        """A percentile of the steady samples (at one thread processor time); None where they are too few."""
+        return percentile(self.steady_ms, share)
+
+    def wall_percentile_ms(self, share: float) -> float | None:
+        """A percentile of the time that passed, with all that disturbed it; None where the samples are too few."""
+        return percentile(self.wall_ms, share)
+
+    @property
+    def net_energy_mj(self) -> float | None:
+        """Energy of a run without the idle machine's; None where that is not known."""
+        return None if self.energy is None else self.energy_mj
 
     def steadied(self, samples_ms: tuple[float, ...]) -> float | None:
         """The median of other times of the same process, with its drift taken out; None where there is none."""
         if not samples_ms:
             return None
         return median(samples_ms) / (self.comparison.slowdown if self.comparison else 1.0)
+
+
+def percentile(samples: Sequence[float], share: float) -> float | None:
+    """The smallest sample that at least `share` of the samples do not exceed; None where they are too few."""
+    if len(samples) < samples_needed(share):
+        return None
+    return sorted(samples)[max(0, math.ceil(share * len(samples) - 1e-9) - 1)]
 
 
 def samples_needed(share: float) -> int:

@@ -17,4 +17,4 @@ def effort_of(study: Study) -> Effort:
             "energy_mj needs an energy counter that may be read (RAPL); this machine has none. Leave it out."
         )
     timing = study.timing
-    return Effort(timing.warmup_runs, timing.interval, timing.max_seconds, samples_wanted(wanted))
+    return Effort(timing.warmup_runs, timing.interval, timing.max_seconds, samples_wanted(wanted), timing.state)

@@ -13,17 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import Annotated, Any
 
 from segsearch.errors import TrialFailed
 from segsearch.evidence.machines import former_key, known_as
-from segsearch.evidence.timing import Block, Comparison, Machine, Timing
+from segsearch.evidence.timing import Block, Comparison, Energy, Machine, State, Timing
 from segsearch.latency.machine import this_machine
 from segsearch.latency.ratio import of_one_process, ratio_of
 from segsearch.latency.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
 from segsearch.latency.room import machine_room
 from segsearch.latency.stopwatch import Order
 from segsearch.runtimes import Runtime
+from segsearch.space.candidate import later
 from segsearch.workshop import user_folder
 
 # A model slower than any that is worth shipping still ends its measurement.
@@ -36,12 +37,14 @@ LEAST_SECONDS = 0.2
 @dataclass(frozen=True)
 class Effort:
     """How hard to try: until the samples' 95 % interval is narrower than `interval` and `samples` are there, or for
-    `max_seconds` in all. `interval` is relative to the latency."""
+    `max_seconds` in all. `interval` is relative to the latency. `state` is what the measured runs find in the caches:
+    what the reference left (`pipeline`), or what runs of their own left that do not count (`warm`)."""
 
     warmup_runs: int = 5
     interval: float = 0.02
     max_seconds: float = 4.5
     samples: int = 0
+    state: Annotated[State, later("pipeline")] = "pipeline"
 
 
 def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
@@ -66,8 +69,9 @@ def calibrated(machine: Machine, runtime: Runtime) -> Machine:
     """The machine with its reference times: those kept for this user, or taken now (some seconds, once a machine).
 
     They are the unit of every latency here, so they are taken once and stay: the lower quartile of the blocks, as
-    near to the machine at its best as a few seconds come. They are taken in the quiet room; whoever waited for it
-    takes what was found meanwhile. Times that were kept under the machine's former key are taken over.
+    near to the machine at its best as a few seconds come. Both states share them. They are taken in the quiet room;
+    whoever waited for it takes what was found meanwhile. Times that were kept under the machine's former key are taken
+    over.
     """
     kept = _kept_times(machine.key)
     found = {**_read(kept), **dict(machine.references)}
@@ -144,6 +148,7 @@ def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effor
         deadline=time.monotonic() + max(effort.max_seconds, LEAST_SECONDS),
         samples=effort.samples,
         parent=os.getpid(),
+        state=effort.state,
     )
     try:
         ended = subprocess.run(
@@ -182,6 +187,11 @@ def _timing(raw: dict[str, Any], machine: Machine, effort: Effort, *, name: str,
         first_run_ms=tuple(raw["first_run_ms"]),
         peak_memory_bytes=raw["peak_memory_bytes"],
         energy_mj=raw["energy_mj"],
+        state=effort.state,
+        wall_ms=tuple(round(sample, 6) for sample in raw["wall_ms"]),
+        energy=None
+        if raw["energy"] is None
+        else Energy(**raw["energy"] | {"idle_mw": tuple(raw["energy"]["idle_mw"])}),
     )
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from segsearch.errors import TrialFailed
-from segsearch.evidence.timing import Block
-from segsearch.latency.energy import find_counter
+from segsearch.evidence.timing import Block, Energy, State
+from segsearch.latency.energy import Counter, Part, find_counter, of_turn
 from segsearch.latency.ratio import FEWEST_SESSIONS, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime, Timer
 
@@ -31,7 +31,10 @@ SESSION_MS = 250.0
 # Time that is up ends nothing before these: one session's blocks do not know how much sessions differ.
 LEAST_SESSIONS = 3
 MOST_BLOCKS = 8
-ENERGY_SECONDS = 0.5
+# In the warm state about so much of a file's own runs goes before those that count, and one run at least.
+WARM_MS = 1.5
+# Of a turn for the energy each of its six parts takes so long; counters go on every millisecond or so.
+ENERGY_SECONDS = 0.25
 RAISED_PRIORITY = -10
 
 
@@ -54,13 +57,18 @@ class Order:
     deadline: float
     samples: int
     parent: int
+    state: State = "pipeline"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was timed: the model's runs in order, the blocks they lie in, and the rest of what it costs."""
+    """What was timed: the model's runs in order, the blocks they lie in, and the rest of what it costs.
+
+    `wall_ms` is the time that passed of the same runs. `energy` says how `energy_mj` was found.
+    """
 
     samples_ms: tuple[float, ...]
+    wall_ms: tuple[float, ...]
     blocks: tuple[Block, ...]
     clock: Literal["cpu", "wall"]
     ended_by: Literal["interval", "time"]
@@ -68,6 +76,7 @@ class Answer:
     first_run_ms: tuple[float, ...]
     peak_memory_bytes: int | None
     energy_mj: float | None
+    energy: Energy | None
 
 
 class Orphaned(Exception):
@@ -103,13 +112,15 @@ def take(order: Order) -> Answer:
     """Sessions of blocks until the interval is narrow enough and the samples are enough, or time is up.
 
     Of a block the model and the reference run in turn as model, reference, reference, model: a drift that is steady
-    over the block cancels in their ratio.
+    over the block cancels in their ratio. Each of the two finds the caches as the other left them; in the warm state
+    runs that do not count go first.
     """
     runtime, model, reference = RUNTIMES[order.runtime], Path(order.model), Path(order.reference)
     clock: Literal["cpu", "wall"] = "cpu" if order.threads == 1 else "wall"
-    watch = _Watch(runtime, order.threads, clock, order.parent)
+    watch = _Watch(runtime, order.threads, clock, order.parent, order.state)
     memory = watch.peak_memory(Path(order.empty), model)
     samples: list[float] = []
+    walls: list[float] = []
     blocks: list[Block] = []
     loads: list[float] = []
     firsts: list[float] = []
@@ -122,8 +133,9 @@ def take(order: Order) -> Answer:
         other, _, _ = watch.open(reference)
         for timer in (opened, other):
             watch.runs(timer, order.warmup_runs if session == 0 else 2)
-        for sample, block in watch.session(opened, other, session, order.deadline):
-            samples += sample
+        for times, block in watch.session(opened, other, session, order.deadline):
+            samples += watch.in_ms(times)
+            walls += [wall / 1e6 for wall, _ in times]
             blocks.append(block)
         session += 1
         enough = len(samples) >= order.samples
@@ -131,8 +143,23 @@ def take(order: Order) -> Answer:
             ended = "interval"
         elif enough and session >= LEAST_SESSIONS and time.monotonic() > order.deadline:
             ended = "time"
-    energy = watch.energy_mj(opened)
-    return Answer(tuple(samples), tuple(blocks), clock, ended, tuple(loads), tuple(firsts), memory, energy)
+    energy_mj, energy = watch.energy(opened, other) or (None, None)
+    return Answer(
+        samples_ms=tuple(samples),
+        wall_ms=tuple(walls),
+        blocks=tuple(blocks),
+        clock=clock,
+        ended_by=ended,
+        load_ms=tuple(loads),
+        first_run_ms=tuple(firsts),
+        peak_memory_bytes=memory,
+        energy_mj=energy_mj,
+        energy=energy,
+    )
+
+
+# Of each run the nanoseconds that passed, and those of its thread's processor time.
+Times = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -141,13 +168,24 @@ class _Watch:
     threads: int
     clock: Literal["cpu", "wall"]
     parent: int
+    state: State
 
     def now(self) -> int:
         return time.thread_time_ns() if self.clock == "cpu" else time.perf_counter_ns()
 
+    def in_ms(self, times: Times) -> list[float]:
+        """Milliseconds of each run, by the clock of this measurement."""
+        return [(cpu if self.clock == "cpu" else wall) / 1e6 for wall, cpu in times]
+
     def runs(self, timer: Timer, count: int) -> list[float]:
         """Milliseconds of each of `count` runs."""
-        return [(cpu if self.clock == "cpu" else wall) / 1e6 for wall, cpu in timer.times_ns(count)]
+        return self.in_ms(timer.times_ns(count))
+
+    def switched(self, timer: Timer, count: int, run_ms: float) -> Times:
+        """`count` runs of a file after the other one's; warm, others of its own that take `run_ms` each go first."""
+        if self.state == "warm":
+            timer.times_ns(max(1, round(WARM_MS / run_ms)))
+        return timer.times_ns(count)
 
     def open(self, model: Path) -> tuple[Timer, float, float]:
         """The opened file, the milliseconds that took, and those of its first run."""
@@ -156,20 +194,18 @@ class _Watch:
         load = (self.now() - start) / 1e6
         return timer, load, self.runs(timer, 1)[0]
 
-    def session(
-        self, model: Timer, reference: Timer, number: int, deadline: float
-    ) -> Iterator[tuple[list[float], Block]]:
-        """The blocks of one session; at least one, and no more once the deadline is past."""
+    def session(self, model: Timer, reference: Timer, number: int, deadline: float) -> Iterator[tuple[Times, Block]]:
+        """The blocks of one session with the model's runs; at least one, and no more once the deadline is past."""
         one, other = (max(min(self.runs(timer, 2)), 1e-4) for timer in (model, reference))
         runs = max(1, round(SEGMENT_MS / one))
         of_reference = max(1, round(min(runs * one, LONGEST_REFERENCE_MS) / other))
         length = 2 * (runs * one + of_reference * other)
         for _ in range(min(MOST_BLOCKS, max(1, round(SESSION_MS / length)))):
-            first = self.runs(model, runs)
-            between = self.runs(reference, of_reference) + self.runs(reference, of_reference)
-            samples = first + self.runs(model, runs)
-            means = (sum(times) / len(times) for times in (samples, between))
-            yield samples, Block(number, len(samples), *means)
+            first = self.switched(model, runs, one)
+            between = self.switched(reference, of_reference, other) + reference.times_ns(of_reference)
+            times = first + self.switched(model, runs, one)
+            means = (sum(taken) / len(taken) for taken in map(self.in_ms, (times, between)))
+            yield times, Block(number, len(times), *means)
             if os.getppid() != self.parent:
                 raise Orphaned
             if time.monotonic() > deadline:
@@ -186,15 +222,23 @@ class _Watch:
         peak = _status("VmHWM")
         return None if peak is None else max(peak - before, 0)
 
-    def energy_mj(self, timer: Timer) -> float | None:
-        """Millijoules of a run by the machine's own counter; None where there is none."""
+    def energy(self, model: Timer, reference: Timer) -> tuple[float, Energy] | None:
+        """Millijoules of a run by the machine's own counter, and how they were found; None where it says nothing."""
         counter = find_counter()
         if counter is None:
             return None
-        before, count, until = counter.read(), 0, time.monotonic() + ENERGY_SECONDS
-        while count == 0 or time.monotonic() < until:
-            count += len(self.runs(timer, 1))
-        return counter.spent_mj(before, counter.read()) / count
+        turn = [self.part(counter, timer) for timer in (None, model, reference, reference, model, None)]
+        return of_turn((turn[0], turn[5]), (turn[1], turn[4]), (turn[2], turn[3]))
+
+    def part(self, counter: Counter, timer: Timer | None) -> Part:
+        """Run a file for a while, once at least, or sleep where there is none."""
+        before, start, runs = counter.read(), time.monotonic(), 0
+        if timer is None:
+            time.sleep(ENERGY_SECONDS)
+        while timer is not None and (runs == 0 or time.monotonic() - start < ENERGY_SECONDS):
+            runs += len(timer.times_ns(1))
+        seconds = time.monotonic() - start
+        return Part(counter.spent_mj(before, counter.read()), seconds, runs)
 
 
 def _resident() -> int | None:

@@ -63,10 +63,17 @@ class Network(nn.Module):
 
     def scores(self, image: Tensor) -> Tensor:
         """Class scores on the decoder's own grid, of an image that is already at the input scale."""
-        return self.scores_and_auxiliary(image)[0]
+        found: Tensor = self.head(self._decoded(image)[0])
+        return found
 
     def scores_and_auxiliary(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """`scores`, and those of the auxiliary heads on their own grids."""
+        running, maps = self._decoded(image)
+        extra = [head(maps[feature]) for feature, head in zip(self.auxiliary_features, self.auxiliary, strict=True)]
+        return self.head(running), extra
+
+    def _decoded(self, image: Tensor) -> tuple[Tensor, dict[Feature | Joined, Tensor]]:
+        """The map that the head reads, and every map by what names it."""
         x = (image - PIXEL_MEAN) * (1.0 / PIXEL_STD)
         maps: dict[Feature | Joined, Tensor] = {}
         running = x
@@ -80,8 +87,7 @@ class Network(nn.Module):
                 running = context
         for index, (feature, join) in enumerate(zip(self.join_features, self.joins, strict=True)):
             running = maps[Joined(index)] = join(running, maps[feature])
-        extra = [head(maps[feature]) for feature, head in zip(self.auxiliary_features, self.auxiliary, strict=True)]
-        return self.head(running), extra
+        return running, maps
 
 
 def wear_in(network: Network, *, seed: int = 0) -> Network:

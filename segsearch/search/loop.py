@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
-from segsearch.evidence.objectives import Limit, Rejected, values_of
+from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
 from segsearch.evidence.types import Evidence
-from segsearch.search.memory import Memory, open_memory
+from segsearch.search.memory import Intervals, Memory, open_memory
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.keys import from_json, to_json
 from segsearch.store import Counts, Failure, Store, TrialRow
@@ -139,7 +139,8 @@ class _Search:
             missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
                 rejected = self.store.trials(self.study.name, ["rejected"])
-                raise SearchStuck(why_stuck(self.study.bounds, missed, rejected))
+                intervals = {timing.trial: timing.intervals for timing in self.store.timings(self.study.name)}
+                raise SearchStuck(why_stuck(self.study.bounds, missed, rejected, intervals))
 
     def put_back(self) -> None:
         trial = self.worker.put_back()
@@ -211,8 +212,18 @@ def demand_values(study: Study, evidence: Evidence) -> None:
             raise TrialFailed("undefined", f"{name} must be a finite number, got {values.get(name)}")
 
 
-def why_stuck(limits: Sequence[Limit], missed: Sequence[TrialRow], rejected: Sequence[TrialRow]) -> str:
-    """Why the last candidates could not be kept, from the commonest cause, and the cure."""
+def why_stuck(
+    limits: Sequence[Limit],
+    missed: Sequence[TrialRow],
+    rejected: Sequence[TrialRow],
+    intervals: Mapping[int, Intervals],
+) -> str:
+    """Why the last candidates could not be kept, from the commonest cause, and the cure. `intervals` are by trial."""
+
+    def excess(trial: TrialRow, limit: Limit) -> float:
+        name = limit.objective
+        return limit.sure_excess(trial.values[name], intervals.get(trial.number, {}).get(name))
+
     count = len(missed)
     commonest = Counter(trial.state for trial in missed).most_common(1)[0][0]
     if commonest == "duplicate":
@@ -225,17 +236,14 @@ def why_stuck(limits: Sequence[Limit], missed: Sequence[TrialRow], rejected: Seq
         reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""
         return f"None of the last {count} candidates could be finished; trial {last.number} failed with {reason}."
     broken = Counter(
-        limit
-        for trial in missed
-        for limit in limits
-        if limit.objective in trial.values and limit.excess(trial.values[limit.objective]) > 0
+        limit for trial in missed for limit in limits if limit.objective in trial.values and excess(trial, limit) > 0
     )
     if not broken:
         return f"None of the last {count} candidates passed the gate."
     limit = broken.most_common(1)[0][0]
-    seen = [trial.values[limit.objective] for trial in rejected if limit.objective in trial.values]
-    best = min(seen, key=limit.excess)
+    best = min((trial for trial in rejected if limit.objective in trial.values), key=lambda one: excess(one, limit))
+    reached = with_ends(best.values[limit.objective], intervals.get(best.number, {}).get(limit.objective))
     return (
-        f"None of the last {count} candidates met {limit}; the best rejected one reached {best:.6g}. "
+        f"None of the last {count} candidates met {limit}; the best rejected one reached {reached}. "
         "Loosen the limit or widen the space, under another study name."
     )

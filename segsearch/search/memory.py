@@ -23,6 +23,8 @@ from segsearch.store.explain import explained
 from segsearch.store.worker import Worker
 from segsearch.study import SearchSettings, Study
 
+Intervals = Mapping[str, tuple[float, float]]
+
 # Told for a value that was never measured. NSGA-II orders what breaks a constraint by the constraints alone.
 _UNKNOWN = 1e12
 
@@ -36,19 +38,24 @@ class Lesson:
     constraints: Mapping[str, float] | None = None
 
 
-def lesson(study: Study, trial: TrialRow) -> Lesson:
-    """The lesson of a finished trial.
+def lesson(study: Study, trial: TrialRow, intervals: Intervals) -> Lesson:
+    """The lesson of a finished trial; `intervals` are those of its values that have one.
 
     As a failure a rejected candidate would teach nothing, and TPE would propose it for ever: it is told as pruned with
     its constraints. NSGA-II overlooks pruned trials, so that it is told complete. A failed candidate breaks a
     constraint of its own, which every trial has. A trial that still runs teaches nothing.
+
+    A rejected candidate breaks what the gate found broken: with the whole interval. (Earlier versions rejected by the
+    value, and what they rejected is told so.) A trained one is told by its values, as its row is judged.
     """
     if trial.state == "running":
         return Lesson(TrialState.FAIL)
-    constraints = {
-        str(limit): limit.excess(trial.values[limit.objective]) if limit.objective in trial.values else 0.0
-        for limit in study.bounds
-    }
+    known = [limit for limit in study.bounds if limit.objective in trial.values]
+    excess = {limit: limit.excess(trial.values[limit.objective]) for limit in known}
+    if trial.state == "rejected":
+        sure = {limit: limit.sure_excess(trial.values[name := limit.objective], intervals.get(name)) for limit in known}
+        excess = sure if any(over > 0 for over in sure.values()) else excess
+    constraints = {str(limit): excess.get(limit, 0.0) for limit in study.bounds}
     constraints["failed"] = 1.0 if trial.state == "failed" else 0.0
     if trial.state != "trained" and study.search.sampler != "nsga2":
         return Lesson(TrialState.PRUNED, None, constraints)
@@ -151,7 +158,9 @@ class Memory:
     def tell(self, trial: TrialRow, worker: Worker) -> None:
         """Tell of a finished trial, unless that was done, and note that it is told. A duplicate teaches as its twin."""
         teacher = trial if trial.twin is None else self.store.trial(self.study.name, trial.twin)
-        self._tell(trial.number, lesson(self.study, teacher))
+        timed = self.store.timings(self.study.name, trial=teacher.number) if teacher.state == "rejected" else ()
+        intervals = next((timing.intervals for timing in timed if timing.machine == teacher.machine), {})
+        self._tell(trial.number, lesson(self.study, teacher, intervals))
         worker.told(trial.number)
 
     def reconcile(self, worker: Worker) -> None:

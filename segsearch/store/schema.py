@@ -197,6 +197,19 @@ def _say_what_was_meant(connection: Connection) -> None:
         connection.execute(update(studies).where(studies.c.name == row.name).values(settings=json.dumps(settings)))
 
 
+def _leave_out_gross_energy(connection: Connection) -> None:
+    """From here on energy is told without the idle machine's: what was stored with it is a value no more.
+
+    The evidence keeps it. A study that minimises energy has its models timed again (`segsearch remeasure`).
+    """
+    for table in (trials, timings):
+        values, keys = table.c["values"], list(table.primary_key.columns)
+        for row in connection.execute(select(values, *keys).where(values.like('%"energy_mj"%'))).all():
+            kept = {name: value for name, value in json.loads(row[0]).items() if name != "energy_mj"}
+            here = [key == found for key, found in zip(keys, row[1:], strict=True)]
+            connection.execute(update(table).where(*here).values(values=json.dumps(kept, sort_keys=True)))
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (The second and the third only add tables.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -205,6 +218,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _claim_stages,
     _name_machines_anew,
     _say_what_was_meant,
+    _leave_out_gross_energy,
 )
 
 

@@ -193,15 +193,17 @@ class Store:
         found = None if text is None else from_json(Evidence, text)
         return found if found is None or timing is None else replace(found, timing=from_json(Timing, timing))
 
-    def timings(self, study: str, *, since: float = 0.0) -> tuple[TimingRow, ...]:
+    def timings(self, study: str, *, since: float = 0.0, trial: int | None = None) -> tuple[TimingRow, ...]:
         """What every measured trial costs on every machine that it was measured on, by trial, the oldest first.
 
-        With `since`, only what was taken then or later.
+        With `since`, only what was taken then or later; with `trial`, only that trial's.
         """
         table = schema.timings
         columns = (table.c.trial, table.c.machine, table.c["values"], table.c.intervals, table.c.taken)
         query = select(*columns).where(table.c.study == study, table.c.taken >= since)
         query = query.order_by(table.c.trial, table.c.taken)
+        if trial is not None:
+            query = query.where(table.c.trial == trial)
         with self.reading() as connection:
             return tuple(timing_row(row) for row in connection.execute(query))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, select
 
+from segsearch.errors import StudyError
 from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
 from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
@@ -15,10 +16,21 @@ from segsearch.store import schema
 from segsearch.store.clock import stamp
 from segsearch.store.put import put
 from segsearch.store.rows import Failure, TimingRow, TrialRow
+from segsearch.study import load_study
 
 
 def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:
-    """Write the timing of an evidence into the caller's transaction."""
+    """Write the timing of an evidence into the caller's transaction.
+
+    Raises `StudyError` where it is of another state than the study's: the two do not compare.
+    """
+    settings = select(schema.studies.c.settings).where(schema.studies.c.name == study)
+    state = load_study(connection.execute(settings).scalar_one()).timing.state
+    if evidence.timing.state != state:
+        raise StudyError(
+            f"Latencies of one study are all taken in one timing.state, {state!r} in {study}; trial {trial} was timed "
+            f"{evidence.timing.state!r}. `segsearch remeasure` times it as the study does."
+        )
     values = {name: value for name, value in values_of(evidence).items() if name in MACHINE_BOUND}
     put(
         connection,

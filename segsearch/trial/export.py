@@ -105,7 +105,10 @@ def _demand_shape(expected: Tensor, found: Tensor) -> None:
 
 
 def count_macs(network: nn.Module, size: tuple[int, int]) -> int:
-    """Multiply-accumulates of one image, as torch's own counter sees them (matrix and convolution operators)."""
+    """Multiply-accumulates of one image, as torch's own counter sees them (matrix and convolution operators).
+
+    They are those of `forward`, as the file runs it: without auxiliary heads.
+    """
     device = next(network.parameters()).device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, 3, *size, device=device))
@@ -113,4 +116,5 @@ def count_macs(network: nn.Module, size: tuple[int, int]) -> int:
 
 
 def count_params(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+    """Parameters of what ships: auxiliary heads (`Network.auxiliary`) help in training and stay behind."""
+    return sum(value.numel() for name, value in network.named_parameters() if not name.startswith("auxiliary."))

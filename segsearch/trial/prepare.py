@@ -94,7 +94,9 @@ def estimate(
             start = time.perf_counter()
             evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
-            sizes.append(evidence.size_bytes + 8 * evidence.params)  # the file, and float weights before and after
+            # The file, and float weights before and after: whole ones, with heads that do not ship.
+            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
+            sizes.append(evidence.size_bytes + 8 * weights)
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             trainings.append(_seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench))
         except TrialFailed as error:

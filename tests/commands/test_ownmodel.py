@@ -18,7 +18,7 @@ from rich.console import Console
 
 from segsearch.commands import ownmodel
 from segsearch.commands.ownmodel import Measured, as_json, by_type, layer_table, lines_of, type_table
-from segsearch.evidence.timing import Block, Comparison, Machine, Timing
+from segsearch.evidence.timing import Block, Comparison, Energy, Machine, Timing
 from segsearch.latency.measure import calibrated
 from segsearch.latency.room import machine_room
 from segsearch.runtimes import Operation
@@ -71,7 +71,7 @@ def test_the_numbers_of_a_model_as_a_person_reads_them(command: Command, model: 
     latency = rf"Latency  {number} ms, 95 % interval {number} to {number} ms \(\d+ runs; it ended because {ended}\)"
     assert re.fullmatch(latency, lines[1])
     words = [line.split()[0] for line in lines]
-    assert words[:5] == ["Model", "Latency", "p95", "p99", "Start"]
+    assert words[:6] == ["Model", "Latency", "State", "p95", "p99", "Start"]
     assert words[-1] == "Machine"
     about = f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, 1 thread, cpu clock"
     assert lines[-1] == f"Machine  {machine.short}: {about}"
@@ -108,8 +108,13 @@ def test_the_same_for_programs(command: Command, model: Path) -> None:
     assert found["first_run_ms"] > 0
     assert found["ended_by"] in ("time", "interval")
     assert (found["against"], found["operations"]) == (None, [])
-    assert (found["threads"], found["clock"]) == (1, "cpu")
+    assert (found["threads"], found["clock"], found["state"]) == (1, "cpu", "pipeline")
     assert found["machine"]["key"] == here().key
+
+
+def test_a_model_is_timed_warm_where_that_is_asked_for(command: Command, model: Path) -> None:
+    assert measured(command, model, "--state", "warm")["state"] == "warm"
+    assert_refused(command("measure", model, "--state", "hot"), "--state", "'pipeline', 'warm'")
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
@@ -358,19 +363,24 @@ def test_a_runtime_that_is_not_installed_is_said(
 
 MACHINE = Machine("0123456789" * 6 + "abcd", "a CPU", 2, 2**30, "Linux", "onnxruntime 0")
 COMPARED = Comparison("float32-1", 5.0, (Block(0, 4, 2.0, 5.0),), 0.4, 0.39, 0.41, "time")
-TIMING = Timing((2.0,) * 4, 5, 1, MACHINE.key, "cpu", COMPARED, (6.0,), (3.0,), 2_500_000, 1.5)
+ENERGY = Energy((9_000.0, 11_000.0), 20.0, 4.0)
+TIMING = Timing(
+    (2.0,) * 4, 5, 1, MACHINE.key, "cpu", COMPARED, (6.0,), (3.0,), 2_500_000, 1.5, wall_ms=(3.0,) * 4, energy=ENERGY
+)
 FOUND = Measured(Path("model.onnx"), MACHINE, TIMING, None, 1_234_567)
 
 
 def test_every_line_by_hand() -> None:
+    counter = "by the processor's counter, 20 mJ of the idle machine taken out"
     assert lines_of(FOUND) == [
         "Model    model.onnx, 1.23 MB",
         "Latency  2 ms, 95 % interval 1.95 to 2.05 ms (4 runs; it ended because its time was up)",
+        "State    pipeline: it ran among other work, which left its own in the caches",
         "p95      too few runs to tell",
         "p99      too few runs to tell",
         "Start    6 ms to load, 3 ms for the first run",
         "Memory   2.5 MB at the most, above the bare runtime",
-        "Energy   1.5 mJ a run, by the processor's counter",
+        f"Energy   1.5 mJ a run {counter}; the reference took 4 mJ",
         "Machine  01234567: a CPU, 2 cores, onnxruntime 0, 1 thread, cpu clock",
     ]
 
@@ -378,11 +388,13 @@ def test_every_line_by_hand() -> None:
 def test_a_machine_that_was_slow_is_noted_and_taken_out() -> None:
     """The reference took 10 ms instead of 5: everything that has no ratio of its own is halved."""
     compared = replace(COMPARED, blocks=(Block(0, 500, 4.0, 10.0),), ended_by="interval")
-    timing = replace(TIMING, samples_ms=(4.0,) * 500, comparison=compared, peak_memory_bytes=None, energy_mj=None)
+    timing = replace(TIMING, samples_ms=(4.0,) * 500, wall_ms=(6.0,) * 500, comparison=compared, state="warm")
+    timing = replace(timing, peak_memory_bytes=None, energy_mj=None, energy=None)
     assert lines_of(replace(FOUND, timing=timing))[1:-1] == [
         "Latency  2 ms, 95 % interval 1.95 to 2.05 ms (500 runs; it ended because its interval is narrow enough)",
-        "p95      2 ms",
-        "p99      2 ms",
+        "State    warm: it ran again and again, its own in the caches",
+        "p95      6 ms on the wall clock; 2 ms on the cpu clock, drift taken out",
+        "p99      6 ms on the wall clock; 2 ms on the cpu clock, drift taken out",
         "Start    3 ms to load, 1.5 ms for the first run",
         "Note     the machine ran 2.00 times slower than at its best; that is taken out",
     ]
@@ -408,10 +420,13 @@ def test_json_by_hand() -> None:
         "interval_ms": [0.39 * 5.0, 0.41 * 5.0],
         "latency_p95_ms": None,
         "latency_p99_ms": None,
+        "wall_p95_ms": None,
+        "wall_p99_ms": None,
         "load_ms": 6.0,
         "first_run_ms": 3.0,
         "peak_memory_bytes": 2_500_000,
         "energy_mj": 1.5,
+        "energy": {"idle_mw": [9_000.0, 11_000.0], "idle_mj": 20.0, "reference_mj": 4.0},
         "runs": 4,
         "ended_by": "time",
         "against": None,
@@ -420,6 +435,7 @@ def test_json_by_hand() -> None:
         "ratio_interval": [0.39, 0.41],
         "slowdown": 1.0,
         "clock": "cpu",
+        "state": "pipeline",
         "threads": 1,
         "machine": {"key": MACHINE.key, "cpu": "a CPU", "runtime": "onnxruntime 0"},
         "operations": [{"name": "conv", "type": "Conv", "mean_ms": 0.25}],

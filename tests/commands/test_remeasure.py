@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,8 +86,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def time_it(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
         asked.append(model)
-        assert effort == Effort(warmup_runs=1, max_seconds=0.5)
-        return Timing((3.0,), effort.warmup_runs, machine.threads, machine.key)
+        assert replace(effort, state="pipeline") == Effort(warmup_runs=1, max_seconds=0.5)
+        return Timing((3.0,), effort.warmup_runs, machine.threads, machine.key, state=effort.state)
 
     monkeypatch.setattr("segsearch.latency.measure.measure", time_it)
     return asked
@@ -178,6 +180,16 @@ def test_a_second_time_is_kept_over_the_first(database: Path) -> None:
         before = timed_here(database)
         assert again(database).timed == len(timed_here(database)) == 3
         assert all(timed_here(database)[trial].taken > timing.taken for trial, timing in before.items())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_study_is_timed_again_in_its_own_state(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE segsearch_studies SET settings = json_set(settings, '$.timing.state', 'warm')")
+    assert again(database).timed == 3
+    with open_store(database) as store:
+        found = [store.evidence("fake", number, machine=here().key) for number in numbers_of(store)]
+    assert [one.timing.state for one in found if one is not None] == ["warm"] * 3
 
 
 @pytest.mark.usefixtures("at_once")

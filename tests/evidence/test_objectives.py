@@ -20,7 +20,7 @@ from segsearch.evidence.objectives import (
     samples_wanted,
     values_of,
 )
-from segsearch.evidence.timing import Block, Comparison, Timing
+from segsearch.evidence.timing import Block, Comparison, Energy, Timing
 from segsearch.evidence.types import Confusion, Evidence
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
@@ -29,7 +29,8 @@ GATE = Evidence(
     "a.onnx", 5000, 700, 9000, Timing((4.0, 2.0, 9.0), warmup_runs=1, threads=1, machine="m"), seed=0, versions=()
 )
 TRAINED = replace(GATE, confusion=Confusion(((3, 1), (0, 4))))
-# 500 runs of 1 to 500 ms beside a reference that took twice its calibrated time: half of that is the machine's.
+# 500 runs of 1 to 500 ms, of twice that on the wall, beside a reference that took twice its calibrated time: half of
+# that is the machine's.
 FULL = replace(
     TRAINED,
     timing=Timing(
@@ -42,11 +43,15 @@ FULL = replace(
         first_run_ms=(7.0, 9.0),
         peak_memory_bytes=123456,
         energy_mj=0.25,
+        wall_ms=tuple(2.0 * sample for sample in range(1, 501)),
+        energy=Energy((900.0, 1100.0), 125.0, 2.0),
     ),
 )
 UNMEASURED = {
     "latency_p95_ms",
     "latency_p99_ms",
+    "wall_p95_ms",
+    "wall_p99_ms",
     "load_ms",
     "first_run_ms",
     "peak_memory_bytes",
@@ -62,6 +67,8 @@ def test_values_are_read_from_the_evidence() -> None:
         "latency_ms": 125.0,
         "latency_p95_ms": 237.5,  # the 475th of 500, halved
         "latency_p99_ms": 247.5,
+        "wall_p95_ms": 950.0,  # whatever the reference took
+        "wall_p99_ms": 990.0,
         "load_ms": 10.0,
         "first_run_ms": 4.0,
         "peak_memory_bytes": 123456.0,
@@ -73,10 +80,19 @@ def test_what_was_not_measured_has_no_value_and_is_not_estimated() -> None:
     assert set(values_of(GATE)) == set(OBJECTIVES) - UNMEASURED - {"miou"}
     assert set(values_of(TRAINED)) == set(OBJECTIVES) - UNMEASURED
     assert set(values_of(replace(FULL, confusion=None))) == set(OBJECTIVES) - {"miou"}
-    for field in ("load_ms", "first_run_ms", "peak_memory_bytes", "energy_mj"):
+    for field in ("load_ms", "first_run_ms", "peak_memory_bytes"):
         nothing = () if field in ("load_ms", "first_run_ms") else None
         without = replace(FULL, timing=replace(FULL.timing, **{field: nothing}))
         assert set(values_of(without)) == set(OBJECTIVES) - {field}
+    without = replace(FULL, timing=replace(FULL.timing, wall_ms=()))
+    assert set(values_of(without)) == set(OBJECTIVES) - {"wall_p95_ms", "wall_p99_ms"}
+
+
+def test_an_energy_with_the_idle_machine_in_it_is_no_value() -> None:
+    """Earlier versions stored it without saying how it was found: it does not compare with today's."""
+    old = replace(FULL, timing=replace(FULL.timing, energy=None))
+    assert old.timing.energy_mj == 0.25
+    assert set(values_of(old)) == set(OBJECTIVES) - {"energy_mj"}
 
 
 def test_a_measured_nothing_is_a_value() -> None:
@@ -84,10 +100,13 @@ def test_a_measured_nothing_is_a_value() -> None:
     assert (values_of(zero)["peak_memory_bytes"], values_of(zero)["energy_mj"]) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize(("name", "needed"), [("latency_p95_ms", 100), ("latency_p99_ms", 500)])
+@pytest.mark.parametrize(
+    ("name", "needed"), [("latency_p95_ms", 100), ("latency_p99_ms", 500), ("wall_p95_ms", 100), ("wall_p99_ms", 500)]
+)
 def test_a_percentile_of_too_few_samples_does_not_exist(name: str, needed: int) -> None:
     def of(count: int) -> float | None:
-        timing = replace(GATE.timing, samples_ms=tuple(float(sample) for sample in range(1, count + 1)))
+        samples = tuple(float(sample) for sample in range(1, count + 1))
+        timing = replace(GATE.timing, samples_ms=samples, wall_ms=samples)
         return OBJECTIVES[name].of(replace(GATE, timing=timing))
 
     assert of(needed - 1) is None
@@ -99,6 +118,7 @@ def test_a_study_asks_for_the_samples_of_its_highest_percentile() -> None:
     assert samples_wanted([]) == samples_wanted(["miou", "latency_ms", "load_ms"]) == 0
     assert samples_wanted(["miou", "latency_p95_ms"]) == 100
     assert samples_wanted(iter(("latency_p99_ms", "latency_p95_ms"))) == 500
+    assert (samples_wanted(["wall_p95_ms"]), samples_wanted(["latency_p95_ms", "wall_p99_ms"])) == (100, 500)
 
 
 def test_only_latency_has_an_interval_and_only_beside_a_reference() -> None:
@@ -218,9 +238,43 @@ def test_broken_limits_keep_their_order_and_pass_over_what_is_not_known() -> Non
 
 
 def test_a_gate_does_not_break_a_limit_on_what_it_could_not_measure() -> None:
-    limits = tuple(map(read_limit, ("energy_mj<=0.1", "latency_p99_ms<=1", "peak_memory_bytes<=5", "load_ms<=10")))
-    assert broken_limits(limits, GATE) == ()
-    assert broken_limits(limits, FULL) == limits[:3]
+    limits = ("energy_mj<=0.1", "latency_p99_ms<=1", "wall_p95_ms<=1", "peak_memory_bytes<=5", "load_ms<=10")
+    bounds = tuple(map(read_limit, limits))
+    assert broken_limits(bounds, GATE) == ()
+    assert broken_limits(bounds, FULL) == bounds[:4]
+
+
+@pytest.mark.parametrize(
+    ("limit", "broken"),
+    [
+        # The latency is 125 ms, from 120 to 128. Beside it everything is as it was: by the value.
+        ("latency_ms<=130", False),
+        ("latency_ms<=126", False),
+        ("latency_ms<=124", False),  # by the value it would be
+        ("latency_ms<=120", False),
+        ("latency_ms<=119.9", True),
+        ("latency_ms>=119", False),
+        ("latency_ms>=124", False),
+        ("latency_ms>=126", False),  # by the value it would be
+        ("latency_ms>=128", False),
+        ("latency_ms>=128.1", True),
+        ("latency_p95_ms<=237", True),
+        ("latency_p95_ms>=238", True),
+        ("params<=699", True),
+    ],
+)
+def test_a_limit_is_broken_with_the_whole_interval_where_there_is_one(limit: str, broken: bool) -> None:
+    bound = read_limit(limit)
+    assert broken_limits((bound,), FULL) == ((bound,) if broken else ())
+
+
+def test_the_least_excess_is_that_of_the_near_end() -> None:
+    upper, lower = Limit("latency_ms", "<=", 10.0), Limit("latency_ms", ">=", 10.0)
+    assert upper.sure_excess(12.0, (11.0, 14.0)) == pytest.approx(0.1)
+    assert upper.sure_excess(12.0, (9.0, 14.0)) == pytest.approx(-0.1)
+    assert lower.sure_excess(8.0, (7.0, 9.0)) == pytest.approx(0.1)
+    assert lower.sure_excess(8.0, (7.0, 11.0)) == pytest.approx(-0.1)
+    assert (upper.sure_excess(12.0, None), lower.sure_excess(8.0, None)) == (upper.excess(12.0), lower.excess(8.0))
 
 
 def test_a_rejection_carries_its_evidence_and_says_what_was_broken() -> None:
@@ -229,5 +283,7 @@ def test_a_rejection_carries_its_evidence_and_says_what_was_broken() -> None:
     assert str(rejected) == "params<=100 broken by 700; macs<=10 broken by 9000"
     assert rejected.evidence is GATE
     assert rejected.broken == broken
+    timed = Rejected(FULL, (read_limit("latency_ms<=100"), read_limit("macs<=10")))
+    assert str(timed) == "latency_ms<=100 broken by 125 (95 %: 120 to 128); macs<=10 broken by 9000"
     assert isinstance(rejected, SegsearchError)
     assert not isinstance(rejected, UserError)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch.evidence.timing import BEYOND, Block, Comparison, Machine, Timing, samples_needed
+from segsearch.evidence.timing import BEYOND, Block, Comparison, Energy, Machine, Timing, samples_needed
 from segsearch.space.keys import from_json, to_json
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -41,7 +41,10 @@ def timings(draw: Any) -> Timing:
         comparison=Comparison("r", draw(GOOD), tuple(blocks), ratio, low, high, "time"),
         load_ms=tuple(draw(st.lists(GOOD, max_size=3))),
         peak_memory_bytes=draw(st.none() | st.integers(0, 2**60)),
-        energy_mj=draw(st.none() | st.floats(0, 1e9)),
+        energy_mj=draw(st.floats(0, 1e9)),
+        state=draw(st.sampled_from(["pipeline", "warm"])),
+        wall_ms=draw(st.just(()) | st.lists(GOOD, min_size=count, max_size=count).map(tuple)),
+        energy=draw(st.none() | st.builds(Energy, st.tuples(GOOD, GOOD), GOOD, GOOD)),
     )
 
 
@@ -49,7 +52,7 @@ def timings(draw: Any) -> Timing:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 0.0, -1.0])
-@pytest.mark.parametrize("field", ["samples_ms", "load_ms", "first_run_ms"])
+@pytest.mark.parametrize("field", ["samples_ms", "wall_ms", "load_ms", "first_run_ms"])
 def test_a_timing_refuses_what_cannot_be_a_time(field: str, bad: float) -> None:
     with pytest.raises(ValueError, match="finite and positive"):
         replace(TIMING, **{field: (1.0, bad)})
@@ -68,6 +71,24 @@ def test_a_timing_needs_samples_and_a_machine() -> None:
 def test_a_timing_refuses_memory_and_energy_that_cannot_be(field: str, bad: float) -> None:
     with pytest.raises(ValueError, match="finite and not negative"):
         replace(TIMING, **{field: bad})
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_an_energy_is_not_found_from_what_cannot_be(bad: float) -> None:
+    for wrong in (((bad, 1.0), 1.0, 1.0), ((1.0, 1.0), bad, 1.0), ((1.0, 1.0), 1.0, bad)):
+        with pytest.raises(ValueError, match="finite and not negative"):
+            Energy(*wrong)
+
+
+def test_how_an_energy_was_found_needs_the_energy() -> None:
+    with pytest.raises(ValueError, match="and there is none"):
+        replace(TIMING, energy=Energy((1.0, 1.0), 1.0, 1.0))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_times_on_the_wall_are_of_the_same_runs(count: int) -> None:
+    with pytest.raises(ValueError, match="wall_ms must hold the runs of samples_ms"):
+        replace(TIMING, wall_ms=(1.0,) * count)
 
 
 @pytest.mark.parametrize("samples", [(1.0,) * 4, (1.0,) * 6])
@@ -220,6 +241,18 @@ def test_percentiles_are_of_steady_samples() -> None:
     assert replace(timing, comparison=None).percentile_ms(0.95) == 2.0
 
 
+def test_percentiles_on_the_wall_have_nothing_taken_out_and_are_never_estimated() -> None:
+    """Half of the runs were held up by something else, which the processor time of the thread does not see."""
+    walls = (1.0, 5.0) * 50
+    blocks = (Block(0, 100, 1.0, 2.0),)
+    timing = replace(TIMING, samples_ms=(1.0,) * 100, comparison=Comparison("r", 1.0, blocks, 0.5, 0.4, 0.6, "time"))
+    assert (timing.percentile_ms(0.95), timing.wall_percentile_ms(0.95)) == (0.5, None)
+    assert replace(timing, wall_ms=walls).wall_percentile_ms(0.95) == 5.0
+    assert replace(timing, wall_ms=walls).percentile_ms(0.95) == 0.5
+    assert replace(timing, wall_ms=walls).wall_percentile_ms(0.99) is None  # too few
+    assert replace(timing, clock="wall").wall_percentile_ms(0.95) is None  # stored by an earlier version
+
+
 @given(st.lists(GOOD, min_size=1, max_size=220), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 @quick
 def test_a_percentile_is_the_smallest_sample_that_enough_do_not_exceed(samples: list[float], share: float) -> None:
@@ -250,6 +283,7 @@ def test_a_timing_goes_through_json_without_rounding(timing: Timing) -> None:
 def test_a_timing_of_an_older_segsearch_is_read() -> None:
     old = '{"machine":"m","samples_ms":[3.0,1.0,2.0],"threads":1,"warmup_runs":2}'
     assert from_json(Timing, old) == TIMING
+    assert (TIMING.state, TIMING.wall_ms, TIMING.energy) == ("pipeline", (), None)
 
 
 def test_a_stored_timing_cannot_smuggle_nonsense_in() -> None:

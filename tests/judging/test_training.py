@@ -44,8 +44,10 @@ def test_words(settings: dict[str, Any], words: str) -> None:
         ({"epochs": 21}, None),
         (
             {"epochs": 20},
-            "480 steps a trial (192 images, batches of 8, 20 epochs)"
-            ".*steps = 600 in place of epochs, or a smaller batch_size.",
+            (
+                "480 steps a trial (192 images, batches of 8, 20 epochs)"
+                ".*steps = 600 in place of epochs, or a smaller batch_size."
+            ),
         ),
         ({"epochs": 3, "batch_size": 2}, "288 steps a trial .*Write steps = 600 in place of epochs."),
         (

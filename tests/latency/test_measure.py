@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -22,7 +23,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from segsearch.errors import TrialFailed
 from segsearch.evidence.machines import former_key
-from segsearch.evidence.timing import Machine, Timing
+from segsearch.evidence.timing import Energy, Machine, Timing
+from segsearch.latency import measure as measuring
+from segsearch.latency.effort import effort_of
 from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, compare, machine_for, measure
 from segsearch.latency.ratio import FEWEST_SESSIONS, of_one_process, ratio_of
@@ -30,6 +33,7 @@ from segsearch.latency.reference import empty_bytes, reference_bytes
 from segsearch.latency.stopwatch import LEAST_SESSIONS
 from segsearch.space.keys import from_json, to_json
 from segsearch.workshop import user_folder
+from tests import fakes
 from tests.models import KNOWN, RUNTIME, convolutions, fails_when_run, here, one_node, save
 
 SHORT = Effort(warmup_runs=2, max_seconds=0.5)
@@ -60,6 +64,8 @@ def check_whole(timing: Timing) -> None:
     assert (comparison.ratio, comparison.low, comparison.high) == (found.value, found.low, found.high)
     assert timing.latency_ms == comparison.ratio * comparison.reference_ms
     assert timing.energy_mj is None or timing.energy_mj > 0
+    assert (timing.energy is None) == (timing.energy_mj is None)
+    assert len(timing.wall_ms) == len(timing.samples_ms)
     position = 0
     for block in comparison.blocks:
         mean = np.mean(timing.samples_ms[position : position + block.runs])
@@ -75,9 +81,43 @@ def test_every_field_is_filled_and_fits_the_others(model: Path) -> None:
     timing = measure(model, machine, RUNTIME, effort=SHORT)
     check_whole(timing)
     assert (timing.machine, timing.threads, timing.clock, timing.warmup_runs) == (machine.key, 1, "cpu", 2)
+    assert timing.state == "pipeline"
     assert (timing.comparison.reference, timing.comparison.reference_ms) == ("float32-1", 5.0)
     assert timing.interval_ms == (5.0 * timing.comparison.low, 5.0 * timing.comparison.high)
     assert from_json(Timing, to_json(timing)) == timing
+
+
+def test_a_warm_measurement_says_so_and_has_the_same_unit(model: Path) -> None:
+    timing = measure(model, here(), RUNTIME, effort=replace(SHORT, state="warm"))
+    check_whole(timing)
+    assert (timing.state, timing.comparison.reference_ms) == ("warm", 5.0)
+    assert from_json(Timing, to_json(timing)) == timing
+
+
+def test_what_the_counter_said_arrives_with_the_timing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be no counter here: the process's answer is a real one, with an energy put into it."""
+    real = measuring._ask
+
+    def ask(*arguments: Any) -> dict[str, Any]:
+        energy = {"idle_mw": [900.0, 1100.0], "idle_mj": 5.0, "reference_mj": 2.0}
+        return real(*arguments) | {"energy_mj": 1.5, "energy": energy}
+
+    monkeypatch.setattr(measuring, "_ask", ask)
+    timing = measure(model, here(), RUNTIME, effort=SHORT)
+    assert (timing.energy_mj, timing.energy) == (1.5, Energy((900.0, 1100.0), 5.0, 2.0))
+    assert from_json(Timing, to_json(timing)) == timing
+
+
+def test_an_effort_is_written_as_it_always_was() -> None:
+    """It is part of the keys of stages: a state that came later is written where it is not the first one."""
+    assert to_json(Effort()) == '{"interval":0.02,"max_seconds":4.5,"samples":0,"warmup_runs":5}'
+    assert to_json(Effort(state="warm")) == to_json(Effort())[:-1].replace('"warm', '"state":"warm","warm') + "}"
+
+
+@pytest.mark.parametrize("state", ["pipeline", "warm"])
+def test_a_study_is_timed_in_its_own_state(state: str) -> None:
+    assert effort_of(fakes.make_study()) == Effort()
+    assert effort_of(fakes.make_study(timing={"state": state})).state == state
 
 
 def test_a_file_of_int8_is_compared_with_the_int8_reference(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -14,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import TrialFailed
+from segsearch.evidence.timing import Energy
 from segsearch.latency import stopwatch
+from segsearch.latency.energy import Counter, find_counter
 from segsearch.latency.ratio import FEWEST_SESSIONS
 from segsearch.latency.stopwatch import LEAST_SESSIONS, MOST_BLOCKS, Order, Orphaned, take
-from segsearch.runtimes import RUNTIMES, Operation, Session
+from segsearch.runtimes import RUNTIMES, Operation, Session, Timer
 from tests.models import convolutions, one_node
 
 Run = tuple[str, int]
@@ -182,6 +186,34 @@ def test_each_session_opens_both_files_anew_and_only_the_first_warms_up_in_full(
     assert script.calls == [("open empty", 1), ("empty", 1), *session(5), *session(2), *session(2)]
 
 
+@pytest.mark.parametrize(
+    ("model", "reference", "unseen"),
+    [
+        (2.0, 1.0, (1, 2)),  # of 1.5 ms: one run of 2 ms, two of 1 ms
+        (0.1, 40.0, (15, 1)),
+        (1000.0, 5.0, (1, 1)),
+    ],
+)
+def test_warm_each_switch_is_followed_by_runs_that_do_not_count(
+    start: Start, model: float, reference: float, unseen: tuple[int, int]
+) -> None:
+    """Model, reference, reference, model: nothing is switched between the two parts of the reference."""
+    script = start(model, reference)
+    warm = take(make_order(state="warm"))
+    (_, of_model), (_, of_reference) = script.calls[-6], script.calls[-3]
+    assert script.calls[-7:] == [
+        ("model", unseen[0]),
+        ("model", of_model),
+        ("reference", unseen[1]),
+        ("reference", of_reference),
+        ("reference", of_reference),
+        ("model", unseen[0]),
+        ("model", of_model),
+    ]
+    plain = take(make_order())
+    assert (warm.samples_ms, warm.wall_ms, warm.blocks) == (plain.samples_ms, plain.wall_ms, plain.blocks)
+
+
 def test_a_drift_that_is_steady_over_a_block_cancels(start: Start) -> None:
     """Every part is slower than the one before by the same amount; of model, reference, reference, model the mean
     factor of the outer two is that of the inner two."""
@@ -198,6 +230,7 @@ def test_one_thread_is_timed_by_its_own_clock_and_several_by_the_one_on_the_wall
         script = start(2.0, 1.0)
         answer = take(make_order(deadline=0.0, threads=threads))
         assert (answer.clock, set(answer.samples_ms)) == (clock, {sample})
+        assert answer.wall_ms == (4.0,) * len(answer.samples_ms)
         assert {asked for name, asked in script.calls if name.startswith("open")} == {threads}
 
 
@@ -220,28 +253,115 @@ def test_nobody_measures_for_a_parent_that_is_gone(start: Start) -> None:
 
 @dataclass
 class Meter:
-    """A counter that goes up by 3000 microjoules from reading to reading."""
+    """A folder as the system's, whose counter a thread keeps up to date: so much power, and what each run adds.
 
-    reading: int = 0
+    `surge_mw` comes on top once the reference has run.
+    """
 
-    def read(self) -> tuple[int, ...]:
-        self.reading += 3000
-        return (self.reading,)
+    folder: Path
+    idle_mw: float
+    run_mj: dict[str, float]
+    surge_mw: float = 0.0
+    added_mj: float = 0.0
+    surged: float | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
-    def spent_mj(self, before: tuple[int, ...], after: tuple[int, ...]) -> float:
-        return (after[0] - before[0]) / 1e3
+    def __enter__(self) -> Meter:
+        package = self.folder / "intel-rapl:0"
+        package.mkdir()
+        (package / "max_energy_range_uj").write_text(f"{2**40}\n")
+        self.began = time.monotonic()
+        self.write()
+        self.thread = threading.Thread(target=self.advance)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def advance(self) -> None:
+        while not self.ended.wait(0.001):
+            self.write()
+
+    def write(self) -> None:
+        with self.writing:
+            now = time.monotonic()
+            surge = 0.0 if self.surged is None else self.surge_mw * (now - self.surged)
+            scratch = self.folder / "scratch"
+            scratch.write_text(f"{1e3 * (self.idle_mw * (now - self.began) + surge + self.added_mj):.0f}\n")
+            scratch.replace(self.folder / "intel-rapl:0" / "energy_uj")
+
+    def ran(self, file: str) -> None:
+        """A run of a file takes 2 ms here, and its energy."""
+        time.sleep(0.002)
+        self.added_mj += self.run_mj.get(file, 0.0)
+        if file == "reference" and self.surged is None:
+            self.surged = time.monotonic()
+        self.write()
 
 
-def test_energy_is_what_the_counter_says_over_the_runs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Metered:
+    """A file whose runs a meter sees."""
+
+    inner: Timer
+    file: str
+    meter: Meter
+
+    def times_ns(self, runs: int, /) -> list[tuple[int, int]]:
+        for _ in range(runs):
+            self.meter.ran(self.file)
+        return self.inner.times_ns(runs)
+
+
+def energy_by(meter: Meter, script: Script, monkeypatch: pytest.MonkeyPatch) -> tuple[float, Energy] | None:
+    """What a turn under this meter answers; each part of it takes 60 ms."""
+    monkeypatch.setattr(stopwatch, "find_counter", lambda: find_counter(meter.folder))
+    monkeypatch.setattr(stopwatch, "ENERGY_SECONDS", 0.06)
+    watch = stopwatch._Watch(script, 1, "cpu", os.getppid(), "pipeline")
+    files = (Metered(script.timer(Path(name), threads=1), name, meter) for name in ("model", "reference"))
+    with meter:
+        return watch.energy(*files)
+
+
+def test_energy_is_what_a_model_adds_to_the_idle_machine(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = start(2.0, 1.0)
-    monkeypatch.setattr(stopwatch, "find_counter", Meter)
+    found = energy_by(Meter(tmp_path, 500.0, {"model": 30.0, "reference": 10.0}), script, monkeypatch)
+    assert found is not None
+    energy_mj, energy = found
+    # The counter is a millisecond or so behind the clock, of parts of 60.
+    assert energy_mj == pytest.approx(30.0, rel=0.25)
+    assert energy.reference_mj == pytest.approx(10.0, rel=0.25)
+    assert energy.idle_mw == (pytest.approx(500.0, rel=0.25), pytest.approx(500.0, rel=0.25))
+    assert 0 < energy.idle_mj < energy_mj / 2
+    assert [name for name, _ in itertools.groupby(script.calls[2:])] == [("model", 1), ("reference", 1), ("model", 1)]
+
+
+def test_energy_beside_other_work_that_begins_meanwhile_is_not_told(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the reference on 90 W more: the idle machine differs by more than the model ever adds."""
+    meter = Meter(tmp_path, 500.0, {"model": 30.0, "reference": 10.0}, surge_mw=90_000.0)
+    assert energy_by(meter, start(2.0, 1.0), monkeypatch) is None
+
+
+def test_a_model_that_adds_nothing_to_a_counter_has_no_energy(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A counter that stands still: a virtual machine's."""
+    assert energy_by(Meter(tmp_path, 0.0, {}), start(2.0, 1.0), monkeypatch) is None
+
+
+def test_a_model_slower_than_a_part_runs_once_in_each(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = start(2.0, 1.0)
     monkeypatch.setattr(stopwatch, "ENERGY_SECONDS", 0.0)
-    assert take(make_order(deadline=0.0)).energy_mj == 3.0  # one run, however short the time for it is
-    assert script.calls[-1] == ("model", 1)
-    monkeypatch.setattr(stopwatch, "ENERGY_SECONDS", 0.01)
-    answer = take(make_order(deadline=0.0))
-    runs = next(count for count, call in enumerate(reversed(script.calls)) if call != ("model", 1))
-    assert answer.energy_mj == pytest.approx(3.0 / runs)  # all after the last block is for the meter
+    monkeypatch.setattr(stopwatch, "find_counter", lambda: Counter(()))
+    assert take(make_order(deadline=0.0)).energy_mj is None
+    assert script.calls[-4:] == [("model", 1), ("reference", 1), ("reference", 1), ("model", 1)]
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
@@ -317,7 +437,8 @@ def test_a_real_model_is_timed_in_this_process_too(tmp_path: Path) -> None:
     answer = take(real_order(convolutions(tmp_path / "model.onnx")))
     assert (answer.ended_by, answer.clock) == ("time", "cpu")
     assert sum(block.runs for block in answer.blocks) == len(answer.samples_ms)
-    assert all(sample > 0 for sample in (*answer.samples_ms, *answer.load_ms, *answer.first_run_ms))
+    assert len(answer.wall_ms) == len(answer.samples_ms)
+    assert all(sample > 0 for sample in (*answer.samples_ms, *answer.wall_ms, *answer.load_ms, *answer.first_run_ms))
 
 
 def test_a_file_that_the_runtime_refuses_fails(tmp_path: Path) -> None:
@@ -332,6 +453,7 @@ def test_the_process_answers_in_json_and_says_nothing_else(tmp_path: Path) -> No
     answer = json.loads(said.stdout)
     assert answer.keys() == {
         "samples_ms",
+        "wall_ms",
         "blocks",
         "clock",
         "ended_by",
@@ -339,6 +461,7 @@ def test_the_process_answers_in_json_and_says_nothing_else(tmp_path: Path) -> No
         "first_run_ms",
         "peak_memory_bytes",
         "energy_mj",
+        "energy",
     }
     assert len(answer["blocks"]) == LEAST_SESSIONS
 

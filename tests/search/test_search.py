@@ -22,6 +22,8 @@ from optuna.samplers import NSGAIISampler, RandomSampler
 from sqlalchemy import event
 
 from segsearch.errors import DatabaseError, SearchStuck, StorageFull, StudyError, UserError
+from segsearch.evidence.objectives import Rejected, broken_limits
+from segsearch.evidence.timing import Block, Comparison
 from segsearch.evidence.types import Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import lesson, make_sampler, open_memory, trial_seed
@@ -303,10 +305,7 @@ def test_random_trials_come_on_top_of_the_first_designs() -> None:
     assert genetic.population_size == 5
     for known, is_random in ((3, True), (4, True), (12, False)):
         asked = []
-        for turn in (
-            1,
-            -1,
-        ):  # two histories of the same points and opposite values: who looks at them proposes otherwise
+        for turn in (1, -1):  # the same points with opposite values: who looks at them proposes otherwise
             memory = optuna.create_study(directions=["minimize"] * 2, sampler=RandomSampler(seed=3))
             for _ in range(known):
                 trial = memory.ask()
@@ -315,6 +314,67 @@ def test_random_trials_come_on_top_of_the_first_designs() -> None:
             memory.sampler = make_sampler(settings, seed=7)
             asked.append(memory.ask().suggest_float("x", 0, 1))
         assert (asked[0] == asked[1]) is is_random, (known, asked)
+
+
+LIMITS = ["latency_ms<=10", "params<=5", "size_bytes>=2000"]
+
+
+@pytest.mark.parametrize(
+    ("state", "intervals", "told"),
+    [
+        # The gate let the latency of 10.5 ms pass, because its interval holds 10, and rejected for the parameters.
+        ("rejected", {"latency_ms": (9.0, 12.0)}, {"latency_ms<=10": -0.1, "params<=5": 1.0, "size_bytes>=2000": 0.5}),
+        ("rejected", {"latency_ms": (10.2, 12.0)}, {"latency_ms<=10": 0.02, "params<=5": 1.0, "size_bytes>=2000": 0.5}),
+        (
+            "rejected",
+            {"size_bytes": (900.0, 2500.0)},
+            {"latency_ms<=10": 0.05, "params<=5": 1.0, "size_bytes>=2000": -0.25},
+        ),
+        # A trained one is told as its row is judged.
+        ("trained", {"latency_ms": (9.0, 12.0)}, {"latency_ms<=10": 0.05, "params<=5": 1.0, "size_bytes>=2000": 0.5}),
+    ],
+)
+def test_the_sampler_is_told_what_the_gate_held_against_a_candidate(
+    tmp_path: Path, state: Any, intervals: dict[str, tuple[float, float]], told: dict[str, float]
+) -> None:
+    row = finished_row(tmp_path, state, {"latency_ms": 10.5, "params": 10.0, "size_bytes": 1000.0, "miou": 0.5})
+    learnt = lesson(fakes.make_study(limits=LIMITS), row, intervals)
+    assert learnt.constraints == pytest.approx(told | {"failed": 0.0})
+
+
+def test_what_an_earlier_version_rejected_by_its_value_teaches_as_it_did(tmp_path: Path) -> None:
+    row = finished_row(tmp_path, "rejected", {"latency_ms": 10.5})
+    learnt = lesson(fakes.make_study(limits=LIMITS), row, {"latency_ms": (9.0, 12.0)})
+    assert learnt.constraints is not None
+    assert learnt.constraints["latency_ms<=10"] == pytest.approx(0.05)
+
+
+def finished_row(folder: Path, state: Any, values: dict[str, float]) -> TrialRow:
+    store, _ = fakes.start(folder, fakes.make_study(trials=1))
+    with store:
+        run_search(store, "fake", draw=fakes.draw, evaluate=fakes.make_evaluate())
+        return replace(store.trial("fake", 0), state=state, values=values)
+
+
+def test_the_near_end_of_a_stored_interval_is_what_is_told_and_said(tmp_path: Path) -> None:
+    """The gate times 4 to 5 ms each time, under a limit of 3.2."""
+    study = fakes.make_study(limits=["latency_ms<=3.2"], search={"sampler": "random", "give_up_after": 2})
+    store, _ = fakes.start(tmp_path, study)
+    compared = Comparison("r", 1.0, (Block(0, 3, 1.0, 1.0),), 4.5, 4.0, 5.0, "interval")
+
+    def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        gate = fakes.evidence(miou=None)
+        gate = replace(gate, timing=replace(gate.timing, comparison=compared))
+        raise Rejected(gate, broken_limits(study.bounds, gate))
+
+    with store:
+        with pytest.raises(SearchStuck, match=r"latency_ms<=3\.2; the best .* reached 4\.5 \(95 %: 4 to 5\)\."):
+            run_search(store, "fake", draw=fakes.draw, evaluate=evaluate)
+        told = [trial.constraints["latency_ms<=3.2"] for trial in optuna_trials(store, study)]
+        assert told == [pytest.approx(0.25)] * 2
+        assert {row.failure.reason for row in store.trials("fake") if row.failure} == {
+            "latency_ms<=3.2 broken by 4.5 (95 %: 4 to 5)"
+        }
 
 
 def _share_met(row: TrialRow, sampler: str, seed: int) -> float:
@@ -328,7 +388,7 @@ def _share_met(row: TrialRow, sampler: str, seed: int) -> float:
         latency = fakes.latency_of(fakes.draw(trial))
         met.append(latency <= 1)
         values = {"latency_ms": latency} | ({"miou": latency / (latency + 5)} if met[-1] else {})
-        learnt = lesson(study, replace(row, state="trained" if met[-1] else "rejected", values=values))
+        learnt = lesson(study, replace(row, state="trained" if met[-1] else "rejected", values=values), {})
         for name, value in (learnt.constraints or {}).items():
             trial.set_constraint(name, value)
         memory.tell(trial, learnt.values, state=learnt.state)

@@ -248,6 +248,7 @@ def test_a_study_never_asks_for_fewer_trials_than_are_trained(tmp_path: Path) ->
         ({"train": {"epochs": 5}}, r"train\.epochs of fake was 4, now it is 5"),
         ({"search": {"sampler": "random"}}, r"search\.sampler of fake was 'tpe', now it is 'random'"),
         ({"timing": {"threads": 2}}, r"timing\.threads"),
+        ({"timing": {"state": "warm"}}, r"timing\.state of fake was 'pipeline', now it is 'warm'"),
         ({"teacher": {"epochs": 3, "choices": {"width": 1.0}}}, r"teacher of fake was None|teacher\.epochs"),
         ({"seed": 3, "train": {"epochs": 5}}, r"; seed of fake"),
         ({"data_key": "other"}, r"the images or masks of fake changed"),
@@ -261,6 +262,37 @@ def test_what_makes_it_another_study_is_refused(tmp_path: Path, change: dict[str
             begin(store, **change)
         assert "another name or --out" in str(raised.value)
         assert store.study() == row
+
+
+@pytest.mark.parametrize(("of_study", "of_timing"), [("pipeline", "warm"), ("warm", "pipeline")])
+def test_no_study_holds_timings_of_two_states(tmp_path: Path, of_study: str, of_timing: Any) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study(timing={"state": of_study}))
+    message = rf"one timing\.state, '{of_study}' in fake; trial 0 was timed '{of_timing}'"
+    mine, other = (replace(on("m", 1.0), timing=replace(on("m", 1.0).timing, state=s)) for s in (of_study, of_timing))
+    with store:
+        with at_work(store, "fake") as worker:
+            enter(worker, 0, 1)
+            with pytest.raises(StudyError, match=message):
+                worker.keep(0, "trained", evidence=other)
+            assert (store.trial("fake", 0).state, store.timings("fake")) == ("running", ())
+            worker.keep(0, "trained", evidence=mine)
+        before = store.timings("fake")
+        with pytest.raises(StudyError, match=message):
+            store.keep_timing("fake", 0, other)
+        assert store.timings("fake") == before
+
+
+def test_the_timings_of_one_trial_are_read_alone(tmp_path: Path) -> None:
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    with store, at_work(store, "fake") as worker:
+        for number in range(2):
+            enter(worker, number, number + 1)
+            worker.keep(number, "trained", evidence=on("m", 1.0 + number))
+        assert [plain(store.timings("fake", trial=number)) for number in range(3)] == [
+            [(0, "m", 2.0)],
+            [(1, "m", 4.0)],
+            [],
+        ]
 
 
 def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
@@ -635,6 +667,29 @@ def test_migrations_run_once_each_and_all_or_nothing(tmp_path: Path, monkeypatch
             assert "segsearch_new" in names
             assert "segsearch_other" not in names
             assert schema.schema_version(connection) == len(schema.MIGRATIONS)
+
+
+def test_an_energy_with_the_idle_machine_in_it_is_dropped_from_values_and_kept_in_evidence(tmp_path: Path) -> None:
+    """Two kinds of energy in one front would order models by which version measured them."""
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    old = replace(on("m", 1.0), timing=replace(on("m", 1.0).timing, energy_mj=70.0))
+    with store:
+        with at_work(store, "fake") as worker:
+            for number in range(2):
+                enter(worker, number, number + 1)
+                worker.keep(number, "trained", evidence=old)
+        plain_trials, plain_timings = store.trials("fake"), store.timings("fake")
+        with store.writing() as connection:
+            for table, row in ((schema.trials, plain_trials[0]), (schema.timings, plain_timings[0])):
+                values = json.dumps(dict(row.values) | {"energy_mj": 70.0})
+                connection.execute(sqlalchemy.update(table).values(values=values))
+        assert all(row.values["energy_mj"] == 70.0 for row in (*store.trials("fake"), *store.timings("fake")))
+        with store.writing() as connection:
+            schema._leave_out_gross_energy(connection)
+        assert (store.trials("fake"), store.timings("fake")) == (plain_trials, plain_timings)
+        found = store.evidence("fake", 1)
+        assert found is not None
+        assert (found.timing.energy_mj, found.timing.energy) == (70.0, None)
 
 
 # ---- schema 1 ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network, build, masking, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Architecture, Auxiliary, EncoderPath, Feature, Head, Stage, Stem
 from segsearch.trial.export import OPSET, PARITY_TOLERANCE, check_parity, count_macs, count_params, export
 
 SIZE = (32, 48)
@@ -121,6 +121,22 @@ def test_macs_and_parameters_are_those_worked_by_hand() -> None:
     # Stem 16x24 of 3x3x3x8, stage 8x12 of 3x3x8x16, head 8x12 of 3x3x16x8, scores 8x12 of 8x5.
     assert count_macs(network, SIZE) == 384 * 216 + 96 * 1152 + 96 * 1152 + 96 * 40
     assert count_params(network) == (216 + 16) + (1152 + 32) + (1152 + 16) + (40 + 5)
+
+
+def test_what_helps_in_training_alone_is_not_counted_and_does_not_ship(tmp_path: Path) -> None:
+    helped = build(replace(SMALL, auxiliary=(Auxiliary(Feature(0, 1), 0.4, 64),)), 5)
+    plain = build(SMALL, 5)
+    assert sum(value.numel() for value in helped.parameters()) > count_params(plain) + 64 * 16 * 9
+    assert (count_params(helped), count_macs(helped, SIZE)) == (count_params(plain), count_macs(plain, SIZE))
+    for network, name in ((helped, "helped.onnx"), (plain, "plain.onnx")):
+        export(network, SIZE, tmp_path / name)
+    helped_model, plain_model = (onnx.load(tmp_path / name) for name in ("helped.onnx", "plain.onnx"))
+    assert [node.op_type for node in helped_model.graph.node] == [node.op_type for node in plain_model.graph.node]
+    numbers = [
+        sum(int(np.prod(weight.dims)) for weight in model.graph.initializer) for model in (helped_model, plain_model)
+    ]
+    assert numbers[0] == numbers[1]
+    assert check_parity(helped, tmp_path / "helped.onnx", RUNTIME, IMAGE) < PARITY_TOLERANCE
 
 
 def test_macs_of_a_grouped_convolution_count_its_groups() -> None:
