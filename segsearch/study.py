@@ -242,7 +242,7 @@ def _first_problem(error: ValidationError) -> str:
         return f"{'.'.join(map(str, location[:3]))}: must be a string or a number, got {problem['input']!r}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     got = "" if "got " in message or isinstance(problem["input"], Mapping) else f", got {problem['input']!r}"
-    return f"{key}: {message}{got}."
+    return f"{key}: {message}{got}." if location else f"{message}{got}."  # what belongs to no one table names its keys
 
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:

@@ -358,6 +358,7 @@ def test_a_crop_leaves_enough_of_an_image_unless_it_is_the_whole(side: int, crop
         assert parse_study(raw, where="x").train.crop == crop
     else:
         message = refused(raw)
+        assert message.startswith("train.crop must leave ")
         assert f"at least 32 pixels of data.width ({side}) at input scale 0.5, got {crop:g}" in message
         assert f"write crop = {cure} or more" in message
         raw["train"]["crop"] = float(cure)
