@@ -1,10 +1,11 @@
-"""What a short training and a timed file say, before and after: tail, int8, steps, folder, scale, spread, teach.
+"""What a short training says, before and after: steps, folder, teach, scale, spread.
 
     python benchmarks/proxies.py [PART ...] [--data ../shared/camvid] [--seeds N]
 
 `before` is how studies were that answer scores and train by crops of a fixed size, `after` how they are now; designs,
-seeds and images are the same for both. `scale` and `spread` need a folder of CamVid's layout (--data) and take tens of
-minutes, the others minutes. `folder` writes 40 scenes into a folder of its own and lets `segsearch new` look at it.
+seeds and images are the same for both (`answers.py` does so for what a file takes). `scale` and `spread` need a folder
+of CamVid's layout (--data) and take tens of minutes, the others minutes. `folder` writes 40 scenes into a folder of its
+own and lets `segsearch new` look at it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -22,13 +23,9 @@ import numpy as np
 import torch
 
 from segsearch.compression.distill import Teaching
-from segsearch.compression.quantize import quantize
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.evidence.types import Confusion
-from segsearch.latency.machine import this_machine
-from segsearch.latency.measure import Effort, calibrated, measure
-from segsearch.networks import build, wear_in
-from segsearch.networks.answers import Output
+from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import (
     Architecture,
@@ -38,7 +35,6 @@ from segsearch.space.candidate import (
     Feature,
     Head,
     Join,
-    Quantize,
     Stage,
     Stem,
 )
@@ -48,7 +44,7 @@ from segsearch.training.schedule import Schedule, for_scale
 from segsearch.training.teacher import teach
 from segsearch.trial.export import export
 from segsearch.trial.prepare import schedule_of
-from segsearch.trial.score import classes_of, score, to_input
+from segsearch.trial.score import score
 
 RUNTIME = RUNTIMES["onnxruntime"]
 CPU = torch.device("cpu")
@@ -244,102 +240,7 @@ def teaching(arguments: argparse.Namespace) -> None:
             print(f"{name:20s} {' '.join(f'{value:.3f}' for value in found)}  mean {mean(found):.3f}", flush=True)
 
 
-# ---- what a file takes
-
-
-def tail(arguments: argparse.Namespace) -> None:
-    """Milliseconds of int8 files at 360x480: full-size scores, and masks with their classes chosen at three sizes."""
-    for name, architecture in (
-        ("narrow, x0.5", design("conv", 0.5, 0.5)),
-        ("wide, x0.5", design("residual", 1.5, 0.5, decoder=64)),
-    ):
-        with tempfile.TemporaryDirectory() as scratch:
-            for label, answer, output in _answers():
-                file = _int8(replace(architecture, answer_scale=answer), output, Path(scratch))
-                spent = _latency_ms(file)
-                print(f"{name:14s} {label:24s} {spent:6.2f}", flush=True)
-                if output == "scores":
-                    print(f"{name:14s} {'and the mask outside':24s} {spent + _argmax_ms(file):6.2f}", flush=True)
-
-
-def _answers() -> Iterator[tuple[str, float, Output]]:
-    yield "scores at full size", 1.0, "scores"
-    yield "mask chosen at 1", 1.0, "mask"
-    yield "mask chosen at 1/2", 0.5, "mask"
-    yield "mask chosen at 1/4", 0.25, "mask"
-
-
-def int8(arguments: argparse.Namespace) -> None:
-    """Milliseconds of one network as floats and as int8, and how many of its convolutions run in float."""
-    architecture = replace(design("residual", 1.5, 0.5, decoder=64), answer_scale=0.25)
-    with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "float.onnx"
-        export(wear_in(build(architecture, CLASSES)), SIZE, plain, output="mask")
-        print(f"{'float':24s} {_latency_ms(plain):6.2f}")
-        for name, step in (("asymmetric", Quantize()), ("symmetric", Quantize(symmetric_activations=True))):
-            target = Path(scratch) / "int8.onnx"
-            quantize(plain, target, step, images=_noise())
-            print(f"{name:24s} {_latency_ms(target):6.2f}")
-        signed = Path(scratch) / "signed.onnx"
-        _signed(plain, signed)
-        print(f"{'symmetric as before':24s} {_latency_ms(signed):6.2f}")
-
-
-def _signed(source: Path, target: Path) -> None:
-    """Symmetric activations as they were quantized before: signed."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        left = iter(_noise())
-
-        def get_next(self) -> dict[str, object] | None:
-            image = next(self.left, None)
-            return None if image is None else {"image": image}
-
-    quantize_static(
-        str(source),
-        str(target),
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "Add", "Relu", "Concat", "AveragePool", "MaxPool", "GlobalAveragePool"],
-        per_channel=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        reduce_range=True,
-        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
-    )
-
-
-def _int8(architecture: Architecture, output: Output, scratch: Path) -> Path:
-    plain, target = scratch / "float.onnx", scratch / "int8.onnx"
-    export(wear_in(build(architecture, CLASSES)), SIZE, plain, output=output)
-    quantize(plain, target, Quantize(), images=_noise())
-    return target
-
-
-def _noise() -> Sequence[np.ndarray]:
-    return [to_input(np.random.default_rng(seed).integers(0, 255, (*SIZE, 3), dtype=np.uint8)) for seed in range(2)]
-
-
-def _latency_ms(model: Path) -> float:
-    machine = calibrated(this_machine(RUNTIME, threads=1, cores=None), RUNTIME)
-    return measure(model, machine, RUNTIME, effort=Effort()).latency_ms
-
-
-def _argmax_ms(model: Path) -> float:
-    """What numpy takes for the mask of a file's scores: the quickest of 20."""
-    scores = RUNTIME.open(model, threads=1).run(_noise()[0])
-    marks = []
-    for _ in range(20):
-        start = time.process_time()
-        classes_of(scores).astype(np.uint8)
-        marks.append(1e3 * (time.process_time() - start))
-    return min(marks)
-
-
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "tail": tail,
-    "int8": int8,
     "steps": steps,
     "folder": folder,
     "teach": teaching,
