@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segsearch.errors import TrialFailed
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.objectives import Limit, Rejected, broken_limits
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Confusion, Evidence
@@ -83,6 +85,17 @@ def evidence(*, latency_ms: float = 1.0, miou: float | None = 0.5, artifact: str
         versions=(("python", "3.11"),),
         confusion=Confusion(counts) if miou is not None else None,
     )
+
+
+def in_images(miou: float, *, images: int = 4, spread: float = 0.1) -> Evidence:
+    """Evidence of that mIoU (nearly) whose images differ by so much: two classes, all the same in each image."""
+    steps = [spread * (2 * index / (images - 1) - 1) for index in range(images)]
+    hits = [round(1000 * 2 * share / (1 + share)) for share in (miou + step for step in steps)]
+    counts = tuple(tuple((label, hit, 1000, 1000) for label in range(2)) for hit in hits)
+    hit = sum(hits)
+    miss = 1000 * images - hit
+    confusion = Confusion(((hit, miss), (miss, hit)))
+    return replace(evidence(), confusion=confusion, images=PerImage(("road", "bus"), counts))
 
 
 def latency_of(one: Candidate) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
@@ -12,7 +13,7 @@ from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, in_the_room, versions
 from segsearch.trial.files import Exported, exported, quantized
 from segsearch.trial.gate import passed_gate, timed
-from segsearch.trial.score import score
+from segsearch.trial.score import Scored, score_images
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
 from segsearch.workshop import Outcome, Progress, Workshop, silent
@@ -39,8 +40,7 @@ def evaluate(
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
     shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
     timing = measured(shipped, bench, stages)
-    confusion = scored(shipped, bench, stages)
-    return evidence_of(shipped, timing, confusion, bench, stages)
+    return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
 
 
 def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
@@ -53,20 +53,25 @@ def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
     return from_json(Timing, str(stages.once("measure", key, make)["timing"]))
 
 
-def scored(shipped: Exported, bench: Bench, stages: Stages) -> Confusion:
-    """The counts of the file that ships, over the whole validation split."""
+def scored(shipped: Exported, bench: Bench, stages: Stages) -> Scored:
+    """The counts of the file that ships, over the whole validation split and image by image.
+
+    An outcome of before these were kept is as good: it has the first alone.
+    """
 
     def make() -> Outcome:
         session = bench.runtime.open(stages.artifacts.path(shipped.model), threads=torch.get_num_threads())
         with in_the_room(bench, stages.progress) as watched:
-            found = score(session, bench.dataset.validation, classes=bench.classes, progress=watched)
-        return {"confusion": to_json(found)}
+            found = score_images(session, bench.dataset.validation, classes=bench.dataset.classes, progress=watched)
+        return {"confusion": to_json(found.confusion), "images": to_json(found.images)}
 
     key = content_key(["score", shipped.model, bench.dataset.key, bench.runtime.name, bench.runtime.version])
-    return from_json(Confusion, str(stages.once("score", key, make)["confusion"]))
+    outcome = stages.once("score", key, make)
+    images = from_json(PerImage, str(outcome["images"])) if "images" in outcome else None
+    return Scored(from_json(Confusion, str(outcome["confusion"])), images)
 
 
-def evidence_of(shipped: Exported, timing: Timing, confusion: Confusion, bench: Bench, stages: Stages) -> Evidence:
+def evidence_of(shipped: Exported, timing: Timing, found: Scored, bench: Bench, stages: Stages) -> Evidence:
     """All that is known about the file, in one."""
     return Evidence(
         artifact=shipped.model,
@@ -76,6 +81,7 @@ def evidence_of(shipped: Exported, timing: Timing, confusion: Confusion, bench: 
         timing=timing,
         seed=bench.schedule.seed,
         versions=versions(),
-        confusion=confusion,
+        confusion=found.confusion,
         parity_max_abs=shipped.parity,
+        images=found.images,
     )
