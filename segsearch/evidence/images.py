@@ -62,5 +62,5 @@ class NoSpread:
     reason: str
 
 
-# Of trials that were kept before schema 6.
+# Of trials that were kept before schema 7.
 NOT_KEPT = NoSpread("scored before counts were kept for each image")
