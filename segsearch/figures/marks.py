@@ -10,7 +10,7 @@ from html import escape
 
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
 from segsearch.judging.fronts import Report, Row
-from segsearch.judging.words import describe, precision, with_interval
+from segsearch.judging.words import describe, precision, trial_names, with_interval
 
 # Points that say their whole design; the others say their numbers, so that ten thousand trials stay light.
 WORDED = 300
@@ -106,7 +106,7 @@ def hover(report: Report, row: Row) -> str:
     """What a point says: its numbers, then its design a piece a line."""
     numbers = [f"{goal.name} {with_interval(row, goal.name)}" for goal in report.objectives]
     if row.tied:
-        numbers.append(f"within the intervals of trial {', '.join(map(str, row.tied))}")
+        numbers.append(f"within the intervals of {trial_names(row.tied)}")
     if row.broken:
         numbers.append(f"breaks {', '.join(map(str, row.broken))}")
     lines = [f"trial {row.trial}", *numbers, *describe(row.candidate).split("; ")]
