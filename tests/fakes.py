@@ -17,7 +17,8 @@ from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath
 from segsearch.space.keys import content_key
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
-from segsearch.workshop import Workshop
+from segsearch.trial.types import Again
+from segsearch.workshop import Progress, Workshop
 
 MACHINE = Machine("m", "a fake CPU", 2, 2**30, "Linux x86_64", "onnxruntime 0")
 
@@ -101,6 +102,27 @@ def in_images(miou: float, *, images: int = 4, spread: float = 0.1) -> Evidence:
 def latency_of(one: Candidate) -> float:
     stage = one.architecture.paths[0].stages[0]
     return stage.channels * stage.depth * (0.5 if one.after_export else 1.0) / 100
+
+
+def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidate, int, Workshop], Again]:
+    """Train and score as stages; each seed scores a hundredth less than the one before, and seed 5 diverges."""
+
+    def train_again(one: Candidate, seed: int, workshop: Workshop) -> Again:
+        progress("train", 1, 2)
+        if seed == 5:
+            raise TrialFailed("diverged", "the loss became NaN")
+
+        def train() -> dict[str, Any]:
+            time.sleep(seconds)
+            return {"weights": workshop.artifacts.keep_bytes(content_key(one, seed).encode(), ".onnx")}
+
+        latency = latency_of(one)
+        found = in_images(0.2 + 0.7 * latency / (latency + 5) - seed / 100, spread=0.01)
+        assert found.confusion is not None
+        name = str(workshop.once("train", content_key(one, seed), train)["weights"])
+        return Again(name, found.confusion, found.images)
+
+    return train_again
 
 
 def make_evaluate(

@@ -61,6 +61,8 @@ def show_front(found: Report) -> None:
     )
     say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.{tied}")
     say(*unsure_lines(found))
+    if any(row.confirmed for row in found.front):
+        say("miou over seeds is the mean, the standard deviation and the number of seeds, the first one included.")
     if found.untimed:
         say(
             f"{found.untimed} more were never timed on machine {found.machine[:8]}; "

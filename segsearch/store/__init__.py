@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segsearch.store.rows import (
+    NO_TRIAL,
     STATES,
     ConfirmationRow,
     Counts,
@@ -18,6 +19,7 @@ from segsearch.store.rows import (
 from segsearch.store.store import Store, open_store
 
 __all__ = [
+    "NO_TRIAL",
     "STATES",
     "ConfirmationRow",
     "Counts",

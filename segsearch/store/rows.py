@@ -95,9 +95,13 @@ class TimingRow:
     taken: float
 
 
+# The trial of stages that a confirmation did: they are no trial's, and no trial's page shows their curves.
+NO_TRIAL = -1
+
+
 @dataclass(frozen=True)
 class StageRow:
-    """A finished stage: `trial` is the one that did the work, `key` the content key of all that it read."""
+    """A finished stage: `trial` (or `NO_TRIAL`) did the work, `key` is the content key of all that it read."""
 
     trial: int
     name: str

@@ -52,12 +52,12 @@ def images_of(connection: Connection, study: str, trial: int) -> PerImage | None
 
 
 def put_confirmation(
-    connection: Connection, study: str, trial: int, seed: int, *, artifact: str, images: PerImage
+    connection: Connection, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
 ) -> None:
     """Write what a trial scored from another seed into the caller's transaction."""
     found = spread_of(images)
     low, high = (None, None) if isinstance(found, NoSpread) else (found.low, found.high)
-    values = {"miou": images.miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
+    values = {"miou": miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
     put(connection, confirmations, {"study": study, "trial": trial, "seed": seed}, values)
 
 

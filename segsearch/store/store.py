@@ -224,10 +224,12 @@ class Store:
         with self.reading() as connection:
             return confirmations_of(connection, study)
 
-    def keep_confirmation(self, study: str, trial: int, seed: int, *, artifact: str, images: PerImage) -> None:
+    def keep_confirmation(
+        self, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
+    ) -> None:
         """Store what a trial scored from another seed, over what was stored of that seed."""
         with self.writing() as connection:
-            put_confirmation(connection, study, trial, seed, artifact=artifact, images=images)
+            put_confirmation(connection, study, trial, seed, artifact=artifact, miou=miou, images=images)
 
     def counts(self, study: str) -> Counts:
         """How many trials are in each state."""

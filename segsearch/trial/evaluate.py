@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from segsearch.evidence.images import PerImage
@@ -15,6 +17,7 @@ from segsearch.trial.files import Exported, exported, quantized
 from segsearch.trial.gate import passed_gate, timed
 from segsearch.trial.score import Scored, score_images
 from segsearch.trial.stages import Stages
+from segsearch.trial.types import Again
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
 from segsearch.workshop import Outcome, Progress, Workshop, silent
 
@@ -41,6 +44,23 @@ def evaluate(
     shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
     timing = measured(shipped, bench, stages)
     return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
+
+
+def train_again(
+    candidate: Candidate, bench: Bench, workshop: Workshop, *, seed: int, progress: Progress = silent
+) -> Again:
+    """The candidate from another seed, through the very same stages; nothing is timed: the design's latency stands.
+
+    The seed settles weights, order and crops. The teacher stays that of the study's own seed.
+    Raises `TrialFailed` where a stage cannot be finished.
+    """
+    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_seed=bench.schedule.seed)
+    fidelity, stages = Fidelity(bench.schedule.epochs), Stages(workshop, progress)
+    weights = trained(candidate, other, stages, fidelity=fidelity)
+    weights = fine_tuned(candidate, weights, other, stages, fidelity=fidelity)
+    shipped = quantized(candidate, exported(candidate, weights, other, stages), other, stages)
+    found = scored(shipped, other, stages)
+    return Again(shipped.model, found.confusion, found.images)
 
 
 def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:

@@ -82,7 +82,7 @@ def test_spreads_belong_to_their_study(tmp_path: Path) -> None:
 def confirm(store: Store, trial: int, seed: int, miou: float = 0.5) -> None:
     images = fakes.in_images(miou).images
     assert images is not None
-    store.keep_confirmation("fake", trial, seed, artifact=f"{seed:064x}.onnx", images=images)
+    store.keep_confirmation("fake", trial, seed, artifact=f"{seed:064x}.onnx", miou=images.miou, images=images)
 
 
 def test_what_other_seeds_scored_is_kept_once_each(tmp_path: Path) -> None:
