@@ -142,10 +142,15 @@ def _reach(report: Report, axis: Objective, bounds: Sequence[Limit]) -> tuple[fl
 
 
 def edge_of(report: Report, up: Objective, across: Objective, limits: Sequence[Limit] = ()) -> Sequence[Row]:
-    """The members of the front from one end to the other, where these two axes are all that it is made of."""
+    """The members of the front from one end to the other, where these two axes are all that it is made of.
+
+    Those that another one beats, if only within the intervals, lie behind the edge.
+    """
     if {up, across} != set(report.objectives) or len(report.objectives) != 2:
         return ()
-    return sorted((row for row in report.front if not breaks(row, limits)), key=lambda row: row.values[across.name])
+    members = {row.trial: row for row in report.front if not breaks(row, limits)}
+    edge = (row for row in members.values() if not any(other in members for other in row.tied))
+    return sorted(edge, key=lambda row: row.values[across.name])
 
 
 # How d3 writes a value on an axis, and in a point's own line.

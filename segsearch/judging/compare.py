@@ -60,9 +60,9 @@ def changed(goal: Objective, change: float, between: Gap | None = None) -> str:
     """A change of one objective with its sign: `+1.9 mIoU points`, `-3.1 ms latency`; with the interval of mIoU's."""
     sign = "+" if change > 0 else "\N{MINUS SIGN}"
     if goal.name == "miou":
-        points = f"{sign}{abs(change) * 100:.2g} mIoU points"
         if between is None:
-            return points
+            return f"{sign}{abs(change) * 100:.2g} mIoU points"
+        points = f"{sign}{abs(change) * 100:{'.1f' if abs(change) > 0.0095 else '.2g'}} mIoU points"
         low, high = (f"{end * 100:+.1f}".replace("-", "\N{MINUS SIGN}") for end in (between.low, between.high))
         return f"{points} (95 % {low} to {high} on the same images)"
     unit = {"ms": " ms", "mj": " mJ"}.get(goal.unit, "")

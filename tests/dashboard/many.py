@@ -227,7 +227,12 @@ def _spread(row: StudyRow, number: int, found: Evidence) -> dict[str, object]:
     """Resamples that all models share, and a little of each one's own; every tenth model has none."""
     named: dict[str, object] = {"study": row.name, "trial": number, "images": None}
     if number % 10 == 9 or found.confusion is None:
-        return named | {"low": None, "high": None, "reason": "class 'bus' lies in one image only", "resampled": None}
+        return named | {
+            "low": None,
+            "high": None,
+            "reason": "class 'bus' lies in one validation image only",
+            "resampled": None,
+        }
     shared, own = np.random.default_rng(0).normal(size=RESAMPLES), np.random.default_rng(number).normal(size=RESAMPLES)
     vector = (found.confusion.miou + 0.012 * shared + 0.003 * own).astype("<f4")
     low, high = (found.confusion.miou + end * NORMAL * float(vector.std()) for end in (-1, 1))

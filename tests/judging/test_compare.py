@@ -7,7 +7,7 @@ from pathlib import Path
 from segsearch.judging import compare, fronts
 from tests.judging.reports import alike_in
 
-BEFORE = "+1 mIoU points (95 % −1.0 to +3.0 on the same images) and −1 ms"
+BEFORE = "+1.0 mIoU points (95 % −1.0 to +3.0 on the same images) and −1 ms"
 
 
 def test_a_neighbour_differs_by_so_much_on_the_same_images(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_neighbour_differs_by_so_much_on_the_same_images(tmp_path: Path) -> No
 def test_a_loss_has_its_interval_too(tmp_path: Path) -> None:
     found = alike_in(tmp_path)
     assert compare.difference(found.objectives, found.rows[1], found.rows[2]) == (
-        "−1 mIoU points (95 % −3.0 to +1.0 on the same images) and +1 ms"
+        "−1.0 mIoU points (95 % −3.0 to +1.0 on the same images) and +1 ms"
     )
 
 
