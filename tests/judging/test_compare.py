@@ -13,7 +13,7 @@ BEFORE = "+1.0 mIoU points (95 % −1.0 to +3.0 on the same images) and −1 ms"
 def test_a_neighbour_differs_by_so_much_on_the_same_images(tmp_path: Path) -> None:
     found = alike_in(tmp_path)
     assert compare.next_words(found, found.rows[2]) == [
-        "The next on the front before it, trial 1: +1 mIoU points (95 % −1.0 to +3.0 on the same images) and −1 ms.",
+        f"The next on the front before it, trial 1: {BEFORE}.",
         "The next on the front after it, trial 4: +11 mIoU points for +3 ms.",
     ]
 
