@@ -27,11 +27,25 @@ SETTLING_SECONDS = 5.0
 
 
 class Watch(Protocol):
-    """Somebody who looks on: `progress` hears of a stage's steps, `event` of trials."""
+    """Somebody who looks on: `progress` hears of a stage's steps, `event` of a search's trials, `counted` of others."""
 
     def progress(self, stage: str, done: int, total: int, /) -> None: ...
 
     def event(self, event: Event, /) -> None: ...
+
+    def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:
+        """`done` of `total` pieces of work are; `line` says how the last one ended, if any, `running` what is next."""
+        ...
+
+
+class Silent:
+    """Nobody looks on."""
+
+    def progress(self, stage: str, done: int, total: int, /) -> None: ...
+
+    def event(self, event: Event, /) -> None: ...
+
+    def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None: ...
 
 
 @contextmanager
@@ -90,6 +104,12 @@ class Lines:
             self.said = time.monotonic()
             _say(self.console, _sentence(event, left))
 
+    def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:
+        left = self.pace.left(done, total)
+        if line:
+            self.said = time.monotonic()
+            _say(self.console, f"{line}   ({_of(done, total, left)})")
+
 
 @dataclass
 class BarWatch:
@@ -101,10 +121,10 @@ class BarWatch:
     stage: TaskID | None = None
     stage_began: float = 0.0
     name: str = ""
-    running: int | None = None
+    running: str = ""
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
-        label = stage if self.running is None else f"trial {self.running}: {stage}"
+        label = f"{self.running}: {stage}" if self.running else stage
         if label != self.name:
             if self.stage is not None:
                 self.bars.remove_task(self.stage)
@@ -116,14 +136,26 @@ class BarWatch:
             self.bars.update(self.stage, completed=done, total=total, note=note)
 
     def event(self, event: Event, /) -> None:
-        left = self.pace.left(event.trained, event.asked)
-        if self.trials is None:
-            self.trials = self.bars.add_task("trained trials", total=event.asked, note="")
-        note = f"about {duration(left)} left" if left is not None else "estimating"
-        self.bars.update(self.trials, completed=event.trained, total=event.asked, note=note)
-        self.running = event.trial.number if event.kind in ("started", "resumed", "waiting", "taught") else None
+        left = self._all("trained trials", event.trained, event.asked)
+        under_way = event.kind in ("started", "resumed", "waiting", "taught")
+        self.running = f"trial {event.trial.number}" if under_way else ""
         if event.kind not in ("started", "resumed"):
             _say(self.bars.console, _sentence(event, left))
+
+    def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:
+        left = self._all(what, done, total)
+        self.running = running
+        if line:
+            _say(self.bars.console, f"{line}   ({_of(done, total, left)})")
+
+    def _all(self, what: str, done: int, total: int) -> float | None:
+        """The bar over all stages; the seconds that are left."""
+        left = self.pace.left(done, total)
+        if self.trials is None:
+            self.trials = self.bars.add_task(what, total=total, note="")
+        note = f"about {duration(left)} left" if left is not None else "estimating"
+        self.bars.update(self.trials, completed=done, total=total, note=note)
+        return left
 
 
 def _sentence(event: Event, left: float | None) -> str:
@@ -144,11 +176,13 @@ def _sentence(event: Event, left: float | None) -> str:
     }
     seconds = (trial.finished or 0.0) - trial.started
     took = f"   {duration(seconds)}" if trial.finished and event.kind in ("trained", "failed") else ""
-    rest = f", about {duration(left)} left" if left else ""
     kind = event.kind.replace("_", " ")
-    return (
-        f"trial {trial.number:<4d} {kind:<10s} {details[event.kind]()}{took}   ({event.trained} of {event.asked}{rest})"
-    )
+    rest = _of(event.trained, event.asked, left)
+    return f"trial {trial.number:<4d} {kind:<10s} {details[event.kind]()}{took}   ({rest})"
+
+
+def _of(done: int, total: int, left: float | None) -> str:
+    return f"{done} of {total}" + (f", about {duration(left)} left" if left else "")
 
 
 def shown_values(values: Mapping[str, float]) -> tuple[str, ...]:

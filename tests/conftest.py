@@ -129,7 +129,11 @@ def fake_room(**settings: Any) -> ModuleType:
     @contextmanager
     def contained(order: Task, *, progress: Progress) -> Iterator[SimpleNamespace]:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
-        yield SimpleNamespace(evaluate=evaluate, estimate=lambda candidates, artifacts: found)
+        yield SimpleNamespace(
+            evaluate=evaluate,
+            estimate=lambda candidates, artifacts: found,
+            train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
+        )
 
     room.contained = contained
     return cast(ModuleType, room)

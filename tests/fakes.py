@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segsearch.errors import TrialFailed
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.objectives import Limit, Rejected, broken_limits
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Confusion, Evidence
@@ -15,7 +17,8 @@ from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath
 from segsearch.space.keys import content_key
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
-from segsearch.workshop import Workshop
+from segsearch.trial.types import Again
+from segsearch.workshop import Progress, Workshop
 
 MACHINE = Machine("m", "a fake CPU", 2, 2**30, "Linux x86_64", "onnxruntime 0")
 
@@ -85,9 +88,41 @@ def evidence(*, latency_ms: float = 1.0, miou: float | None = 0.5, artifact: str
     )
 
 
+def in_images(miou: float, *, images: int = 4, spread: float = 0.1) -> Evidence:
+    """Evidence of that mIoU (nearly) whose images differ by so much: two classes, all the same in each image."""
+    steps = [spread * (2 * index / (images - 1) - 1) for index in range(images)]
+    hits = [round(1000 * 2 * share / (1 + share)) for share in (miou + step for step in steps)]
+    counts = tuple(tuple((label, hit, 1000, 1000) for label in range(2)) for hit in hits)
+    hit = sum(hits)
+    miss = 1000 * images - hit
+    confusion = Confusion(((hit, miss), (miss, hit)))
+    return replace(evidence(), confusion=confusion, images=PerImage(("road", "bus"), counts))
+
+
 def latency_of(one: Candidate) -> float:
     stage = one.architecture.paths[0].stages[0]
     return stage.channels * stage.depth * (0.5 if one.after_export else 1.0) / 100
+
+
+def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidate, int, Workshop], Again]:
+    """Train and score as stages; each seed scores a hundredth less than the one before, and seed 5 diverges."""
+
+    def train_again(one: Candidate, seed: int, workshop: Workshop) -> Again:
+        progress("train", 1, 2)
+        if seed == 5:
+            raise TrialFailed("diverged", "the loss became NaN")
+
+        def train() -> dict[str, Any]:
+            time.sleep(seconds)
+            return {"weights": workshop.artifacts.keep_bytes(content_key(one, seed).encode(), ".onnx")}
+
+        latency = latency_of(one)
+        found = in_images(0.2 + 0.7 * latency / (latency + 5) - seed / 100, spread=0.01)
+        assert found.confusion is not None
+        name = str(workshop.once("train", content_key(one, seed), train)["weights"])
+        return Again(name, found.confusion, found.images)
+
+    return train_again
 
 
 def make_evaluate(

@@ -74,3 +74,19 @@ def test_the_pace_is_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pace.left(5, 10) is None
     now[0] = 160.0
     assert pace.left(7, 10) == pytest.approx(90.0)
+
+
+def test_other_work_is_counted_in_lines_and_on_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])
+    for terminal in (False, True):
+        said = io.StringIO()
+        with watching(Console(file=said, force_terminal=terminal, width=140)) as watch:
+            watch.counted("trained again", 1, 4, "", running="trial 7, seed 1")
+            watch.progress("train", 3, 40)
+            if isinstance(watch, BarWatch):
+                watch.bars.refresh()
+            now[0] += 60.0
+            watch.counted("trained again", 2, 4, "trial 7, seed 1 miou 0.5", running="trial 7, seed 2")
+        assert "trial 7, seed 1 miou 0.5   (2 of 4, about 2 min left)" in said.getvalue()
+        assert ("trial 7, seed 1: train" in said.getvalue()) == terminal

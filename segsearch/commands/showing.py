@@ -39,12 +39,13 @@ def report_of(store: Store, study: str | None, limits: Sequence[str] | None, mac
     row = store.study(study)
     trials, timings = store.trials(row.name), store.timings(row.name)
     key = one_machine(trials, timings, store.machines(), machine)
-    return make_report(row, trials, timings, bounds, machine=key)
+    return make_report(row, trials, timings, bounds, machine=key, confirmations=store.confirmations(row.name))
 
 
 def show_front(found: Report) -> None:
     """The front as a table, and what is to be said of it."""
     from segsearch.judging.tables import as_table
+    from segsearch.judging.words import unsure_lines
 
     if not found.rows:
         key, count = found.machine[:8], found.untimed
@@ -59,6 +60,9 @@ def show_front(found: Report) -> None:
         " ~ is beaten by another, but not beyond the confidence intervals." if any(r.tied for r in found.front) else ""
     )
     say("", f"{len(found.front)} of {len(found.rows)} trained models are on the front{limits}; * is its knee.{tied}")
+    say(*unsure_lines(found))
+    if any(row.confirmed for row in found.front):
+        say("miou over seeds is the mean, the standard deviation and the number of seeds, the first one included.")
     if found.untimed:
         say(
             f"{found.untimed} more were never timed on machine {found.machine[:8]}; "

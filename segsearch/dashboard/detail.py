@@ -18,6 +18,7 @@ from segsearch.dashboard.scene import Scene, machine_words, set_scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import DataError, SegsearchError, UserError
+from segsearch.evidence.images import NoSpread
 from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
@@ -26,7 +27,7 @@ from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
 from segsearch.judging.compare import neighbours, next_words
 from segsearch.judging.fronts import Row
-from segsearch.judging.words import describe, with_interval
+from segsearch.judging.words import describe, trial_names, with_interval
 from segsearch.latency.room import machine_room
 from segsearch.store import StageRow
 from segsearch.store.location import shown
@@ -66,7 +67,7 @@ def model_of(scene: Scene, reader: Reader, profiles: Profiles, *, ground: str, s
     near = [other.trial if other else None for other in neighbours(scene.report, row)] if row else []
     wanted: list[object] = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, scene.picked]
     if row is not None:
-        wanted += [row.sha256, sorted(row.values.items()), row.on_front, row.broken, row.tied]
+        wanted += [row.sha256, sorted(row.values.items()), row.on_front, row.broken, row.tied, row.confirmed]
     version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
     if version == shown:
         return no_update, no_update
@@ -183,7 +184,8 @@ def _standing(row: Row) -> Any:
 def _gaps(scene: Scene, row: Row) -> list[str]:
     lines = next_words(scene.report, row)
     if row.tied:
-        lines.append(f"Trials {', '.join(map(str, row.tied))} beat it, but not beyond the confidence intervals.")
+        beats = "beats" if len(row.tied) == 1 else "beat"
+        lines.append(f"{trial_names(row.tied).capitalize()} {beats} it, but not beyond the confidence intervals.")
     return lines
 
 
@@ -195,7 +197,11 @@ def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence
     for name, goal in OBJECTIVES.items():
         if name in row.values:
             shown = with_interval(row, name) if name in row.intervals else in_unit(goal, row.values[name])
-            pairs.append((goal.title, f"{shown}{_source(name, evidence)}"))
+            pairs.append((goal.title, f"{shown}{_source(name, row, evidence)}"))
+    if row.confirmed is not None:
+        over = row.confirmed
+        ends = f"over {over.seeds} seeds, the first one included: {over.low:.3f} to {over.high:.3f}"
+        pairs.append(("mIoU over seeds", f"{over.mean:.3f}, standard deviation {over.sd:.2g}, {ends}"))
     pairs.append(("machine", machine_words(machine) if machine else row.machine[:8]))
     pairs.append(("file", f"{row.sha256[:16]}... ({row.artifact.name[-5:]}), named by its SHA-256"))
     if evidence is not None:
@@ -210,12 +216,13 @@ def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence
     return card(heading("Numbers, and where they come from"), facts(pairs))
 
 
-def _source(name: str, evidence: Evidence | None) -> str:
+def _source(name: str, row: Row, evidence: Evidence | None) -> str:
     if evidence is None:
         return ""
     timing: Timing = evidence.timing
     if name == "miou":
-        return ", pooled over all pixels of the validation split"
+        why = f"; no interval: {row.spread.reason}" if isinstance(row.spread, NoSpread) else "; 95 % over its images"
+        return f", pooled over all pixels of the validation split{why}"
     if name == "latency_ms":
         ended = timing.comparison.ended_by if timing.comparison else ""
         how = {"interval": "until its interval was narrow enough", "time": "until its time was up"}.get(ended, "")
@@ -254,6 +261,9 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
                     f"segsearch measure {file} --profile", "time this very file on another machine, layer by layer"
                 ),
                 command(f"segsearch remeasure {database} --on-front{which}", "time the whole front on another machine"),
+                command(
+                    f"segsearch confirm {database} --trial {row.trial}{which}", "train it again from three other seeds"
+                ),
                 command(
                     f"onnxruntime.InferenceSession({str(row.artifact)!r})", "deploy it: RGB 0..255 in, classes out"
                 ),

@@ -12,7 +12,7 @@ from segsearch.errors import UserError
 from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
-from segsearch.store import PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
+from segsearch.store import ConfirmationRow, PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
 from segsearch.store.location import locate, shown
 from segsearch.store.worker import living
 
@@ -35,6 +35,7 @@ class Seen:
     picks: tuple[PickRow, ...]
     workers: int
     mark: str
+    confirmations: tuple[ConfirmationRow, ...] = ()
 
     @property
     def picked(self) -> PickRow | None:
@@ -101,7 +102,9 @@ class Reader:
         with self._lock:
             if plain not in self._reports:
                 found = one_machine(seen.trials, seen.timings, seen.machines, wanted or None)
-                self._keep(plain, make_report(seen.study, seen.trials, seen.timings, machine=found))
+                again = seen.confirmations
+                report = make_report(seen.study, seen.trials, seen.timings, machine=found, confirmations=again)
+                self._keep(plain, report)
             if key not in self._reports:
                 self._keep(key, narrowed(self._reports[plain], [read_limit(limit) for limit in limits]))
             return self._reports[key]
@@ -180,7 +183,7 @@ def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
         trials, times = store.trials(row.name), store.timings(row.name)
     used = {timing.machine for timing in times}
     machines = tuple(machine for machine in store.machines() if machine.key in used)
-    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark)
+    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, store.confirmations(row.name))
 
 
 def _position(trials: tuple[TrialRow, ...], number: int) -> int:

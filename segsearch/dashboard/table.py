@@ -8,14 +8,17 @@ from typing import Any
 from segsearch.dashboard.reading import Seen
 from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.judging.fronts import Report, Row, knee_of
-from segsearch.judging.words import describe, precision
+from segsearch.judging.words import describe, precision, with_interval
 
 Cell = str | int | float | None
 Read = Callable[[Row, str], Cell]
 PARAM = "param:"
+# The text of a value that has an interval, beside the value that the table is sorted by.
+SHOWN = "shown:"
 MOST_ROWS = 200
 
 _NUMBER = {"function": "params.value == null ? '' : d3.format('.4~g')(params.value)"}
+_AROUND = "params.value == null ? '' : (params.data[{name!r}] || d3.format('.4~g')(params.value))"
 _COUNT = {"function": "params.value == null ? '' : d3.format('.3~s')(params.value)"}
 
 
@@ -23,6 +26,7 @@ def columns(seen: Seen, report: Report) -> list[dict[str, Any]]:
     """Trial, standing, objectives, precision, then what the space draws from, then the design in words."""
     names = [goal.name for goal in report.objectives]
     present = {name for row in report.rows for name in row.values}
+    around = {name for row in report.rows for name in row.intervals}
     names += [name for name in OBJECTIVES if name in present and name not in names]
     trained = {row.trial for row in report.rows}
     params: dict[str, None] = {}
@@ -45,21 +49,22 @@ def columns(seen: Seen, report: Report) -> list[dict[str, Any]]:
         },
         {"field": "trial", "pinned": "left", "initialWidth": 96, "filter": "agNumberColumnFilter"},
         {"field": "standing", "initialWidth": 150, "filter": "agTextColumnFilter"},
-        *map(_objective_column, names),
+        *(_objective_column(name, around=name in around) for name in names),
         {"field": "ships", "initialWidth": 90, "filter": "agTextColumnFilter"},
         *(_param_column(name, words=name in worded) for name in params),
         {"field": "design", "initialWidth": 560, "sortable": False, "filter": "agTextColumnFilter"},
     ]
 
 
-def _objective_column(name: str) -> dict[str, Any]:
+def _objective_column(name: str, *, around: bool) -> dict[str, Any]:
     goal = OBJECTIVES[name]
+    plain = {"function": _AROUND.format(name=SHOWN + name)} if around else _NUMBER
     large = name in ("size_bytes", "params", "macs", "peak_memory_bytes")
     return {
         "field": name,
         "headerName": goal.title + (f" [{goal.unit}]" if goal.unit else ""),
         "headerTooltip": f"{'higher' if goal.direction == 'maximize' else 'lower'} is better",
-        "valueFormatter": _COUNT if large else _NUMBER,
+        "valueFormatter": _COUNT if large else plain,
         "filter": "agNumberColumnFilter",
         "type": "rightAligned",
         "initialWidth": 130,
@@ -144,7 +149,8 @@ def standing(row: Row, *, knee: int | None, picked: int | None) -> str:
 
 def _plain(row: Row, params: Mapping[str, Any], read: Read) -> dict[str, Cell]:
     names = ["trial", "standing", "ships", "design", *row.values, *(PARAM + name for name in params)]
-    return {"id": str(row.trial)} | {name: read(row, name) for name in names}
+    shown = {SHOWN + name: with_interval(row, name) for name in row.intervals if name in row.values}
+    return {"id": str(row.trial)} | {name: read(row, name) for name in names} | shown
 
 
 def _passes(row: Row, filters: Mapping[str, Any], read: Read) -> bool:

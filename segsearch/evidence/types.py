@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.timing import Timing
+from segsearch.space.candidate import later
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,20 @@ class Confusion:
             raise ValueError("mIoU is undefined: every pixel of the split is void")
         return sum(present) / len(present)
 
+    @property
+    def sums(self) -> tuple[tuple[int, int, int], ...]:
+        """(hits, truth, predicted) of each class: (classes, 3)."""
+        columns = [sum(column) for column in zip(*self.counts, strict=True)]
+        return tuple((row[index], sum(row), columns[index]) for index, row in enumerate(self.counts))
+
 
 @dataclass(frozen=True)
 class Evidence:
     """All that is known about one exported file. A gate's evidence has no `confusion`: nothing was trained.
 
     `parity_max_abs` is the largest absolute difference between torch's logits and the float graph's,
-    relative to the largest logit; None where nothing was compared.
+    relative to the largest logit; None where nothing was compared. `images` are the pixels of `confusion` image by
+    image: the store keeps them apart, and `Store.evidence` gives evidence without them.
     """
 
     artifact: str
@@ -59,9 +69,12 @@ class Evidence:
     versions: tuple[tuple[str, str], ...]
     confusion: Confusion | None = None
     parity_max_abs: float | None = None
+    images: Annotated[PerImage | None, later(None)] = None
 
     def __post_init__(self) -> None:
         if min(self.size_bytes, self.params, self.macs) <= 0:
             raise ValueError("Evidence.size_bytes, params and macs must be positive")
         if self.parity_max_abs is not None and not math.isfinite(self.parity_max_abs):
             raise ValueError(f"Evidence.parity_max_abs must be finite, got {self.parity_max_abs}")
+        if self.images is not None and (self.confusion is None or self.images.pooled != self.confusion.sums):
+            raise ValueError("Evidence.images must hold the pixels of Evidence.confusion, image by image")

@@ -14,7 +14,7 @@ from segsearch.figures.marks import axis_named, edge_of, marks_of, rejected_of, 
 from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, rug, staircase, tied_entry
 from segsearch.figures.theme import Theme, axis_style, layout_style, page, theme
 from segsearch.judging.fronts import Report, Row
-from segsearch.judging.words import describe, precision, with_interval
+from segsearch.judging.words import describe, precision, unsure_lines, with_interval
 
 Logs = tuple[bool, ...]
 # Where one looks at three axes from: far enough that their names are not cut off.
@@ -186,6 +186,7 @@ def as_page(report: Report) -> str:
     body = "\n".join(_table_row(row, goals) for row in report.front)
     limits = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
     summary = f"{len(report.front)} of {len(report.rows)} trained models are on the front{limits}."
+    summary = " ".join([summary, *unsure_lines(report)])
     return page(f"Front of {report.study}", summary, figure(report), name="front", head=head, body=body)
 
 

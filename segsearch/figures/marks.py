@@ -10,7 +10,7 @@ from html import escape
 
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
 from segsearch.judging.fronts import Report, Row
-from segsearch.judging.words import describe, precision, with_interval
+from segsearch.judging.words import describe, precision, trial_names, with_interval
 
 # Points that say their whole design; the others say their numbers, so that ten thousand trials stay light.
 WORDED = 300
@@ -106,7 +106,7 @@ def hover(report: Report, row: Row) -> str:
     """What a point says: its numbers, then its design a piece a line."""
     numbers = [f"{goal.name} {with_interval(row, goal.name)}" for goal in report.objectives]
     if row.tied:
-        numbers.append(f"within the intervals of trial {', '.join(map(str, row.tied))}")
+        numbers.append(f"within the intervals of {trial_names(row.tied)}")
     if row.broken:
         numbers.append(f"breaks {', '.join(map(str, row.broken))}")
     lines = [f"trial {row.trial}", *numbers, *describe(row.candidate).split("; ")]
@@ -142,10 +142,15 @@ def _reach(report: Report, axis: Objective, bounds: Sequence[Limit]) -> tuple[fl
 
 
 def edge_of(report: Report, up: Objective, across: Objective, limits: Sequence[Limit] = ()) -> Sequence[Row]:
-    """The members of the front from one end to the other, where these two axes are all that it is made of."""
+    """The members of the front from one end to the other, where these two axes are all that it is made of.
+
+    Those that another one beats, if only within the intervals, lie behind the edge.
+    """
     if {up, across} != set(report.objectives) or len(report.objectives) != 2:
         return ()
-    return sorted((row for row in report.front if not breaks(row, limits)), key=lambda row: row.values[across.name])
+    members = {row.trial: row for row in report.front if not breaks(row, limits)}
+    edge = (row for row in members.values() if not any(other in members for other in row.tied))
+    return sorted(edge, key=lambda row: row.values[across.name])
 
 
 # How d3 writes a value on an axis, and in a point's own line.

@@ -1,11 +1,10 @@
-"""How two models differ, in words: `+1.9 mIoU points for +3.1 ms`."""
+"""How two models differ, in words: `+1.9 mIoU points (95 % +0.7 to +3.1 on the same images) for +3.1 ms`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from segsearch.evidence.objectives import Objective
-from segsearch.judging.fronts import Report, Row
+from segsearch.evidence.resample import Gap
+from segsearch.judging.fronts import Report, Row, miou_gap
 from segsearch.judging.words import in_words
 
 
@@ -29,13 +28,14 @@ def next_words(report: Report, row: Row) -> list[str]:
     lines = []
     for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
         if other is not None:
-            gap = difference(report.objectives, row.values, other.values)
+            gap = difference(report.objectives, row, other)
             lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
     return lines
 
 
-def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: Mapping[str, float]) -> str:
+def difference(goals: tuple[Objective, ...], row: Row, other: Row) -> str:
     """What going from one model to another brings and what it costs; the gains stand first."""
+    here, there = row.values, other.values
     gains: list[str] = []
     costs: list[str] = []
     same: list[str] = []
@@ -47,7 +47,8 @@ def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: M
             same.append(goal.title)
         else:
             better = (change > 0) == (goal.direction == "maximize")
-            (gains if better else costs).append(changed(goal, change))
+            between = miou_gap(other, row) if goal.name == "miou" else None
+            (gains if better else costs).append(changed(goal, change, between))
     if not gains and not costs:
         return "the same in every objective"
     if gains and costs:
@@ -55,11 +56,15 @@ def difference(goals: tuple[Objective, ...], here: Mapping[str, float], there: M
     return f"{' and '.join(gains or costs)} and the same {' and '.join(same)}" if same else " and ".join(gains or costs)
 
 
-def changed(goal: Objective, change: float) -> str:
-    """A change of one objective with its sign: `+1.9 mIoU points`, `-3.1 ms latency`."""
+def changed(goal: Objective, change: float, between: Gap | None = None) -> str:
+    """A change of one objective with its sign: `+1.9 mIoU points`, `-3.1 ms latency`; with the interval of mIoU's."""
     sign = "+" if change > 0 else "\N{MINUS SIGN}"
     if goal.name == "miou":
-        return f"{sign}{abs(change) * 100:.2g} mIoU points"
+        if between is None:
+            return f"{sign}{abs(change) * 100:.2g} mIoU points"
+        points = f"{sign}{abs(change) * 100:{'.1f' if abs(change) > 0.0095 else '.2g'}} mIoU points"
+        low, high = (f"{end * 100:+.1f}".replace("-", "\N{MINUS SIGN}") for end in (between.low, between.high))
+        return f"{points} (95 % {low} to {high} on the same images)"
     unit = {"ms": " ms", "mj": " mJ"}.get(goal.unit, "")
     name = "" if goal.name == "latency_ms" else f" {goal.title}"
     size = f"{abs(change):.2g}" if unit and abs(change) < 100 else in_words(goal.name, abs(change))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segsearch.errors import StudyError
+from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
 from segsearch.evidence.machines import find_machine
 from segsearch.evidence.objectives import MACHINE_BOUND, Limit, Objective
+from segsearch.evidence.resample import Gap, gap, vector_of
 from segsearch.evidence.timing import Machine
-from segsearch.judging.pareto import front, knee, ties
+from segsearch.judging.confirmed import Confirmed, over_seeds
+from segsearch.judging.pareto import Paired, front, knee, ties
 from segsearch.space.candidate import Candidate
-from segsearch.store import StudyRow, TimingRow, TrialRow
+from segsearch.store import ConfirmationRow, StudyRow, TimingRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Row:
     """A trained trial. `broken` are the limits it breaks; only trials that break none can be on the front.
 
     `intervals` are 95 % confidence intervals of those values that have one. `tied` are members of the front that would
-    dominate this one by the plain values, but not beyond the intervals.
+    dominate this one by the plain values, but not beyond the intervals. `spread` is how sure its mIoU is over images,
+    `confirmed` what it scored over several seeds, where it was trained again.
     """
 
     trial: int
@@ -34,6 +38,8 @@ class Row:
     on_front: bool
     broken: tuple[Limit, ...]
     tied: tuple[int, ...] = ()
+    spread: Spread | NoSpread = NOT_KEPT
+    confirmed: Confirmed | None = None
 
 
 @dataclass(frozen=True)
@@ -67,25 +73,24 @@ def make_report(
     limits: Sequence[Limit] = (),
     *,
     machine: str,
+    confirmations: Sequence[ConfirmationRow] = (),
 ) -> Report:
     """A study under its own limits and further ones, as it is on one machine (`one_machine` finds its key).
 
     Its front is that of the trials that meet all limits. A model is dominated only beyond the confidence intervals.
+    What a model scored from other seeds is told and changes no front.
     """
     bounds = tuple(dict.fromkeys((*study.study.bounds, *limits)))
     goals = study.study.goals
     here = {timing.trial: timing for timing in timings if timing.machine == machine}
     trained = [trial for trial in trials if trial.state == "trained"]
-    timed = [_row(study, trial, here[trial.number], bounds) for trial in trained if trial.number in here]
+    again: dict[int, list[float]] = {}
+    for one in confirmations:
+        again.setdefault(one.trial, []).append(one.miou)
+    timed = [_row(study, trial, here[trial.number], bounds, again) for trial in trained if trial.number in here]
     rows = [row for row in timed if all(goal.name in row.values for goal in goals)]
-    meeting = [row for row in rows if not row.broken]
-    directions = [goal.direction for goal in goals]
-    intervals = [tuple(row.intervals.get(goal.name) for goal in goals) for row in meeting]
-    chosen = front([point_of(goals, row.values) for row in meeting], directions, intervals=intervals)
-    members = [meeting[index] for index in chosen]
-    beaten = ties([point_of(goals, row.values) for row in members], directions)
-    tied = {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
-    shown = tuple(replace(row, on_front=row.trial in tied, tied=tied.get(row.trial, ())) for row in rows)
+    tied = _ties_of(goals, _members_of(goals, [row for row in rows if not row.broken]))
+    shown = tuple(_standing_as(row, tied.get(row.trial)) for row in rows)
     rejected = tuple(trial.values for trial in trials if trial.state == "rejected" and trial.machine == machine)
     return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows))
 
@@ -104,15 +109,42 @@ def narrowed(report: Report, limits: Sequence[Limit]) -> Report:
         # Whatever beats a model in every objective is within the limits on them, too: who was beaten still is.
         members = [row for row in rows if row.on_front]
     else:
-        meeting = [row for row in rows if not row.broken and all(goal.name in row.values for goal in goals)]
-        intervals = [tuple(row.intervals.get(goal.name) for goal in goals) for row in meeting]
-        points = [point_of(goals, row.values) for row in meeting]
-        chosen = front(points, [goal.direction for goal in goals], intervals=intervals)
-        members = [meeting[index] for index in chosen]
-    beaten = ties([point_of(goals, row.values) for row in members], [goal.direction for goal in goals])
-    tied = {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
+        members = _members_of(goals, [row for row in rows if not row.broken])
+    tied = _ties_of(goals, members)
     shown = tuple(_standing_as(row, tied.get(row.trial)) for row in rows)
     return replace(report, limits=(*report.limits, *more), rows=shown)
+
+
+def _members_of(goals: Sequence[Objective], rows: Sequence[Row]) -> list[Row]:
+    """The rows that no other one dominates beyond the intervals; mIoU is compared in pairs on the same images."""
+    names = [goal.name for goal in goals]
+    intervals = [tuple(None if name == "miou" else row.intervals.get(name) for name in names) for row in rows]
+    vectors = [vector_of(row.spread) if isinstance(row.spread, Spread) else None for row in rows]
+    paired = Paired(names.index("miou"), vectors) if "miou" in names else None
+    points = [point_of(goals, row.values) for row in rows]
+    chosen = front(points, [goal.direction for goal in goals], intervals=intervals, paired=paired)
+    return [rows[index] for index in chosen]
+
+
+def _ties_of(goals: Sequence[Objective], members: Sequence[Row]) -> dict[int, tuple[int, ...]]:
+    """For each member of a front, by trial, those that would dominate it by the plain values."""
+    beaten = ties([point_of(goals, row.values) for row in members], [goal.direction for goal in goals])
+    return {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
+
+
+def miou_gap(row: Row, other: Row) -> Gap | None:
+    """How much higher a model's mIoU is than another's on the same images; None where that cannot be said."""
+    if "miou" not in row.values or "miou" not in other.values:
+        return None
+    return gap(row.values["miou"], row.spread, other.values["miou"], other.spread)
+
+
+def told_apart(row: Row, other: Row, name: str) -> bool:
+    """Whether two models' values differ beyond the intervals; exact ones do unless they are equal."""
+    if name == "miou" and (between := miou_gap(row, other)) is not None:
+        return between.sure
+    (low, high), (least, most) = (one.intervals.get(name, (one.values[name],) * 2) for one in (row, other))
+    return not (low <= most and least <= high)
 
 
 def _bounds(limit: Limit, goal: Objective) -> bool:
@@ -161,18 +193,24 @@ def _in_short(machine: Machine | None, count: int) -> str:
     return f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, {threads}, {models}"
 
 
-def _row(study: StudyRow, trial: TrialRow, timing: TimingRow, limits: Sequence[Limit]) -> Row:
+def _row(
+    study: StudyRow, trial: TrialRow, timing: TimingRow, limits: Sequence[Limit], again: Mapping[int, Sequence[float]]
+) -> Row:
     values = {name: value for name, value in trial.values.items() if name not in MACHINE_BOUND} | dict(timing.values)
+    spread = trial.spread
+    of_miou = {"miou": (spread.low, spread.high)} if isinstance(spread, Spread) and "miou" in values else {}
     return Row(
         trial=trial.number,
         candidate=trial.candidate,
         values=values,
-        intervals=timing.intervals,
+        intervals=of_miou | dict(timing.intervals),
         artifact=(study.artifacts.folder / (trial.artifact or "")).absolute(),
         sha256=(trial.artifact or "").split(".")[0],
         machine=timing.machine,
         on_front=False,
         broken=_broken(limits, values),
+        spread=spread,
+        confirmed=over_seeds(values["miou"], again[trial.number]) if trial.number in again else None,
     )
 
 

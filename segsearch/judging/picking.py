@@ -6,10 +6,10 @@ import math
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import OBJECTIVES
-from segsearch.judging.fronts import Report, Row, knee_of, point_of
+from segsearch.judging.fronts import Report, Row, knee_of, point_of, told_apart
 from segsearch.judging.pareto import Prefer, dominates
 from segsearch.judging.pareto import costs as as_costs
-from segsearch.judging.words import in_numbers
+from segsearch.judging.words import in_numbers, trial_names
 from segsearch.store import Pick
 
 
@@ -25,8 +25,8 @@ def pick_from(report: Report, *, prefer: Prefer) -> Pick:
         turn = -1.0 if goal.direction == "maximize" else 1.0
         row = min(members, key=lambda member: (turn * member.values[prefer], len(member.tied)))
         why = f"the {'highest' if goal.direction == 'maximize' else 'lowest'} {goal.title} on the front"
-        alike = [member.trial for member in members if member is not row and _overlap(member, row, prefer)]
-        why += f" (not told apart from trial {', '.join(map(str, alike))})" if alike else ""
+        alike = [member.trial for member in members if member is not row and not told_apart(member, row, prefer)]
+        why += f" (not told apart from {trial_names(alike)})" if alike else ""
     under = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
     return Pick(row.trial, f"{why}{under}: {in_numbers(report, row.values)}{_within(row)}")
 
@@ -54,15 +54,9 @@ def _standing(report: Report, chosen: Row) -> str:
     return f"though trial {better} is at least as good in everything"
 
 
-def _overlap(one: Row, other: Row, name: str) -> bool:
-    """Whether two rows' values are not told apart by their confidence intervals; exact ones are only where equal."""
-    (low, high), (least, most) = (row.intervals.get(name, (row.values[name],) * 2) for row in (one, other))
-    return low <= most and least <= high
-
-
 def _within(row: Row) -> str:
     """What to say of a member of the front that others beat by the plain values."""
-    return f", within the confidence intervals of trial {', '.join(map(str, row.tied))}" if row.tied else ""
+    return f", within the confidence intervals of {trial_names(row.tied)}" if row.tied else ""
 
 
 def _nothing_to_pick(report: Report) -> str:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from rich.table import Table
 from rich.text import Text
 
+from segsearch.evidence.images import NoSpread
 from segsearch.evidence.objectives import OBJECTIVES, Objective
 from segsearch.judging.fronts import Report, knee_of
 from segsearch.judging.words import describe, precision, with_interval
@@ -28,12 +29,17 @@ def as_table(report: Report) -> Table:
     table.add_column("trial", justify="right", no_wrap=True)
     for goal in _shown(report):
         table.add_column(goal.name, justify="right", no_wrap=True)
+    over_seeds = any(row.confirmed for row in report.front)
+    if over_seeds:
+        table.add_column("miou over seeds", justify="right", no_wrap=True)
     table.add_column("ships", no_wrap=True)
     table.add_column("design", overflow="fold")
     suggested = knee_of(report).trial if report.front else None
     for row in report.front:
         mark = "*" if row.trial == suggested else "~" if row.tied else " "
         cells = [with_interval(row, goal.name) for goal in _shown(report)]
+        if over_seeds:
+            cells.append(row.confirmed.words if row.confirmed else "-")
         shown = (f"{row.trial}{mark}", *cells, precision(row.candidate), describe(row.candidate))
         table.add_row(*map(Text, shown))
     return table
@@ -48,6 +54,10 @@ def as_objects(report: Report) -> list[dict[str, Any]]:
             "on_front": row.on_front,
             "objectives": dict(row.values),
             "intervals": {name: list(interval) for name, interval in row.intervals.items()},
+            "no_interval": {"miou": row.spread.reason} if isinstance(row.spread, NoSpread) else {},
+            "confirmed": None
+            if row.confirmed is None
+            else {"seeds": row.confirmed.seeds, "mean": row.confirmed.mean, "sd": row.confirmed.sd},
             "tied_with": list(row.tied),
             "breaks": [str(limit) for limit in row.broken],
             "design": describe(row.candidate),
@@ -67,13 +77,14 @@ def as_csv(report: Report) -> str:
     """Every trained trial, one line each; numbers in full."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    bounds = ("latency_low_ms", "latency_high_ms")
+    bounds = ("latency_low_ms", "latency_high_ms", "miou_low", "miou_high")
     writer.writerow(
         ["trial", "on_front", *OBJECTIVES, *bounds, "bits", "breaks", "design", "artifact", "sha256", "machine"]
     )
     for row in report.rows:
         numbers = [row.values.get(name, "") for name in OBJECTIVES]  # an older database lacks newer objectives
         numbers += row.intervals.get("latency_ms", ("", ""))
+        numbers += row.intervals.get("miou", ("", ""))
         words = (row.candidate.bits, " ".join(map(str, row.broken)), describe(row.candidate))
         writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, row.artifact, row.sha256, row.machine])
     return stream.getvalue()

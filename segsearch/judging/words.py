@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from segsearch.evidence.images import NoSpread
 from segsearch.judging.fronts import Report, Row
 from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Feature, Joined, Stage
+
+# Trials that a line names before it counts the rest.
+MOST_NAMED = 4
 
 
 def in_words(name: str, value: float) -> str:
@@ -43,6 +47,26 @@ def with_interval(row: Row, name: str) -> str:
     low, high = row.intervals[name]
     half = (high - low) / 2
     return f"{shown} ±{half:{'.2g' if half < 99.5 else '.0f'}}"
+
+
+def trial_names(trials: Sequence[int]) -> str:
+    """`trial 4`, `trial 1, 4`, `trial 1, 4, 9 and 12 more`: intervals of mIoU can tie many."""
+    shown = ", ".join(map(str, trials[:MOST_NAMED]))
+    return f"trial {shown}" + (f" and {len(trials) - MOST_NAMED} more" if len(trials) > MOST_NAMED else "")
+
+
+def unsure_lines(report: Report) -> list[str]:
+    """Why members of the front have no interval around their mIoU, a line for each reason."""
+    if all(goal.name != "miou" for goal in report.objectives):
+        return []
+    reasons: dict[str, list[int]] = {}
+    for row in report.front:
+        if isinstance(row.spread, NoSpread):
+            reasons.setdefault(row.spread.reason, []).append(row.trial)
+    return [
+        f"miou{'' if len(trials) == len(report.front) else f' of {trial_names(trials)}'} has no interval: {reason}."
+        for reason, trials in reasons.items()
+    ]
 
 
 def precision(candidate: Candidate) -> str:

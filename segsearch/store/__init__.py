@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from segsearch.store.rows import STATES, Counts, Failure, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.rows import (
+    NO_TRIAL,
+    STATES,
+    ConfirmationRow,
+    Counts,
+    Failure,
+    Pick,
+    PickRow,
+    StageRow,
+    State,
+    StudyRow,
+    TimingRow,
+    TrialRow,
+)
 from segsearch.store.store import Store, open_store
 
 __all__ = [
+    "NO_TRIAL",
     "STATES",
+    "ConfirmationRow",
     "Counts",
     "Failure",
     "Pick",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
 from segsearch.space.candidate import Candidate
 from segsearch.study import Scalar, Study
 from segsearch.workshop import Artifacts, Outcome
@@ -42,7 +43,8 @@ class TrialRow:
     """A trial without its raw evidence, which `Store.evidence` reads.
 
     `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` names its ONNX file.
-    A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats.
+    A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats. `spread` is how
+    sure its mIoU is over images, as a listing reads it; what a worker holds of a trial comes without it.
     Times are seconds since 1970.
     """
 
@@ -61,6 +63,22 @@ class TrialRow:
     worker: str | None
     started: float
     finished: float | None
+    spread: Spread | NoSpread = NOT_KEPT
+
+
+@dataclass(frozen=True)
+class ConfirmationRow:
+    """A trial that was trained again from another seed: what its file scored; no interval where a mIoU has none.
+
+    `finished` is in seconds since 1970.
+    """
+
+    trial: int
+    seed: int
+    miou: float
+    interval: tuple[float, float] | None
+    artifact: str
+    finished: float
 
 
 @dataclass(frozen=True)
@@ -77,9 +95,13 @@ class TimingRow:
     taken: float
 
 
+# The trial of stages that a confirmation did: they are no trial's, and no trial's page shows their curves.
+NO_TRIAL = -1
+
+
 @dataclass(frozen=True)
 class StageRow:
-    """A finished stage: `trial` is the one that did the work, `key` the content key of all that it read."""
+    """A finished stage: `trial` (or `NO_TRIAL`) did the work, `key` is the content key of all that it read."""
 
     trial: int
     name: str

@@ -129,6 +129,31 @@ folders = Table(
     Column("study", String(64), primary_key=True),
     Column("token", String(64), nullable=False),
 )
+# How sure a trial's mIoU is. The counts of each image are large: last, so that a listing does not page through them.
+spreads = Table(
+    "segsearch_spreads",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("reason", Text),  # why there is no interval
+    Column("resampled", Text),  # float32, as base64
+    Column("images", Text),
+)
+# Trials that were trained again from other seeds, and what those files scored.
+confirmations = Table(
+    "segsearch_confirmations",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("seed", Integer, primary_key=True, autoincrement=False),
+    Column("miou", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("artifact", String(80), nullable=False),
+    Column("finished", Float, nullable=False),
+)
 machines = Table(
     "segsearch_machines",
     _tables,
@@ -210,8 +235,14 @@ def _leave_out_gross_energy(connection: Connection) -> None:
             connection.execute(update(table).where(*here).values(values=json.dumps(kept, sort_keys=True)))
 
 
+def _keep_spreads(connection: Connection) -> None:
+    """Schema 7: how sure a mIoU is, over images and over seeds. Trials of before have neither, and say so."""
+    spreads.create(connection, checkfirst=True)
+    confirmations.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
-# tables: it may create only what stood there at its own time. (The second and the third only add tables.)
+# tables: it may create only what stood there at its own time. (The second, the third and the seventh only add tables.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _tables.create_all,
     _keep_timings_by_machine,
@@ -219,6 +250,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _name_machines_anew,
     _say_what_was_meant,
     _leave_out_gross_energy,
+    _keep_spreads,
 )
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from sqlalchemy import Connection, Engine, func, select
 
 from segsearch.errors import DatabaseError, StudyError
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.machines import known_as
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
@@ -23,7 +24,8 @@ from segsearch.store.database import check_file, check_schema, only_reads, open_
 from segsearch.store.explain import explained
 from segsearch.store.location import Location, locate
 from segsearch.store.put import put, put_first
-from segsearch.store.rows import Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.rows import ConfirmationRow, Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.spreads import confirmations_of, images_of, put_confirmation, trials_with_spread
 from segsearch.store.stages import StoredWorkshop
 from segsearch.store.trials import put_timing, timing_row, trial_row
 from segsearch.study import Study
@@ -160,7 +162,7 @@ class Store:
     def trials(self, study: str, states: Collection[State] | None = None, *, first: int = 0) -> tuple[TrialRow, ...]:
         """Trials by number from `first` on; all of them, or those in `states`."""
         table = schema.trials
-        query = select(table).where(table.c.study == study, table.c.number >= first).order_by(table.c.number)
+        query = trials_with_spread().where(table.c.study == study, table.c.number >= first).order_by(table.c.number)
         if states is not None:
             query = query.where(table.c.state.in_(states))
         with self.reading() as connection:
@@ -171,7 +173,7 @@ class Store:
         table = schema.trials
         with self.reading() as connection:
             row = connection.execute(
-                select(table).where(table.c.study == study, table.c.number == number)
+                trials_with_spread().where(table.c.study == study, table.c.number == number)
             ).one_or_none()
         if row is None:
             raise StudyError(f"{self.where}: study {study} has no trial {number}. `segsearch status` counts them.")
@@ -211,6 +213,23 @@ class Store:
         """Store what a trial costs on the machine that its evidence names, over what was stored of that machine."""
         with self.writing() as connection:
             put_timing(connection, study, trial, evidence)
+
+    def images(self, study: str, number: int) -> PerImage | None:
+        """The pixel counts of each validation image of a trial; None where none were kept."""
+        with self.reading() as connection:
+            return images_of(connection, study, number)
+
+    def confirmations(self, study: str) -> tuple[ConfirmationRow, ...]:
+        """What trials scored from other seeds, by trial and seed."""
+        with self.reading() as connection:
+            return confirmations_of(connection, study)
+
+    def keep_confirmation(
+        self, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
+    ) -> None:
+        """Store what a trial scored from another seed, over what was stored of that seed."""
+        with self.writing() as connection:
+            put_confirmation(connection, study, trial, seed, artifact=artifact, miou=miou, images=images)
 
     def counts(self, study: str) -> Counts:
         """How many trials are in each state."""
@@ -267,9 +286,11 @@ class Store:
         of_picks = select(func.count(), func.max(chosen.c.number), func.max(chosen.c.created)).where(
             chosen.c.study == study
         )
+        again = schema.confirmations
+        of_seeds = select(func.count(), func.max(again.c.finished)).where(again.c.study == study)
         with self.reading() as connection:
             states = connection.execute(of_trials.group_by(trials.c.state).order_by(trials.c.state)).all()
-            found = [*states, *(connection.execute(query).one() for query in (of_timings, of_picks))]
+            found = [*states, *(connection.execute(query).one() for query in (of_timings, of_picks, of_seeds))]
         return ";".join(",".join(map(str, row)) for row in found)
 
     def machines(self) -> tuple[Machine, ...]:

@@ -16,6 +16,7 @@ from segsearch.store import schema
 from segsearch.store.clock import stamp
 from segsearch.store.put import put
 from segsearch.store.rows import Failure, TimingRow, TrialRow
+from segsearch.store.spreads import spread_in
 from segsearch.study import load_study
 
 
@@ -63,6 +64,7 @@ def trial_row(row: Row[Any]) -> TrialRow:
         worker=row.worker,
         started=row.started,
         finished=row.finished,
+        spread=spread_in(row._mapping),
     )
 
 

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
@@ -22,6 +22,7 @@ from segsearch.store.clock import database_now, stamp
 from segsearch.store.lease import LEASE_SECONDS, RENEW_SECONDS, all_workers, is_alive, others, this_process
 from segsearch.store.put import put
 from segsearch.store.rows import Failure, State, TrialRow
+from segsearch.store.spreads import put_spread
 from segsearch.store.store import Store
 from segsearch.store.trials import put_timing, trial_row
 
@@ -189,8 +190,11 @@ class Worker:
             if ended.rowcount == 0:
                 return None
             if evidence is not None:
-                put(connection, schema.evidence, {"study": self.study, "trial": number}, {"json": to_json(evidence)})
+                kept = {"json": to_json(replace(evidence, images=None))}
+                put(connection, schema.evidence, {"study": self.study, "trial": number}, kept)
                 put_timing(connection, self.study, number, evidence)
+                if evidence.images is not None:
+                    put_spread(connection, self.study, number, evidence.images)
             return self._trial(connection, number)
 
     def put_back(self) -> TrialRow | None:

@@ -29,7 +29,7 @@ class Bench:
     """What stays the same for all candidates of a study.
 
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
-    candidate's training comes after the pruning.
+    candidate's training comes after the pruning. `teacher_seed` is the teacher's, where the students' is another.
     """
 
     dataset: Dataset
@@ -42,6 +42,7 @@ class Bench:
     room: Room
     device: torch.device
     teacher: Teacher | None = None
+    teacher_seed: int | None = None
     output: Output = "scores"
 
     @property

@@ -125,7 +125,7 @@ def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorksho
     from segsearch.datasets import open_dataset
     from segsearch.evidence.timing import Machine
     from segsearch.study import load_study
-    from segsearch.trial.evaluate import evaluate
+    from segsearch.trial.evaluate import evaluate, train_again
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
     from segsearch.trial.types import Teacher
@@ -145,6 +145,9 @@ def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorksho
         if "estimate" in job:
             candidates = [from_json(Candidate, text) for text in job["estimate"]]
             return to_json(estimate(candidates, bench, workshop.artifacts, progress=progress))
+        if "again" in job:
+            candidate = from_json(Candidate, job["again"])
+            return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))
         candidate = from_json(Candidate, job["evaluate"])
         return to_json(evaluate(candidate, bench, workshop, progress=progress))
 

@@ -18,7 +18,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
 from segsearch.trial.child import GRACE_SECONDS, Task
-from segsearch.trial.types import Estimate
+from segsearch.trial.types import Again, Estimate
 from segsearch.trial.wire import Message, Wire, error_from_message
 from segsearch.workshop import Artifacts, Forgetful, Outcome, Progress, Workshop, silent
 
@@ -56,6 +56,10 @@ class Contained:
     def evaluate(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
         """`evaluate`, over there. Raises what that raises, and `TrialFailed` of kind `crash` where the child died."""
         return from_json(Evidence, self._do(workshop, evaluate=to_json(candidate)))
+
+    def train_again(self, candidate: Candidate, seed: int, workshop: Workshop) -> Again:
+        """`train_again` from another seed, over there. Raises as `evaluate` does."""
+        return from_json(Again, self._do(workshop, again=to_json(candidate), seed=seed))
 
     def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
         """`estimate` of what these candidates cost. Raises what that raises."""

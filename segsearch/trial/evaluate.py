@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from segsearch.evidence.images import PerImage
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
@@ -12,8 +15,9 @@ from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, in_the_room, versions
 from segsearch.trial.files import Exported, exported, quantized
 from segsearch.trial.gate import passed_gate, timed
-from segsearch.trial.score import score
+from segsearch.trial.score import Scored, score_images
 from segsearch.trial.stages import Stages
+from segsearch.trial.types import Again
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
 from segsearch.workshop import Outcome, Progress, Workshop, silent
 
@@ -39,8 +43,24 @@ def evaluate(
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
     shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
     timing = measured(shipped, bench, stages)
-    confusion = scored(shipped, bench, stages)
-    return evidence_of(shipped, timing, confusion, bench, stages)
+    return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
+
+
+def train_again(
+    candidate: Candidate, bench: Bench, workshop: Workshop, *, seed: int, progress: Progress = silent
+) -> Again:
+    """The candidate from another seed, through the very same stages; nothing is timed: the design's latency stands.
+
+    The seed settles weights, order and crops. The teacher stays that of the study's own seed.
+    Raises `TrialFailed` where a stage cannot be finished.
+    """
+    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_seed=bench.schedule.seed)
+    fidelity, stages = Fidelity(bench.schedule.epochs), Stages(workshop, progress)
+    weights = trained(candidate, other, stages, fidelity=fidelity)
+    weights = fine_tuned(candidate, weights, other, stages, fidelity=fidelity)
+    shipped = quantized(candidate, exported(candidate, weights, other, stages), other, stages)
+    found = scored(shipped, other, stages)
+    return Again(shipped.model, found.confusion, found.images)
 
 
 def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
@@ -53,20 +73,25 @@ def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
     return from_json(Timing, str(stages.once("measure", key, make)["timing"]))
 
 
-def scored(shipped: Exported, bench: Bench, stages: Stages) -> Confusion:
-    """The counts of the file that ships, over the whole validation split."""
+def scored(shipped: Exported, bench: Bench, stages: Stages) -> Scored:
+    """The counts of the file that ships, over the whole validation split and image by image.
+
+    An outcome of before these were kept is as good: it has the first alone.
+    """
 
     def make() -> Outcome:
         session = bench.runtime.open(stages.artifacts.path(shipped.model), threads=torch.get_num_threads())
         with in_the_room(bench, stages.progress) as watched:
-            found = score(session, bench.dataset.validation, classes=bench.classes, progress=watched)
-        return {"confusion": to_json(found)}
+            found = score_images(session, bench.dataset.validation, classes=bench.dataset.classes, progress=watched)
+        return {"confusion": to_json(found.confusion), "images": to_json(found.images)}
 
     key = content_key(["score", shipped.model, bench.dataset.key, bench.runtime.name, bench.runtime.version])
-    return from_json(Confusion, str(stages.once("score", key, make)["confusion"]))
+    outcome = stages.once("score", key, make)
+    images = from_json(PerImage, str(outcome["images"])) if "images" in outcome else None
+    return Scored(from_json(Confusion, str(outcome["confusion"])), images)
 
 
-def evidence_of(shipped: Exported, timing: Timing, confusion: Confusion, bench: Bench, stages: Stages) -> Evidence:
+def evidence_of(shipped: Exported, timing: Timing, found: Scored, bench: Bench, stages: Stages) -> Evidence:
     """All that is known about the file, in one."""
     return Evidence(
         artifact=shipped.model,
@@ -76,6 +101,7 @@ def evidence_of(shipped: Exported, timing: Timing, confusion: Confusion, bench: 
         timing=timing,
         seed=bench.schedule.seed,
         versions=versions(),
-        confusion=confusion,
+        confusion=found.confusion,
         parity_max_abs=shipped.parity,
+        images=found.images,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from segsearch.evidence.images import PerImage
+from segsearch.evidence.types import Confusion
 from segsearch.space.candidate import Architecture, Named
 from segsearch.space.draws import DrawFor, Facts
 from segsearch.study import Study
@@ -25,6 +27,15 @@ class Estimate:
     seconds_per_trial: float
     teacher_seconds: float
     bytes_per_trial: int
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a candidate that was trained again from another seed left: its file, and what that scored."""
+
+    artifact: str
+    confusion: Confusion
+    images: PerImage | None
 
 
 def facts_of(study: Study) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -348,3 +349,12 @@ def test_masks_of_real_files_stand_side_by_side(tab: Page, tmp_path: Path) -> No
         page.locator("[role=slider][aria-label='Opacity of the masks']").focus()
         page.keyboard.press("Home")
         until(page, "getComputedStyle(document.querySelector('#masks .over.errors')).opacity === '0'")
+
+
+def test_the_table_says_a_miou_with_its_interval(tab: Page, small: Path) -> None:
+    with served(small) as address:
+        page = opened(tab, address)
+        cells = page.locator("#grid .ag-center-cols-container .ag-row .ag-cell[col-id=miou]").all_inner_texts()
+        assert any(re.fullmatch(r"0\.\d{3} ±0\.\d+", cell) for cell in cells), cells
+        bars = page.evaluate(f"{PLOT}.data.filter(trace => trace.error_y && trace.error_y.array).length")
+        assert bars > 0

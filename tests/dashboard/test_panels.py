@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from dash import no_update
 
+from segsearch.dashboard import table
 from segsearch.dashboard.detail import Profiles, model_of
 from segsearch.dashboard.masks_tab import Galleries, masks_of
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
 from segsearch.figures.importance import importances, on_machine
+from segsearch.judging.words import with_interval
 from segsearch.masks import MaskCache
 from segsearch.runtimes import Operation
+from segsearch.store import open_store
 from tests.dashboard import many
 
 
@@ -86,3 +89,45 @@ def test_the_search_is_judged_by_the_machine_in_view(small: Path, machine: many.
     assert {trial.number: trial.values["latency_ms"] for trial in trials if trial.number in latencies} == latencies
     assert {trial.machine for trial in trials if "latency_ms" in trial.values} == {machine.key}
     assert importances(trials, "latency_ms")
+
+
+def test_a_miou_has_its_interval_or_says_why_not(small: Path) -> None:
+    reader, profiles = Reader(str(small)), Profiles()
+    kinds = {"95 % over its images": 0, "no interval: class 'bus' lies in one validation image only": 0}
+    for row in scene_of(reader, "").report.rows:
+        scene = scene_of(reader, f"?models={row.trial}")
+        shown = str(model_of(scene, reader, profiles, ground="light", shown=None)[0])
+        (found,) = [words for words in kinds if words in shown]
+        assert (found == "95 % over its images") == ("miou" in row.intervals)
+        kinds[found] += 1
+    assert all(kinds.values())
+
+
+def test_other_seeds_are_shown_once_there_are_any(small: Path) -> None:
+    reader, profiles = Reader(str(small)), Profiles()
+    (trial, first), *_ = ((row.trial, row.values["miou"]) for row in scene_of(reader, "").report.front)
+    before, version = model_of(scene_of(reader, f"?models={trial}"), reader, profiles, ground="light", shown=None)
+    assert "over seeds" not in str(before)
+    with open_store(small) as store:
+        for seed in (1, 2):
+            store.keep_confirmation(store.study().name, trial, seed, artifact="0.onnx", miou=0.25, images=None)
+    reader.forget()
+    scene = scene_of(reader, f"?models={trial}")
+    after, _ = model_of(scene, reader, profiles, ground="light", shown=version)
+    assert "mIoU over seeds" in str(after)
+    ends = f"{min(0.25, first):.3f} to {max(0.25, first):.3f}"
+    assert f"{(first + 0.5) / 3:.3f}, standard deviation " in str(after)
+    assert f"over 3 seeds, the first one included: {ends}" in str(after)
+
+
+def test_the_table_shows_intervals_and_sorts_by_the_values(small: Path) -> None:
+    scene = scene_of(Reader(str(small)), "")
+    shown = table.rows(scene.seen, scene.report, {"sortModel": [{"colId": "miou", "sort": "desc"}], "endRow": 100})
+    found = [row["miou"] for row in shown["rowData"]]
+    assert found == sorted(found, reverse=True)
+    for row in shown["rowData"]:
+        (of_report,) = [one for one in scene.report.rows if one.trial == row["trial"]]
+        assert row.get("shown:miou") == (with_interval(of_report, "miou") if "miou" in of_report.intervals else None)
+        assert row["shown:latency_ms"] == with_interval(of_report, "latency_ms")
+    (column,) = [one for one in table.columns(scene.seen, scene.report) if one["field"] == "miou"]
+    assert "shown:miou" in column["valueFormatter"]["function"]

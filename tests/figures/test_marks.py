@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from segsearch import figures
 from segsearch.evidence.objectives import OBJECTIVES, read_limit
 from segsearch.figures import explore_figure
@@ -49,7 +51,10 @@ def test_rejected_ones_do_not_squeeze_the_others() -> None:
 
 
 def test_the_edge_is_drawn_where_the_axes_are_the_front() -> None:
-    assert [member.trial for member in edge_of(FOUND, UP, ACROSS)] == [0, 1, 5, 3]
+    assert [member.trial for member in edge_of(FOUND, UP, ACROSS)] == [0, 1, 3]
+    small = replace(FOUND, rows=tuple(replace(row, values=row.values | {"params": row.trial}) for row in FOUND.rows))
+    within = edge_of(small, UP, ACROSS, [read_limit("params>=2")])  # without 1, nothing beats 5
+    assert [member.trial for member in within] == [5, 3]
     assert edge_of(FOUND, SIZE, ACROSS) == ()
 
 

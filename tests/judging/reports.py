@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES, Limit
+from segsearch.evidence.resample import NORMAL
 from segsearch.evidence.timing import Machine
 from segsearch.judging import fronts
-from segsearch.store import Failure, StudyRow, TimingRow, TrialRow
+from segsearch.store import ConfirmationRow, Failure, StudyRow, TimingRow, TrialRow
 from segsearch.workshop import Artifacts
 from tests import fakes
 
@@ -41,6 +46,18 @@ def trial(
         started=0.0,
         finished=1.0,
     )
+
+
+def spread(miou: float, *offsets: float) -> Spread:
+    """Resamples that lie so far from the value; the interval reaches 1.96 standard deviations to either side."""
+    vector = (miou + np.array(offsets)).astype("<f4")
+    half = NORMAL * float(vector.std(dtype=np.float64))
+    return Spread(miou - half, miou + half, vector.tobytes())
+
+
+def sampled(number: int, miou: float, latency_ms: float, *offsets: float) -> TrialRow:
+    """A trained trial whose mIoU has resamples."""
+    return replace(trial(number, numbers(miou, latency_ms)), spread=spread(miou, *offsets))
 
 
 def timing(number: int, latency_ms: float, around: tuple[float, float] | None = None, machine: str = "m") -> TimingRow:
@@ -109,9 +126,25 @@ SPANS = (
 )
 
 
+# All are hard for the same images: 1 is better than 2 by .01, with an interval of +-.0196, and than 3 for
+# sure; 4 has no resamples.
+ALIKE = (
+    sampled(0, 0.40, 2.0, 0.1, -0.1, 0.1, -0.1),
+    sampled(1, 0.60, 4.0, 0.1, -0.1, 0.1, -0.1),
+    sampled(2, 0.59, 5.0, 0.11, -0.11, 0.09, -0.09),
+    sampled(3, 0.50, 5.5, 0.1, -0.1, 0.1, -0.1),
+    replace(trial(4, numbers(0.70, 8.0)), spread=NoSpread("class 'bus' lies in one validation image only")),
+)
+
+
 def found_in(tmp_path: Path) -> fronts.Report:
     return drawn(study_row(tmp_path, limits=list(LIMITS)), TRIALS)
 
 
 def close_in(tmp_path: Path) -> fronts.Report:
     return drawn(study_row(tmp_path), CLOSE, on=SPANS)
+
+
+def alike_in(tmp_path: Path, *, confirmations: Sequence[ConfirmationRow] = (), **changes: object) -> fronts.Report:
+    row = study_row(tmp_path, **changes)
+    return fronts.make_report(row, ALIKE, timings(ALIKE), machine="m", confirmations=confirmations)

@@ -9,16 +9,20 @@ import pytest
 
 from segsearch import figures
 from segsearch.errors import StudyError
+from segsearch.evidence.images import NoSpread
 from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES, Limit, read_limit
 from segsearch.judging import fronts
+from segsearch.store import ConfirmationRow
 from tests import fakes
 from tests.judging.reports import (
+    ALIKE,
     CLOSE,
     HERE,
     LIMITS,
     SPANS,
     THERE,
     TRIALS,
+    alike_in,
     drawn,
     numbers,
     study_row,
@@ -179,3 +183,55 @@ def test_a_model_over_a_limit_ties_with_nobody(tmp_path: Path) -> None:
 def test_intervals_of_what_is_no_objective_keep_nothing(tmp_path: Path) -> None:
     (row,) = drawn(study_row(tmp_path, objectives=["miou"]), CLOSE, on=SPANS).front
     assert (row.trial, row.tied) == (4, ())
+
+
+# ---- mIoU in pairs
+
+
+def test_a_model_that_is_beaten_within_the_paired_interval_stays(tmp_path: Path) -> None:
+    """By its own interval of half a point to twenty, 3 would stay as well."""
+    found = alike_in(tmp_path)
+    assert [(row.trial, row.tied) for row in found.front] == [(0, ()), (1, ()), (2, (1,)), (4, ())]
+    low, high = found.rows[3].intervals["miou"]
+    assert low < 0.4 < 0.6 < high
+    assert "miou" not in found.rows[4].intervals
+    assert found.rows[4].spread == NoSpread("class 'bus' lies in one validation image only")
+
+
+def test_a_difference_is_told_in_pairs(tmp_path: Path) -> None:
+    zero, one, two, three, four = alike_in(tmp_path).rows
+    found = fronts.miou_gap(one, two)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.01, -0.0096, 0.0296), abs=1e-5)
+    assert fronts.miou_gap(one, four) is None
+    # Against a model without resamples its own interval is all that is known.
+    assert [fronts.told_apart(one, other, "miou") for other in (zero, two, three, four)] == [True, False, True, False]
+    assert not fronts.told_apart(four, four, "miou")
+
+
+def test_limits_that_take_away_leave_the_front_of_what_is_left(tmp_path: Path) -> None:
+    """`narrowed` is `make_report` under the limits, whichever way they cut."""
+    for words in ("miou>=0.55", "latency_ms<=5", "miou<=0.59", "size_bytes<=2000", "latency_ms>=4.5"):
+        limit = read_limit(words)
+        again = fronts.make_report(study_row(tmp_path), ALIKE, timings(ALIKE), [limit], machine="m")
+        assert fronts.narrowed(alike_in(tmp_path), [limit]) == again
+
+
+def test_a_front_without_miou_asks_for_no_resamples(tmp_path: Path) -> None:
+    found = alike_in(tmp_path, objectives=["latency_ms"])
+    assert [row.trial for row in found.front] == [0]
+
+
+# ---- other seeds
+
+
+def test_what_other_seeds_scored_is_told_and_changes_no_front(tmp_path: Path) -> None:
+    again = [ConfirmationRow(1, seed, miou, None, "", 0.0) for seed, miou in ((1, 0.30), (2, 0.33))]
+    found = alike_in(tmp_path, confirmations=again)
+    assert [row.trial for row in found.front] == [row.trial for row in alike_in(tmp_path).front]
+    confirmed = found.rows[1].confirmed
+    assert confirmed is not None
+    assert (confirmed.seeds, confirmed.low, confirmed.high) == (3, 0.30, 0.60)
+    assert confirmed.mean == pytest.approx(0.41)
+    assert confirmed.sd == pytest.approx(0.165227, abs=1e-6)  # the sample's: two degrees of freedom
+    assert {row.confirmed for row in found.rows if row.trial != 1} == {None}

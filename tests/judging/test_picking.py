@@ -10,7 +10,21 @@ import pytest
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import read_limit
 from segsearch.judging import fronts, picking, tables
-from tests.judging.reports import CLOSE, HERE, SPANS, TRIALS, drawn, numbers, study_row, timing, timings, trial
+from tests.judging.reports import (
+    ALIKE,
+    CLOSE,
+    HERE,
+    SPANS,
+    TRIALS,
+    alike_in,
+    drawn,
+    numbers,
+    sampled,
+    study_row,
+    timing,
+    timings,
+    trial,
+)
 
 
 def test_picks_say_why(found: fronts.Report) -> None:
@@ -113,3 +127,24 @@ def test_a_trial_that_was_timed_elsewhere_alone_is_not_picked(tmp_path: Path) ->
     none = fronts.make_report(study_row(tmp_path), TRIALS, timings(TRIALS), machine=HERE.key)
     with pytest.raises(StudyError, match=r"timed on machine aaaaaaaa .*none of 5 was; `segsearch remeasure`"):
         picking.pick_from(none, prefer="knee")
+
+
+# ---- picks by a mIoU that has an interval
+
+
+def test_the_highest_miou_says_whom_it_is_not_told_apart_from_on_the_same_images(tmp_path: Path) -> None:
+    without = drawn(study_row(tmp_path), ALIKE[:4])
+    assert picking.pick_from(without, prefer="miou").reason == (
+        "the highest mIoU on the front (not told apart from trial 2): miou 0.600, latency_ms 4"
+    )
+    assert picking.pick_from(alike_in(tmp_path), prefer="miou").trial == 4  # exact: it has no resamples
+
+
+def test_many_that_are_not_told_apart_are_counted(tmp_path: Path) -> None:
+    offsets = (0.2, -0.2, 0.1, -0.1)
+    many = [
+        sampled(number, 0.5 + number / 1000, 2.0 + number, *(offsets[number % 4 :] + offsets[: number % 4]))
+        for number in range(9)
+    ]
+    reason = picking.pick_from(drawn(study_row(tmp_path), many), prefer="miou").reason
+    assert "(not told apart from trial 0, 1, 2, 3 and 3 more)" in reason or "and 2 more)" in reason

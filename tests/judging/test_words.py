@@ -24,7 +24,7 @@ from segsearch.space.candidate import (
     Stem,
 )
 from tests import fakes
-from tests.judging.reports import CLOSE, drawn, study_row, timing
+from tests.judging.reports import ALIKE, CLOSE, alike_in, drawn, study_row, timing
 
 
 def test_a_candidate_in_words() -> None:
@@ -92,3 +92,26 @@ def test_a_value_stands_with_half_the_width_of_its_interval(
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_what_has_no_interval_is_said_with_its_reason(tmp_path: Path) -> None:
+    assert in_text.unsure_lines(alike_in(tmp_path)) == [
+        "miou of trial 4 has no interval: class 'bus' lies in one validation image only."
+    ]
+    assert in_text.unsure_lines(drawn(study_row(tmp_path), CLOSE)) == [
+        "miou has no interval: scored before counts were kept for each image."
+    ]
+    assert in_text.unsure_lines(drawn(study_row(tmp_path), ALIKE[:4])) == []
+    assert in_text.unsure_lines(drawn(study_row(tmp_path, objectives=["latency_ms"]), CLOSE)) == []
+
+
+@pytest.mark.parametrize(
+    ("trials", "words"),
+    [
+        ((4,), "trial 4"),
+        ((1, 4, 9, 10), "trial 1, 4, 9, 10"),
+        ((1, 4, 9, 10, 11), "trial 1, 4, 9, 10 and 1 more"),
+    ],
+)
+def test_many_trials_are_counted(trials: tuple[int, ...], words: str) -> None:
+    assert in_text.trial_names(trials) == words

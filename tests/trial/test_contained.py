@@ -74,6 +74,22 @@ def test_a_trial_over_there_is_the_trial_here(order: Task, notebook: Notebook) -
     assert first.poll() is not None, "it ends with the block"
 
 
+def test_another_seed_goes_through_the_same_stages_untimed_and_keeps_the_teacher(
+    order: Task, notebook: Notebook
+) -> None:
+    with contained(order) as child:
+        first = child.evaluate(0, WHOLE, notebook)
+        notebook.made.clear()
+        again = child.train_again(WHOLE, 1, notebook)
+        assert notebook.made == ["train", "fine-tune", "export", "quantize", "score"]
+        assert again.artifact != first.artifact
+        assert again.images is not None
+        assert again.images.miou == again.confusion.miou
+        same = child.train_again(WHOLE, first.seed, notebook)
+        assert notebook.made[5:] == [], "from the study's own seed it is the very same"
+        assert (same.artifact, same.confusion, same.images) == (first.artifact, first.confusion, first.images)
+
+
 @pytest.mark.slow
 def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order: Task, notebook: Notebook) -> None:
     left = list(STAGES)

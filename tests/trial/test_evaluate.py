@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -77,3 +78,23 @@ def test_old_studies_keys_hold_nothing_of_what_came_later(notebook: Notebook) ->
     assert not [word for word in ("answer_scale", "upsample") if f'"{word}"' in old]
     assert '"distill":{"temperature":2.0,"weight":0.5}' in old
     assert PLAIN.key == "570df1897d654b711bb35210f245d06d1f927a6bbde7626cdffd5407b554783c"
+
+
+def test_the_images_of_the_score_are_the_pixels_of_the_confusion(notebook: Notebook) -> None:
+    evidence = evaluate(PLAIN, make_bench(), notebook)
+    assert evidence.images is not None
+    assert evidence.images.classes == ("sky", "road", "box")
+    assert len(evidence.images.images) == 4
+    assert evidence.images.miou == evidence.confusion.miou
+
+
+def test_a_score_of_before_images_were_kept_is_read_and_not_made_again(notebook: Notebook) -> None:
+    bench = make_bench()
+    before = evaluate(PLAIN, bench, notebook)
+    key = next(key for key, outcome in notebook.outcomes.items() if "confusion" in outcome)
+    notebook.outcomes[key] = {"confusion": notebook.outcomes[key]["confusion"]}
+    json.dumps(notebook.outcomes[key])
+    notebook.made.clear()
+    again = evaluate(PLAIN, bench, notebook)
+    assert notebook.made == []
+    assert (again.confusion, again.images) == (before.confusion, None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segsearch.datasets import Split
 from segsearch.errors import TrialFailed
-from segsearch.trial.score import count, nearest, score, to_input
+from segsearch.trial.score import count, nearest, of_image, score, score_images, to_input
 
 
 def split_of(images: NDArray[np.uint8], labels: list[NDArray[np.uint8]]) -> Split:
@@ -136,3 +136,21 @@ def test_counting_agrees_with_a_loop_for_any_number_of_classes(classes: int) -> 
         if truth < classes:
             expected[truth, found] += 1
     assert np.array_equal(count(label, prediction, classes=classes), expected)
+
+
+def test_each_image_is_counted_on_its_own_and_together_they_are_the_split() -> None:
+    images = np.zeros((3, 4, 6, 3), np.uint8)
+    images[1] = 1
+    labels = [np.zeros((4, 6), np.uint8), np.zeros((2, 3), np.uint8), np.full((4, 6), 255, np.uint8)]
+    found = score_images(Reading(3), split_of(images, labels), classes=("road", "bus", "sky"))
+    assert found.images is not None
+    assert found.images.classes == ("road", "bus", "sky")
+    assert found.images.images == (((0, 24, 24, 24),), ((0, 0, 6, 0), (1, 0, 0, 6)), ())
+    assert found.images.pooled == found.confusion.sums
+    assert found.images.miou == found.confusion.miou == (24 / 30 + 0) / 2
+
+
+def test_an_image_holds_the_classes_of_its_truth_and_of_its_prediction() -> None:
+    counts = np.array([[3, 0, 1], [0, 0, 0], [0, 0, 0]])
+    assert of_image(counts) == ((0, 3, 4, 3), (2, 0, 0, 1))
+    assert all(type(value) is int for row in of_image(counts) for value in row)

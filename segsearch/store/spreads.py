@@ -1,0 +1,78 @@
+"""How sure a mIoU is, as it is written and read inside a transaction: over images, and over seeds."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from segsearch.evidence.images import NOT_KEPT, NoSpread, PerImage, Spread
+from segsearch.evidence.resample import spread_of
+from segsearch.space.keys import from_json, to_json
+from segsearch.store import schema
+from segsearch.store.clock import stamp
+from segsearch.store.put import put
+from segsearch.store.rows import ConfirmationRow
+
+trials, spreads, confirmations = schema.trials, schema.spreads, schema.confirmations
+
+
+def put_spread(connection: Connection, study: str, trial: int, images: PerImage) -> None:
+    """Write how sure a trial's mIoU is, and the counts that say so, into the caller's transaction."""
+    found = spread_of(images)
+    values: dict[str, Any] = {"low": None, "high": None, "reason": None, "resampled": None, "images": to_json(images)}
+    if isinstance(found, NoSpread):
+        values["reason"] = found.reason
+    else:
+        resampled = base64.b64encode(found.resampled).decode()
+        values |= {"low": found.low, "high": found.high, "resampled": resampled}
+    put(connection, spreads, {"study": study, "trial": trial}, values)
+
+
+def trials_with_spread() -> Select[Any]:
+    """Every trial with how sure its mIoU is, for `trial_row`; without the counts of each image."""
+    same = (spreads.c.study == trials.c.study) & (spreads.c.trial == trials.c.number)
+    columns = (spreads.c.low, spreads.c.high, spreads.c.reason, spreads.c.resampled)
+    return select(trials, *columns).outerjoin_from(trials, spreads, same)
+
+
+def spread_in(row: Any) -> Spread | NoSpread:
+    """How sure the mIoU of a row is, where its query read that and it was kept."""
+    if row.get("resampled") is not None:
+        return Spread(row["low"], row["high"], base64.b64decode(row["resampled"]))
+    return NoSpread(row["reason"]) if row.get("reason") is not None else NOT_KEPT
+
+
+def images_of(connection: Connection, study: str, trial: int) -> PerImage | None:
+    """The counts of each image of a trial; None where none were kept."""
+    where = (spreads.c.study == study, spreads.c.trial == trial)
+    text = connection.execute(select(spreads.c.images).where(*where)).scalar_one_or_none()
+    return None if text is None else from_json(PerImage, text)
+
+
+def put_confirmation(
+    connection: Connection, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
+) -> None:
+    """Write what a trial scored from another seed into the caller's transaction."""
+    found = spread_of(images)
+    low, high = (None, None) if isinstance(found, NoSpread) else (found.low, found.high)
+    values = {"miou": miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
+    put(connection, confirmations, {"study": study, "trial": trial, "seed": seed}, values)
+
+
+def confirmations_of(connection: Connection, study: str) -> tuple[ConfirmationRow, ...]:
+    """What was trained again, by trial and seed."""
+    table = confirmations.c
+    query = select(confirmations).where(table.study == study).order_by(table.trial, table.seed)
+    return tuple(
+        ConfirmationRow(
+            row.trial,
+            row.seed,
+            row.miou,
+            None if row.low is None else (row.low, row.high),
+            row.artifact,
+            row.finished,
+        )
+        for row in connection.execute(query)
+    )
