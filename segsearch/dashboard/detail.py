@@ -226,7 +226,9 @@ def _source(name: str, row: Row, evidence: Evidence | None) -> str:
     if name == "latency_ms":
         ended = timing.comparison.ended_by if timing.comparison else ""
         how = {"interval": "until its interval was narrow enough", "time": "until its time was up"}.get(ended, "")
-        return f" ms, {len(timing.samples_ms)} runs on the {timing.clock} clock {how}".rstrip()
+        return f" ms, {len(timing.samples_ms)} runs on the {timing.clock} clock, {timing.state}, {how}".rstrip(", ")
+    if name == "energy_mj" and timing.energy is not None:
+        return f", {timing.energy.idle_mj:.4g} mJ of the idle machine taken out of a run"
     return ", of the file's bytes" if name == "size_bytes" else ""
 
 
