@@ -104,7 +104,7 @@ def test_what_is_timed_keeps_its_key_and_another_state_has_its_own(
     assert all((found[stage] == key) is (state == "pipeline") for stage, key in KEYS.items())
 
 
-# What `benchmarks/gate.py --shipped` found in three runs: the untrained file over the one that ships.
+# What `benchmarks/gate.py --shipped` found in one run, of three candidates: the untrained file over the one that ships.
 UNTRAINED_OVER_SHIPPED = (1.002, 1.023, 1.006)
 # And 30 gates of one file on a quiet machine, twice: standard deviation of a block in its session, and of a session.
 BLOCK_SPREAD, SESSION_SPREAD = 0.017, 0.009
