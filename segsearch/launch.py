@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from segsearch.trial.child import Task
 
 CHECKED_DRAWS = 200
-# Candidates whose cost `check` looks at.
-ESTIMATED_DRAWS = 4
+# Candidates that `check` looks at to find a few that a search would train.
+ESTIMATED_DRAWS = 24
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Ended:
 class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
-    `steps` are those that a trial trains for, at input scale 0.5 where the scale matters.
+    `steps` are those that a trial trains for, at input scale 0.5 where the scale matters. Of `looked` candidates `within`
+    met the limits.
     """
 
     study: Study
@@ -59,6 +60,8 @@ class Forecast:
     gate_seconds: float
     needed_bytes: int
     free_bytes: int
+    looked: int
+    within: int
 
 
 def default_out(study: Study) -> Path:
@@ -210,6 +213,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),
         free_bytes=free_bytes(folder),
+        looked=found.looked,
+        within=found.within,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(

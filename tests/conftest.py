@@ -124,7 +124,9 @@ def study_file(tmp_path: Path) -> Path:
 def fake_room(**settings: Any) -> ModuleType:
     """Stands in for `segsearch.trial.contained`: no child and no torch, milliseconds a trial."""
     room: Any = ModuleType("segsearch.trial.contained")
-    found = Estimate(gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000)
+    found = Estimate(
+        gate_seconds=2.0, seconds_per_trial=30.0, teacher_seconds=60.0, bytes_per_trial=1_000_000, looked=5, within=4
+    )
 
     @contextmanager
     def contained(order: Task, *, progress: Progress) -> Iterator[SimpleNamespace]:

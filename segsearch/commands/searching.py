@@ -71,10 +71,16 @@ def check(study: StudyFile) -> None:
         f"Space    {settings.space}: {launch.CHECKED_DRAWS} draws are candidates",
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
+        *([f"Limits   met by {found.within} of the {found.looked} draws looked at"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
     )
+    if settings.limits and not found.within:
+        say(
+            f"Warning: none of {found.looked} draws meets the limits; the time is that of draws beyond them. "
+            "Loosen the limits, or begin with designs that meet them ([[search.first]])."
+        )
     if warning := warning_of_few_steps(settings.train, found.train_images):
         say(warning)
     suggest(f"segsearch run {quoted(study)}", "search")

@@ -12,7 +12,9 @@ import torch
 
 from segsearch.datasets import Dataset
 from segsearch.errors import StudyError, TrialFailed
+from segsearch.evidence.objectives import broken_limits
 from segsearch.evidence.timing import Machine
+from segsearch.evidence.types import Evidence
 from segsearch.latency.effort import effort_of
 from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
@@ -29,6 +31,9 @@ from segsearch.trial.stages import Stages
 from segsearch.trial.types import Estimate, Teacher
 from segsearch.trial.weights import teacher_schedule
 from segsearch.workshop import Artifacts, Forgetful, Progress, silent
+
+# Candidates whose training an estimate looks at.
+ESTIMATED = 4
 
 
 def make_bench(
@@ -81,27 +86,38 @@ def schedule_of(settings: TrainSettings, *, seed: int, images: int) -> Schedule:
 def estimate(
     candidates: Sequence[Candidate], bench: Bench, artifacts: Artifacts, *, progress: Progress = silent
 ) -> Estimate:
-    """Time the gate and a few training steps of some candidates; nothing of it is kept.
+    """Time the gate and a few training steps of candidates until `ESTIMATED` of them meet the limits; nothing is kept.
 
-    Raises `StudyError` where none of them can be built.
+    A candidate over a limit is never trained, and would tell of another study: only where none of them meets the
+    limits, the first few tell what it would cost. Raises `StudyError` where none of them can be built.
     """
     gates: list[float] = []
-    trainings: list[float] = []
-    sizes: list[int] = []
+    within: list[tuple[Candidate, Evidence]] = []
+    over: list[tuple[Candidate, Evidence]] = []
     problem: TrialFailed | None = None
-    for index, candidate in enumerate(candidates):
+    for candidate in candidates:
+        if len(within) == ESTIMATED:
+            break
         try:
             start = time.perf_counter()
             evidence = passed_gate(candidate, bench, Stages(Forgetful(artifacts)))
             gates.append(time.perf_counter() - start)
-            # The file, and float weights before and after: whole ones, with heads that do not ship.
-            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
-            sizes.append(evidence.size_bytes + 8 * weights)
-            images, scale = len(bench.dataset.train), candidate.architecture.input_scale
-            trainings.append(_seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench))
+            (over if broken_limits(bench.limits, evidence) else within).append((candidate, evidence))
         except TrialFailed as error:
             problem = error
-        progress("estimate", index + 1, len(candidates))
+        progress("estimate", len(within), ESTIMATED)
+    looked_at = within or over[:ESTIMATED]
+    trainings: list[float] = []
+    sizes: list[int] = []
+    for candidate, evidence in looked_at:
+        try:
+            # The file, and float weights before and after: whole ones, with heads that do not ship.
+            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
+            images, scale = len(bench.dataset.train), candidate.architecture.input_scale
+            trainings.append(_seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench))
+            sizes.append(evidence.size_bytes + 8 * weights)
+        except TrialFailed as error:
+            problem = error
     if not trainings:
         count = len(candidates)
         raise StudyError(f"The space must draw candidates that can be built; none of {count} could: {problem}")
@@ -111,7 +127,8 @@ def estimate(
     # The mean of the gates without the first one, which warms up.
     gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
     training = sum(trainings) / len(trainings)
-    return Estimate(gate, gate + training, teacher, sum(sizes) // len(sizes))
+    size = sum(sizes) // len(sizes)
+    return Estimate(gate, gate + training, teacher, size, looked=len(gates), within=len(within))
 
 
 def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:

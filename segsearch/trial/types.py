@@ -21,12 +21,17 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a trial costs here, from a few candidates with random weights; the teacher comes once on top."""
+    """What a trial costs here, from a few candidates with random weights; the teacher comes once on top.
+
+    Of `looked` candidates `within` met the limits; a trial's cost is that of these, where there are any.
+    """
 
     gate_seconds: float
     seconds_per_trial: float
     teacher_seconds: float
     bytes_per_trial: int
+    looked: int
+    within: int
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import StudyError
-from segsearch.space.candidate import Architecture, Candidate, Distill, Head
+from segsearch.networks import build
+from segsearch.space.candidate import Architecture, Candidate, Distill, Head, Named
 from segsearch.space.draws import Dice, DrawFor, Facts, settled
 from segsearch.space.keys import to_json
 from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import evaluate
+from segsearch.trial.export import count_params
 from segsearch.trial.prepare import estimate, make_bench, schedule_of
-from segsearch.trial.types import teacher_of
+from segsearch.trial.types import Estimate, teacher_of
 from segsearch.workshop import Artifacts
 from tests.scenes import tiny_dataset
 from tests.trial.benches import Notebook
@@ -50,6 +52,31 @@ def test_an_estimate_trains_nothing_that_is_kept(tmp_path: Path) -> None:
     assert found.teacher_seconds > 0
     assert found.bytes_per_trial > 1000
     assert list(artifacts.folder.iterdir()) == []
+
+
+def test_an_estimate_is_of_what_would_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates over a limit are rejected in seconds: with their trainings a night of a study looked like a week."""
+    seconds = {8: 1.0, 16: 100.0}
+    monkeypatch.setattr(
+        "segsearch.trial.prepare._seconds_of",
+        lambda architecture, schedule, bench: seconds[architecture.paths[0].stages[0].channels],
+    )
+    drawn = settled(draw, Facts())
+    wide, narrow = (drawn(Named({"width": width, "distill_weight": 0.0, "prune_ratio": 0.0})) for width in (16, 8))
+    params = [count_params(build(one.architecture, 3)) for one in (narrow, wide)]
+
+    def estimated(limits: list[str], *candidates: Candidate) -> Estimate:
+        return estimate(candidates, bench_of(make_study(limits=limits)), Artifacts(tmp_path))
+
+    under = [f"params<={params[0]}"]
+    found = estimated(under, wide, wide, narrow, wide, narrow)
+    assert (found.looked, found.within) == (5, 2)
+    assert round(found.seconds_per_trial - found.gate_seconds) == 1
+    enough = estimated(under, *[narrow] * 9)
+    assert (enough.looked, enough.within) == (4, 4), "a few are enough"
+    none = estimated(["params<=1"], wide, narrow, wide)
+    assert (none.looked, none.within) == (3, 0)
+    assert round(none.seconds_per_trial - none.gate_seconds) == 67
 
 
 def test_an_estimate_follows_what_is_held_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
