@@ -47,8 +47,8 @@ class Ended:
 class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
-    `steps` are those that a trial trains for, at input scale 0.5 where the scale matters. Of `looked` candidates `within`
-    met the limits.
+    `steps` are those that a trial trains for, at input scale 0.5 where the scale matters. Of `looked` candidates
+    `within` met the limits.
     """
 
     study: Study
