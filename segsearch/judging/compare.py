@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from segsearch.evidence.objectives import Objective
-from segsearch.evidence.resample import Gap
 from segsearch.judging.fronts import Report, Row, miou_gap
 from segsearch.judging.words import in_words
+
+if TYPE_CHECKING:
+    from segsearch.evidence.resample import Gap
 
 
 def neighbours(report: Report, row: Row) -> tuple[Row | None, Row | None]:
@@ -28,14 +33,21 @@ def next_words(report: Report, row: Row) -> list[str]:
     lines = []
     for other, way in zip(neighbours(report, row), ("before", "after"), strict=True):
         if other is not None:
-            gap = difference(report.objectives, row, other)
+            gap = difference(report.objectives, row.values, other.values, miou_gap(other, row))
             lines.append(f"The next on the front {way} it, trial {other.trial}: {gap}.")
     return lines
 
 
-def difference(goals: tuple[Objective, ...], row: Row, other: Row) -> str:
-    """What going from one model to another brings and what it costs; the gains stand first."""
-    here, there = row.values, other.values
+def difference(
+    goals: tuple[Objective, ...],
+    here: Mapping[str, float],
+    there: Mapping[str, float],
+    between: Gap | None = None,
+) -> str:
+    """What going from one model to another brings and what it costs; the gains stand first.
+
+    `between` is how much higher the other one's mIoU is on the same images, where that can be said.
+    """
     gains: list[str] = []
     costs: list[str] = []
     same: list[str] = []
@@ -47,7 +59,6 @@ def difference(goals: tuple[Objective, ...], row: Row, other: Row) -> str:
             same.append(goal.title)
         else:
             better = (change > 0) == (goal.direction == "maximize")
-            between = miou_gap(other, row) if goal.name == "miou" else None
             (gains if better else costs).append(changed(goal, change, between))
     if not gains and not costs:
         return "the same in every objective"

@@ -6,17 +6,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segsearch.errors import StudyError
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
 from segsearch.evidence.machines import find_machine
 from segsearch.evidence.objectives import MACHINE_BOUND, Limit, Objective
-from segsearch.evidence.resample import Gap, gap, vector_of
 from segsearch.evidence.timing import Machine
 from segsearch.judging.confirmed import Confirmed, over_seeds
-from segsearch.judging.pareto import Paired, front, knee, ties
+from segsearch.judging.pareto import front, knee, ties
 from segsearch.space.candidate import Candidate
 from segsearch.store import ConfirmationRow, StudyRow, TimingRow, TrialRow
+
+if TYPE_CHECKING:
+    from segsearch.evidence.resample import Gap
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,15 @@ def _members_of(goals: Sequence[Objective], rows: Sequence[Row]) -> list[Row]:
     """The rows that no other one dominates beyond the intervals; mIoU is compared in pairs on the same images."""
     names = [goal.name for goal in goals]
     intervals = [tuple(None if name == "miou" else row.intervals.get(name) for name in names) for row in rows]
-    vectors = [vector_of(row.spread) if isinstance(row.spread, Spread) else None for row in rows]
-    paired = Paired(names.index("miou"), vectors) if "miou" in names else None
-    points = [point_of(goals, row.values) for row in rows]
-    chosen = front(points, [goal.direction for goal in goals], intervals=intervals, paired=paired)
+    points, directions = [point_of(goals, row.values) for row in rows], [goal.direction for goal in goals]
+    if "miou" in names and any(isinstance(row.spread, Spread) for row in rows):
+        from segsearch.evidence.resample import vector_of
+        from segsearch.judging.paired import Paired, paired_front
+
+        vectors = [vector_of(row.spread) if isinstance(row.spread, Spread) else None for row in rows]
+        chosen = paired_front(points, directions, Paired(names.index("miou"), vectors), intervals=intervals)
+    else:
+        chosen = front(points, directions, intervals=intervals)
     return [rows[index] for index in chosen]
 
 
@@ -134,8 +142,11 @@ def _ties_of(goals: Sequence[Objective], members: Sequence[Row]) -> dict[int, tu
 
 def miou_gap(row: Row, other: Row) -> Gap | None:
     """How much higher a model's mIoU is than another's on the same images; None where that cannot be said."""
-    if "miou" not in row.values or "miou" not in other.values:
+    spreads = (row.spread, other.spread)
+    if not ({"miou"} <= row.values.keys() & other.values.keys()) or any(isinstance(one, NoSpread) for one in spreads):
         return None
+    from segsearch.evidence.resample import gap
+
     return gap(row.values["miou"], row.spread, other.values["miou"], other.spread)
 
 

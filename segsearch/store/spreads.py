@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from segsearch.evidence.images import NOT_KEPT, NoSpread, PerImage, Spread
-from segsearch.evidence.resample import spread_of
 from segsearch.space.keys import from_json, to_json
 from segsearch.store import schema
 from segsearch.store.clock import stamp
@@ -20,6 +19,8 @@ trials, spreads, confirmations = schema.trials, schema.spreads, schema.confirmat
 
 def put_spread(connection: Connection, study: str, trial: int, images: PerImage) -> None:
     """Write how sure a trial's mIoU is, and the counts that say so, into the caller's transaction."""
+    from segsearch.evidence.resample import spread_of  # numpy, which a command that only reads need not load
+
     found = spread_of(images)
     values: dict[str, Any] = {"low": None, "high": None, "reason": None, "resampled": None, "images": to_json(images)}
     if isinstance(found, NoSpread):
@@ -55,6 +56,8 @@ def put_confirmation(
     connection: Connection, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
 ) -> None:
     """Write what a trial scored from another seed into the caller's transaction."""
+    from segsearch.evidence.resample import spread_of
+
     found = spread_of(images)
     low, high = (None, None) if isinstance(found, NoSpread) else (found.low, found.high)
     values = {"miou": miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
