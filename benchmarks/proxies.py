@@ -24,6 +24,8 @@ import torch
 
 from segsearch.compression.distill import Teaching
 from segsearch.datasets import Dataset, open_dataset
+from segsearch.evidence.images import Spread
+from segsearch.evidence.resample import spread_of
 from segsearch.evidence.types import Confusion
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
@@ -44,7 +46,7 @@ from segsearch.training.schedule import Schedule, for_scale
 from segsearch.training.teacher import teach
 from segsearch.trial.export import export
 from segsearch.trial.prepare import schedule_of
-from segsearch.trial.score import score
+from segsearch.trial.score import Scored, score_images
 
 RUNTIME = RUNTIMES["onnxruntime"]
 CPU = torch.device("cpu")
@@ -77,16 +79,22 @@ def trained(
     architecture: Architecture, data: Dataset, schedule: Schedule, *, teaching: Teaching | None = None
 ) -> tuple[Confusion, float]:
     """Counts of the float file of a network trained by a schedule, and the seconds of processor time that took."""
+    start = time.process_time()
+    found = _counted(architecture, data, schedule, teaching=teaching)
+    return found.confusion, time.process_time() - start
+
+
+def _counted(
+    architecture: Architecture, data: Dataset, schedule: Schedule, *, teaching: Teaching | None = None
+) -> Scored:
     settled = for_scale(schedule, architecture.input_scale, len(data.train))
     network = build(architecture, len(data.classes), seed=schedule.seed)
-    start = time.process_time()
     train(network, data.train, settled, classes=len(data.classes), device=CPU, teaching=teaching)
-    seconds = time.process_time() - start
     with tempfile.TemporaryDirectory() as folder:
         height, width = data.validation.images.shape[1:3]
         export(network, (int(height), int(width)), Path(folder) / "model.onnx")
         session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
-        return score(session, data.validation, classes=len(data.classes)), seconds
+        return score_images(session, data.validation, classes=data.classes)
 
 
 def table(rows: dict[str, Callable[[int], Schedule]], data: Dataset, seeds: int) -> None:
@@ -192,11 +200,16 @@ def scale(arguments: argparse.Namespace) -> None:
 
 
 def spread(arguments: argparse.Namespace) -> None:
-    """How far mIoU moves from seed to seed, and over the images of the validation split."""
+    """How far mIoU moves from seed to seed, and over the images of the validation split (half of its interval)."""
     for name, data, schedule in _both(arguments):
-        values = [trained(DESIGNS["separable x0.5"], data, replace(schedule, seed=seed))[0].miou for seed in range(4)]
+        found = [_counted(DESIGNS["separable x0.5"], data, replace(schedule, seed=seed)) for seed in range(4)]
+        values = [one.confusion.miou for one in found]
+        spreads = [spread_of(one.images) for one in found]
+        halves = [f"{(one.high - one.low) / 2:.3f}" if isinstance(one, Spread) else one.reason for one in spreads]
         print(
-            f"{name}: {' '.join(f'{value:.3f}' for value in values)}, sd over 4 seeds {stdev(values):.4f}", flush=True
+            f"{name}: {' '.join(f'{value:.3f}' for value in values)}, sd over 4 seeds {stdev(values):.4f}; "
+            f"over images +-{', '.join(halves)}",
+            flush=True,
         )
 
 

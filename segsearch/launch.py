@@ -95,8 +95,7 @@ def run(
     if is_url(database) or Path(database).exists():
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
-            space = begun_space(store, study, artifacts) or space
-            study = next((as_begun(study, row.study) for row in store.studies() if row.name == study.name), study)
+            study, space = under_way(store, study, artifacts, space)
     check_designs(study, space)
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
@@ -188,10 +187,13 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     """Try everything that a study needs, train nothing that is kept. Raises the first `UserError`."""
     study = read_study(study_file)
     space = load_space(study.space)
+    folder = default_out(study)
+    if (folder / "study.db").exists():
+        with open_store(folder / "study.db") as store:
+            study, space = under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
     for seed in range(CHECKED_DRAWS):
         space.draw(Dice(random.Random(seed)), facts_of(study))
     check_designs(study, space)
-    folder = default_out(study)
     dataset = open_data(study, folder, progress)
 
     from segsearch.trial.contained import contained
@@ -263,15 +265,17 @@ def stored_space(row: StudyRow) -> Space:
     return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
 
 
-def begun_space(store: Store, study: Study, artifacts: Artifacts) -> Space | None:
-    """The built-in space as it was when a stored study began: an update of segsearch changes no study under way.
+def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) -> tuple[Study, Space]:
+    """A study and its space as they began, where they did: an update of segsearch changes no study under way.
 
-    It is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
+    A built-in space is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
     """
     begun = next((row for row in store.studies() if row.name == study.name), None)
-    if begun is None or study.space.endswith(".py") or not artifacts.has(begun.space):
-        return None
-    return stored_space(replace(begun, artifacts=artifacts))
+    if begun is None:
+        return study, space
+    if not study.space.endswith(".py") and artifacts.has(begun.space):
+        space = stored_space(replace(begun, artifacts=artifacts))
+    return as_begun(study, begun.study), space
 
 
 def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:

@@ -85,11 +85,12 @@ class SearchSettings(_Frozen):
     """`[search]`: the sampler, and after how many candidates in a row that cannot be kept the search gives up.
 
     `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them, and draws
-    `startup_trials` at random on top of them before it uses what it learned.
+    `startup_trials` at random on top of them before it uses what it learned (with `startup_on_top` false: they count).
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     startup_trials: Positive = 10
+    startup_on_top: bool = True
     give_up_after: Positive = 60
     first: tuple[Mapping[str, Scalar], ...] = ()
 
@@ -182,7 +183,7 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
 
 
 # What a study meant that was stored before there was such a setting.
-ONCE: Mapping[str, Scalar] = {"output": "scores", "train.recipe": 1}
+ONCE: Mapping[str, Scalar] = {"output": "scores", "train.recipe": 1, "search.startup_on_top": False}
 
 
 def as_begun(study: Study, stored: Study) -> Study:

@@ -31,7 +31,7 @@ class TrainSettings(Settings):
     their own size times a zoom between the two given; it never takes a share of the image beyond the image.
     `hold` is what candidates of different input scales have in common (`training.schedule.for_scale`). `threads` are
     those of training and scoring, without it torch's own choice; sums in another order may change the last digits.
-    `recipe` is how training is done where that has changed: a study that was begun under 1 goes on under 1.
+    `recipe` is how training and quantization are done where that has changed: a study of recipe 1 goes on so.
     """
 
     epochs: Positive | None = None
@@ -107,6 +107,11 @@ class TrainSettings(Settings):
                 "hold is for crops that are a share of the image: those of fixed height and width cost the same at "
                 f"every input scale, got hold = {self.hold!r} with {self.height} x {self.width}; leave it out, or "
                 "write crop in place of height and width"
+            )
+        if self.hold == "steps" and self.batch_size < 4:
+            raise ValueError(
+                "hold = 'steps' takes from the batch, which has at least 2 images: it needs a batch_size of 4 or more, "
+                f"got {self.batch_size}; write hold = 'seconds' or a larger batch"
             )
         if self.smallest_zoom > self.largest_zoom:
             raise ValueError(

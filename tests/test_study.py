@@ -126,7 +126,8 @@ def test_a_whole_study_survives_the_database(tmp_path: Path) -> None:
 def test_a_study_that_is_carried_on_means_what_it_meant_where_its_file_says_nothing() -> None:
     new = parse_study(SMALLEST, where="test")
     assert (new.output, new.train.recipe) == ("mask", 2)
-    old = parse_study(changed("output", "scores") | {"train": SMALLEST["train"] | {"recipe": 1}}, where="test")
+    once = {"output": "scores", "train": SMALLEST["train"] | {"recipe": 1}, "search": {"startup_on_top": False}}
+    old = parse_study(SMALLEST | once, where="test")
     assert as_begun(new, old) == old
     assert as_begun(new, new) == new
     said = parse_study(changed("output", "mask"), where="test")
@@ -263,6 +264,11 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
             "train",
             {"steps": 9, "crop": 0.5},
             ["at least 32 pixels of data.height (64)", "leaves 16; write crop = 1 or"],
+        ),
+        (
+            "train",
+            {"steps": 9, "hold": "steps", "batch_size": 2},
+            ["train:", "'steps' takes from the batch", "4 or more, got 2", "write hold = 'seconds'"],
         ),
         ("train.hold", "steps", ["cost the same at every input scale, got hold = 'steps' with 64 x 96; leave it out"]),
         ("train", {"steps": 9, "hold": "money"}, ["train.hold:", "'images', 'steps' or 'seconds'", "got 'money'"]),

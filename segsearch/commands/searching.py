@@ -71,7 +71,7 @@ def check(study: StudyFile) -> None:
         f"Space    {settings.space}: {launch.CHECKED_DRAWS} draws are candidates",
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
-        *([f"Limits   met by {found.within} of the {found.looked} draws looked at"] if settings.limits else []),
+        *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",

@@ -74,7 +74,7 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
             per_channel=True,
             # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in
             # float. Either way a symmetric ReLU stays an operation of its own, where an asymmetric zero point clips.
-            activation_type=QuantType.QUInt8,
+            activation_type=QuantType.QInt8 if step.signed else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             reduce_range=step.reduced_range,
             calibrate_method=CalibrationMethod.MinMax,

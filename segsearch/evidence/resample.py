@@ -58,7 +58,9 @@ def spread_of(images: PerImage | None) -> Spread | NoSpread:
         for index, _, truth, _ in image:
             holders[index] += truth > 0
     if seen < 2:
-        return NoSpread("the validation split has one image only" if seen else "every pixel of the split is void")
+        return NoSpread(
+            "one validation image alone has pixels that count" if seen else "every pixel of the split is void"
+        )
     alone = [name for name, count in zip(images.classes, holders, strict=True) if count == 1]
     if alone:
         more = f" (and so do {len(alone) - 1} more classes)" if alone[1:] else ""

@@ -151,9 +151,13 @@ def miou_gap(row: Row, other: Row) -> Gap | None:
 
 
 def told_apart(row: Row, other: Row, name: str) -> bool:
-    """Whether two models' values differ beyond the intervals; exact ones do unless they are equal."""
-    if name == "miou" and (between := miou_gap(row, other)) is not None:
-        return between.sure
+    """Whether two models' values differ beyond the intervals; exact ones do unless they are equal.
+
+    mIoU is compared as the front does it: in pairs on the same images, or by its plain values.
+    """
+    if name == "miou":
+        between = miou_gap(row, other)
+        return row.values[name] != other.values[name] if between is None else between.sure
     (low, high), (least, most) = (one.intervals.get(name, (one.values[name],) * 2) for one in (row, other))
     return not (low <= most and least <= high)
 

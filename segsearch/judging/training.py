@@ -44,7 +44,7 @@ def warning_of_few_steps(train: TrainSettings, images: int) -> str | None:
         return None
     where = " at input scale 1" if shorter > 1 else ""
     length = f"{train.epochs} epochs" if train.epochs is not None else f"{train.steps} steps in all"
-    cure = f"steps = {ENOUGH_STEPS * shorter}" + (" in place of epochs" if train.epochs is not None else "")
+    cure = f"steps = {ENOUGH_STEPS * shorter}" + (" in place of epochs and fine_tune_epochs" if train.epochs else "")
     if train.epochs is not None and train.batch_size > 2:
         cure += ", or a smaller batch_size"
     return (

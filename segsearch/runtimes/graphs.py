@@ -67,12 +67,16 @@ def with_mask(model: Path, target: Path) -> Path:
     known = {value.name: value for value in onnx.shape_inference.infer_shapes(found).graph.output}[scores.name]
     sides, kind = known.type.tensor_type.shape.dim, known.type.tensor_type.elem_type
     rank = len(sides)
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
     if rank != 4 or kind not in floats:
         name = onnx.TensorProto.DataType.Name(kind).lower()
         raise StudyError(
             f"{model}: --mask needs float scores (n, classes, height, width); {scores.name} is {name} of rank {rank}. "
             "Leave --mask out where the model answers with classes itself."
+        )
+    if sides[1].dim_value > 256:
+        raise StudyError(
+            f"{model}: a mask holds at most 256 classes; {scores.name} has {sides[1].dim_value}. Leave --mask out."
         )
     taken = {name for node in found.graph.node for name in (*node.input, *node.output)}
     classes, mask = (next(n for n in _fresh(name) if n not in taken) for name in ("classes", "mask"))

@@ -75,7 +75,7 @@ def make_sampler(settings: SearchSettings, *, seed: int) -> BaseSampler:
     if settings.sampler == "random":
         return RandomSampler(seed=seed)
     # Designs that a study begins with are no random ones: those come on top of them.
-    startup = settings.startup_trials + len(settings.first)
+    startup = settings.startup_trials + (len(settings.first) if settings.startup_on_top else 0)
     if settings.sampler == "nsga2":
         # Its first generation is random, as TPE's start is.
         return NSGAIISampler(population_size=max(2, startup), seed=seed)

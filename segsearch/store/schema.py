@@ -223,7 +223,7 @@ def _say_what_was_meant(connection: Connection) -> None:
 
 
 def _leave_out_gross_energy(connection: Connection) -> None:
-    """From here on energy is told without the idle machine's: what was stored with it is a value no more.
+    """Schema 6: energy is told without the idle machine's: what was stored with it is a value no more.
 
     The evidence keeps it. A study that minimises energy has its models timed again (`segsearch remeasure`).
     """
@@ -242,7 +242,8 @@ def _keep_spreads(connection: Connection) -> None:
 
 
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
-# tables: it may create only what stood there at its own time. (The second, the third and the seventh only add tables.)
+# tables: it may create only what stood there at its own time. (The third and the seventh only add tables; others
+# change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _tables.create_all,
     _keep_timings_by_machine,

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segsearch.errors import TrialFailed
-from segsearch.networks import Output, answering, masking, repeated
-from segsearch.networks.layers import spatial_size
+from segsearch.networks import Output, answering, masking
 from segsearch.runtimes import Image, Runtime
 from segsearch.runtimes.graphs import with_scores
 
@@ -79,12 +78,26 @@ def _difference(expected: Tensor, found: Tensor) -> float:
 
 
 def _demand_mask(scores: Tensor, expected: Tensor, found: Tensor) -> None:
-    """A class that the file chose against torch's scores may be behind by what two of them may differ, and no more."""
+    """A class that the file chose against torch's scores may be behind by what two of them may differ, and no more.
+
+    Where a pixel lies on the edge between two of the answer's cells, runtimes that count in other floats take the one
+    or the other: either will do.
+    """
     first, second = scores.topk(min(2, scores.shape[1]), dim=1).values[0, [0, -1]]
-    lead = repeated((first - second)[None, None], spatial_size(expected))[:, 0]
-    overruled = lead[found != expected]
-    if len(overruled):
-        _demand_near(float(overruled.max()) / _largest(scores), 2 * PARITY_TOLERANCE)
+    chosen, lead = scores[0].argmax(dim=0), first - second
+    behind = torch.full(expected.shape[1:], torch.inf)
+    for rows in _cells(scores.shape[2], expected.shape[1]):
+        for columns in _cells(scores.shape[3], expected.shape[2]):
+            here = rows[:, None], columns[None, :]
+            behind = torch.minimum(behind, torch.where(chosen[here] == found[0], 0.0, lead[here]))
+    _demand_near(float(behind.max()) / _largest(scores), 2 * PARITY_TOLERANCE)
+
+
+def _cells(answers: int, pixels: int) -> tuple[Tensor, Tensor]:
+    """The answer that each pixel takes, counted a little below and a little above."""
+    exact = torch.arange(pixels, dtype=torch.float64) * answers / pixels
+    low, high = ((exact + aside).floor().long().clamp(0, answers - 1) for aside in (-1e-4, 1e-4))
+    return low, high
 
 
 def _demand_near(relative: float, tolerance: float) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
 from segsearch.space.candidate import AfterExport, Candidate
@@ -20,6 +21,8 @@ from segsearch.trial.weights import compressed_shape, load_weights
 from segsearch.workshop import Artifacts, Outcome
 
 CALIBRATION_IMAGES = 16
+# A mask does not show scores that are not finite: parity looks for them on a few images.
+PARITY_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
     def make() -> Outcome:
         network = compressed_shape(candidate, bench)
         load_weights(network, stages.artifacts.path(weights))
-        image = to_input(bench.dataset.validation.images[0])
+        images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
         with scratch(stages.artifacts) as target:
             export(network, bench.size, target, output=bench.output)
-            parity = check_parity(network, target, bench.runtime, image, output=bench.output)
+            parity = max(check_parity(network, target, bench.runtime, image, output=bench.output) for image in images)
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
 
@@ -64,7 +67,7 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
     def make() -> Outcome:
         images = calibration_images(bench, CALIBRATION_IMAGES)
         source = stages.artifacts.path(plain.model)
-        with after_export(source, candidate.after_export, images, stages.artifacts) as target:
+        with after_export(source, graph_steps(candidate, bench), images, stages.artifacts) as target:
             return {"model": stages.artifacts.keep(target)}
 
     steps = map(to_json, candidate.after_export)
@@ -72,9 +75,19 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
     return replace(plain, model=str(stages.once("quantize", key, make)["model"]))
 
 
+def graph_steps(candidate: Candidate, bench: Bench) -> tuple[AfterExport, ...]:
+    """The steps after the export as this study carries them out: those of recipe 1 go on as they began."""
+    first = bench.schedule.recipe == 1
+    return tuple(replace(step, signed=first and step.symmetric_activations) for step in candidate.after_export)
+
+
 def calibration_images(bench: Bench, count: int) -> CalibrationImages:
     """Training images spread over the split, as the exported model reads them."""
-    images = bench.dataset.train.images
+    return spread_over(bench.dataset.train.images, count)
+
+
+def spread_over(images: NDArray[np.uint8], count: int) -> CalibrationImages:
+    """So many images spread over a split, as the exported model reads them."""
     chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
     return [to_input(images[index]) for index in chosen]
 

@@ -15,7 +15,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
-from segsearch.trial.files import after_export, calibration_images
+from segsearch.trial.files import after_export, calibration_images, graph_steps
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape
 from segsearch.workshop import Artifacts, Outcome, sha256_of
@@ -61,7 +61,7 @@ def gate_file_of(network: Network, candidate: Candidate, bench: Bench, artifacts
     with scratch(artifacts) as plain:
         export(network, bench.size, plain, output=bench.output)
         images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
-        with after_export(plain, candidate.after_export, images, artifacts) as model:
+        with after_export(plain, graph_steps(candidate, bench), images, artifacts) as model:
             yield model
 
 

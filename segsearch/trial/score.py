@@ -34,7 +34,8 @@ def score_images(session: Session, split: Split, *, classes: Sequence[str], prog
     """Run the file over every image of the split and count; `classes` are their names.
 
     The prediction is the file's mask, or the class of the highest score, at the model's size, brought to each label's
-    own size by nearest neighbour: what a user of the file would do. Raises `TrialFailed` where a score is not finite.
+    own size by nearest neighbour: what a user of the file would do. Raises `TrialFailed` where a score is not finite;
+    a mask does not show that (`export.check_parity` looks at the scores inside it on a few images).
     """
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     images = []

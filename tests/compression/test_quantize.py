@@ -106,6 +106,16 @@ def test_every_convolution_is_run_in_integers(model: Path, tmp_path: Path, step:
     assert found["QLinearConv"] == sum(isinstance(layer, torch.nn.Conv2d) for layer in build(ARCHITECTURE, 5).modules())
 
 
+def test_signed_activations_are_those_of_studies_that_began_with_them(model: Path, tmp_path: Path) -> None:
+    """About 0 as they were: one front never holds files of two quantizers under one name."""
+    quantize(model, tmp_path / "int8.onnx", Quantize(symmetric_activations=True, signed=True), images=IMAGES)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zeros = [stored[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.int8)}
+    assert not any(zero.any() for zero in zeros)
+
+
 class Squeeze(nn.Module):
     """Squeeze-excitation, as MobileNetV3 and EfficientNet have it."""
 

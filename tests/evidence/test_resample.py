@@ -42,8 +42,8 @@ def seen(images: PerImage) -> Spread:
     ("images", "reason"),
     [
         (None, "scored before counts were kept for each image"),
-        (road((5, 10, 10)), "the validation split has one image only"),
-        (PerImage(("road",), (((0, 5, 10, 10),), ())), "the validation split has one image only"),
+        (road((5, 10, 10)), "one validation image alone has pixels that count"),
+        (PerImage(("road",), (((0, 5, 10, 10),), ())), "one validation image alone has pixels that count"),
         (PerImage(("road",), ((), ())), "every pixel of the split is void"),
         (
             PerImage(("road", "bus"), (((0, 5, 9, 9), (1, 1, 2, 2)), ((0, 5, 9, 9), (1, 0, 0, 3)))),

@@ -46,10 +46,13 @@ def test_words(settings: dict[str, Any], words: str) -> None:
             {"epochs": 20},
             (
                 "480 steps a trial (192 images, batches of 8, 20 epochs)"
-                ".*steps = 600 in place of epochs, or a smaller batch_size."
+                ".*steps = 600 in place of epochs and fine_tune_epochs, or a smaller batch_size."
             ),
         ),
-        ({"epochs": 3, "batch_size": 2}, "288 steps a trial .*Write steps = 600 in place of epochs."),
+        (
+            {"epochs": 3, "batch_size": 2},
+            "288 steps a trial .*Write steps = 600 in place of epochs and fine_tune_epochs.",
+        ),
         (
             {"steps": 499},
             "499 steps a trial (192 images, batches of 8, 499 steps in all) are few: .*Write steps = 600.",

@@ -243,6 +243,16 @@ def test_what_is_no_scores_has_no_mask(tmp_path: Path, target: Path, changes: di
     assert list(target.parent.iterdir()) == []
 
 
+def test_more_classes_than_a_mask_holds_are_refused(tmp_path: Path, target: Path) -> None:
+    """Class 300 would be told as class 44."""
+    found = onnx.load(scoring(tmp_path / "model.onnx"))
+    for value in (*found.graph.input, *found.graph.output):
+        value.type.tensor_type.shape.dim[1].dim_value = 300
+    onnx.save(found, tmp_path / "model.onnx")
+    with pytest.raises(StudyError, match="at most 256 classes; scores has 300"):
+        with_mask(tmp_path / "model.onnx", target)
+
+
 def test_two_outputs_have_no_one_mask(tmp_path: Path, target: Path) -> None:
     found = onnx.load(scoring(tmp_path / "model.onnx"))
     found.graph.output.add().CopyFrom(found.graph.input[0])

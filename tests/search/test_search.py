@@ -303,6 +303,10 @@ def test_random_trials_come_on_top_of_the_first_designs() -> None:
     genetic = make_sampler(settings.model_copy(update={"sampler": "nsga2"}), seed=7)
     assert isinstance(genetic, NSGAIISampler)
     assert genetic.population_size == 5
+    counted = settings.model_copy(update={"sampler": "nsga2", "startup_on_top": False})
+    before = make_sampler(counted, seed=7)
+    assert isinstance(before, NSGAIISampler)
+    assert before.population_size == 2, "studies that began so go on so"
     for known, is_random in ((3, True), (4, True), (12, False)):
         asked = []
         for turn in (1, -1):  # the same points with opposite values: who looks at them proposes otherwise

@@ -48,7 +48,7 @@ def test_why_there_is_no_interval_is_kept_too(tmp_path: Path) -> None:
         enter(worker, 1, 2)
         worker.keep(1, "rejected", evidence=fakes.evidence(miou=None))
         first, second = store.trials("fake")
-        assert first.spread == NoSpread("the validation split has one image only")
+        assert first.spread == NoSpread("one validation image alone has pixels that count")
         assert store.images("fake", 0) == one
         assert second.spread == NOT_KEPT
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 import pytest
 
 from segsearch.errors import StorageFull, TrialFailed
 from segsearch.space.candidate import Quantize
+from segsearch.space.keys import to_json
 from segsearch.trial.evaluate import evaluate
+from segsearch.trial.files import graph_steps
 from segsearch.workshop import Artifacts
 from tests.trial.benches import INT8, PLAIN, Notebook, make_bench
 
@@ -35,3 +39,13 @@ def test_a_full_disk_while_quantizing_is_not_the_candidates_fault(
     monkeypatch.setattr("segsearch.trial.files.GRAPH_STEPS", {Quantize: fails})
     with pytest.raises(StorageFull, match="no room left in gate"):
         evaluate(INT8, make_bench(), notebook)
+
+
+@pytest.mark.parametrize(("recipe", "signed"), [(1, True), (2, False)])
+def test_a_study_of_recipe_1_goes_on_with_signed_symmetric_activations(recipe: int, signed: bool) -> None:
+    symmetric = replace(PLAIN, after_export=(Quantize(symmetric_activations=True),))
+    bench = make_bench()
+    bench = replace(bench, schedule=replace(bench.schedule, recipe=recipe))
+    assert graph_steps(symmetric, bench) == (Quantize(symmetric_activations=True, signed=signed),)
+    assert graph_steps(INT8, bench) == INT8.after_export
+    assert '"signed"' not in to_json(symmetric), "the keys of stages are what they were"
