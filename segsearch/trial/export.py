@@ -94,9 +94,10 @@ def _demand_mask(scores: Tensor, expected: Tensor, found: Tensor) -> None:
 
 
 def _cells(answers: int, pixels: int) -> tuple[Tensor, Tensor]:
-    """The answer that each pixel takes, counted a little below and a little above."""
+    """The answer that each pixel takes, counted a little below and a little above; a whole ratio leaves no choice."""
     exact = torch.arange(pixels, dtype=torch.float64) * answers / pixels
-    low, high = ((exact + aside).floor().long().clamp(0, answers - 1) for aside in (-1e-4, 1e-4))
+    aside = 1e-4 if pixels % answers else 0.0
+    low, high = ((exact + shift).floor().long().clamp(0, answers - 1) for shift in (-aside, aside))
     return low, high
 
 
