@@ -142,6 +142,20 @@ def test_check_says_what_it_will_take(
     assert "Warning" not in said.out
 
 
+@pytest.mark.usefixtures("quick")
+def test_check_knows_a_study_under_way_by_what_it_began_with(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update of segsearch changed the built-in space: what `run` carries on, `check` must not refuse."""
+    monkeypatch.chdir(tmp_path)
+    assert command("run", study_file, "--trials", 1).code == 0
+    newer = space_from_source("def draw(choose):\n    raise ValueError('another space')\n", name="mobile.py")
+    monkeypatch.setattr("segsearch.launch.load_space", lambda spec: newer)
+    assert command("check", study_file).code == 0
+    study_file.write_text(study_file.read_text().replace('name = "tiny"', 'name = "other"'))
+    assert "another space" in command("check", study_file).err
+
+
 # ---- status
 
 
