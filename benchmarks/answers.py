@@ -172,7 +172,7 @@ def _answers() -> Iterator[tuple[str, float, Output]]:
 
 
 def int8() -> None:
-    """Milliseconds of one network as floats and as int8: asymmetric, symmetric, and symmetric as it was quantized before."""
+    """Milliseconds of one network as floats and as int8: asymmetric, symmetric, and symmetric as it was before."""
     architecture = replace(design("residual", 1.5, 0.5, decoder=64), answer_scale=0.25)
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "float.onnx"
