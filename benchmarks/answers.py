@@ -23,9 +23,20 @@ from proxies import CLASSES, RUNTIME, SIZE, design
 from segsearch.compression.quantize import quantize
 from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, measure
-from segsearch.networks import Output, build, wear_in
+from segsearch.networks import build, wear_in
 from segsearch.runtimes.graphs import with_mask
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.candidate import (
+    Architecture,
+    Context,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Output,
+    Quantize,
+    Stage,
+    Stem,
+)
 from segsearch.trial.export import export
 from segsearch.trial.score import classes_of, to_input
 

@@ -47,15 +47,13 @@ class Ended:
 class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
-    `steps` are those that a trial trains for, at input scale 0.5 where the scale matters. Of `looked` candidates
-    `within` met the limits.
+    Of `looked` candidates `within` met the limits.
     """
 
     study: Study
     classes: int
     train_images: int
     validation_images: int
-    steps: int
     seconds: float
     gate_seconds: float
     needed_bytes: int
@@ -210,7 +208,6 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         classes=len(dataset.classes),
         train_images=len(dataset.train),
         validation_images=len(dataset.validation),
-        steps=study.train.steps_for(len(dataset.train)),
         seconds=found.seconds_per_trial * study.trials + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),

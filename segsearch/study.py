@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, field
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.evidence.timing import State
+from segsearch.space.candidate import Output
 from segsearch.train_settings import Positive, TrainSettings, demand_crop
 from segsearch.train_settings import Settings as _Frozen
 
@@ -110,7 +111,7 @@ class Study(_Frozen):
     space: Annotated[str, StringConstraints(min_length=1)]
     objectives: tuple[str, ...] = ("miou", "latency_ms")
     limits: tuple[str, ...] = ()
-    output: Literal["mask", "scores"] = "mask"
+    output: Output = "mask"
     data: DataSettings
     train: TrainSettings
     teacher: TeacherSettings | None = None
@@ -188,26 +189,28 @@ ONCE: Mapping[str, Scalar] = {"output": "scores", "train.recipe": 1, "search.sta
 
 def as_begun(study: Study, stored: Study) -> Study:
     """A study that is carried on: where its file says nothing of a newer setting, what it meant when it was begun."""
-    said = {key for key, _ in _settings(study.model_dump(exclude_unset=True))}
-    begun = dict(_settings(stored.model_dump()))
-    changes = {key: value for key, value in ONCE.items() if key not in said and begun[key] == value}
-    settings = study.model_dump(exclude_unset=True)
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        section = settings
-        for name in sections:
-            section = section.setdefault(name, {})
-        section[last] = value
+    settings, begun = study.model_dump(exclude_unset=True), flat(stored.model_dump())
+    said = flat(settings)
+    for key, value in ONCE.items():
+        if key not in said and begun[key] == value:
+            say(settings, key, value)
     return Study.model_validate(settings)
 
 
-def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def say(settings: dict[str, Any], key: str, value: Scalar) -> None:
+    """Write one setting by its dotted key, where nothing is said of it."""
+    *sections, last = key.split(".")
+    for name in sections:
+        settings = settings.setdefault(name, {})
+    settings.setdefault(last, value)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every setting by its dotted key."""
+    found: dict[str, Any] = {}
     for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _settings(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def load_study(stored: str) -> Study:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 import plotly.graph_objects as go
 
 from segsearch.figures.pieces import Piece, pieces_of
 from segsearch.figures.theme import Theme, dress, theme
-from segsearch.space.candidate import Candidate
+from segsearch.space.candidate import Candidate, Output
 from segsearch.space.shapes import Size
 
 # The drawing of a network is a unit wide: bars as long as a map is wide, its numbers, and a gutter for the skips.
@@ -31,7 +31,7 @@ def architecture_figure(
     size: Size,
     *,
     classes: int,
-    output: Literal["mask", "scores"] = "scores",
+    output: Output = "scores",
     dark: bool = False,
 ) -> Any:
     """The network from the image down to the file: a bar for each map, as long as it has channels.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.space.candidate import Architecture, Candidate, Context, Feature, Join, Joined, Stage
+from segsearch.space.candidate import Architecture, Candidate, Context, Feature, Join, Joined, Output, Stage
 from segsearch.space.shapes import AnyMap, ContextMap, HeadMap, Shape, Size, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
@@ -34,9 +34,7 @@ class Piece:
     after: int | None = None
 
 
-def pieces_of(
-    candidate: Candidate, size: Size, *, classes: int, output: Literal["mask", "scores"] = "scores"
-) -> tuple[Piece, ...]:
+def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output = "scores") -> tuple[Piece, ...]:
     """The pieces of a candidate whose exported file takes images of that height and width."""
     architecture = candidate.architecture
     shapes = shapes_of(architecture, size, candidate.before_export)
@@ -139,9 +137,7 @@ def _join(join: Join) -> str:
     )
 
 
-def _answer(
-    architecture: Architecture, grid: Size, size: Size, *, classes: int, output: Literal["mask", "scores"]
-) -> Iterator[Piece]:
+def _answer(architecture: Architecture, grid: Size, size: Size, *, classes: int, output: Output) -> Iterator[Piece]:
     """From the scores on the decoder's grid to what the file answers."""
     if architecture.head.upsample == "pixel_shuffle":
         grid = (2 * grid[0], 2 * grid[1])

@@ -1,7 +1,7 @@
 """Networks: an `Architecture` becomes a `torch.nn.Module`."""
 
-from segsearch.networks.answers import Masked, Output, answering, masking, repeated
+from segsearch.networks.answers import answering, masking
 from segsearch.networks.build import Network, build, wear_in
 from segsearch.networks.check import check_architecture
 
-__all__ = ["Masked", "Network", "Output", "answering", "build", "check_architecture", "masking", "repeated", "wear_in"]
+__all__ = ["Network", "answering", "build", "check_architecture", "masking", "wear_in"]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsearch.networks.build import Network
 from segsearch.networks.layers import resize, spatial_size
+from segsearch.space.candidate import Output
 from segsearch.space.shapes import scaled
-
-Output = Literal["mask", "scores"]
 
 
 class Masked(nn.Module):
@@ -34,12 +31,8 @@ class Masked(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         chosen = self.scores(image).argmax(dim=1, keepdim=True).to(torch.uint8)
-        return repeated(chosen, spatial_size(image)).squeeze(1)
-
-
-def repeated(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (n, c, h, w) brought to (height, width) by nearest neighbour, as the exported file does it."""
-    return maps if spatial_size(maps) == size else F.interpolate(maps, size=size, mode="nearest")
+        size = spatial_size(image)
+        return (chosen if spatial_size(chosen) == size else F.interpolate(chosen, size=size, mode="nearest")).squeeze(1)
 
 
 def masking(network: nn.Module) -> Masked:

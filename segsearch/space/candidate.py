@@ -61,6 +61,10 @@ def later(default: Any) -> Any:
     return Stored(exclude_if=lambda value: value == default)
 
 
+# What an exported file says of an image: the class of each pixel, or the scores of all classes.
+Output = Literal["mask", "scores"]
+
+
 @dataclass(frozen=True)
 class Stem:
     """The first convolutions of a path: `depth` of them, the first ones with stride 2 until `stride` is reached."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from segsearch.space.candidate import Candidate, Draw, Named
+from segsearch.space.candidate import Candidate, Draw, Named, Output
 
 DrawCandidate = Callable[[Draw], Candidate]
 
@@ -16,7 +16,7 @@ DrawCandidate = Callable[[Draw], Candidate]
 class Facts:
     """What a space may know of the study that it is drawn for: what the files answer, and whether anybody teaches."""
 
-    output: Literal["mask", "scores"] = "mask"
+    output: Output = "mask"
     has_teacher: bool = False
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from segsearch.evidence.objectives import MACHINE_BOUND
-from segsearch.study import ONCE
+from segsearch.study import ONCE, say
 
 # Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
 _tables = MetaData()
@@ -214,11 +214,7 @@ def _say_what_was_meant(connection: Connection) -> None:
     for row in connection.execute(select(studies.c.name, studies.c.settings)).all():
         settings = json.loads(row.settings)
         for key, value in ONCE.items():
-            *sections, last = key.split(".")
-            section = settings
-            for name in sections:
-                section = section.setdefault(name, {})
-            section.setdefault(last, value)
+            say(settings, key, value)
         connection.execute(update(studies).where(studies.c.name == row.name).values(settings=json.dumps(settings)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 from segsearch.store.put import put_first
 from segsearch.store.rows import StudyRow
-from segsearch.study import Study, as_begun, dump_study, load_study
+from segsearch.study import Study, as_begun, dump_study, flat, load_study
 from segsearch.workshop import Artifacts, raise_if_full
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
@@ -129,7 +128,7 @@ def _portable(location: Location, folder: Path) -> str:
 def demand_same(stored: StudyRow, study: Study, *, space: str, data_key: str, where: str) -> None:
     """Raise `StudyError` naming the first thing in which a study differs from the stored one of its name."""
     cure = f"Give the changed study another name or --out, or undo the change; {where} keeps what it has."
-    before, after = _flat(stored.study.model_dump()), _flat(study.model_dump())
+    before, after = flat(stored.study.model_dump()), flat(study.model_dump())
     for key in (*before, *(key for key in after if key not in before)):
         if key not in _MAY_CHANGE and before.get(key) != after.get(key):
             was, now = before.get(key), after.get(key)
@@ -150,13 +149,3 @@ def put_settings(connection: Connection, study: Study) -> None:
     ).scalar_one()
     enough = study.model_copy(update={"trials": max(study.trials, trained)})
     connection.execute(update(table).where(table.c.name == study.name).values(settings=dump_study(enough)))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -17,8 +17,8 @@ from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
-from segsearch.networks import Output
 from segsearch.runtimes import Runtime
+from segsearch.space.candidate import Output
 from segsearch.training.schedule import Schedule
 from segsearch.trial.types import Teacher
 from segsearch.workshop import Artifacts, Progress

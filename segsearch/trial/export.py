@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segsearch.errors import TrialFailed
-from segsearch.networks import Output, answering, masking
-from segsearch.runtimes import Image, Runtime
+from segsearch.networks import answering, masking
+from segsearch.runtimes import Answer, Image, Runtime
 from segsearch.runtimes.graphs import with_scores
+from segsearch.space.candidate import Output
 
 OPSET = 17
 # Float kernels of two libraries differ in the last bits and the differences add up over the layers; a wrong
@@ -43,28 +45,34 @@ def export(network: nn.Module, size: tuple[int, int], target: Path, *, output: O
         )
 
 
-def check_parity(
-    network: nn.Module, model: Path, runtime: Runtime, image: Image, *, output: Output = "scores"
-) -> float:
-    """Largest difference between torch's scores and the file's on one image, relative to the largest score.
+def check_parity(network: nn.Module, model: Path, runtime: Runtime, *images: Image, output: Output = "scores") -> float:
+    """Largest difference between torch's scores and the file's on some images, relative to an image's largest score.
 
-    The image is (1, 3, height, width). Of a file that answers a mask it is that of the scores that the mask is made of;
+    Images are (1, 3, height, width). Of a file that answers a mask it is that of the scores that the mask is made of;
     the mask itself may choose another class than torch only where the two scores are that near. Raises `TrialFailed`
     above the tolerance or where either is not finite.
     """
-    found = runtime.open(model, threads=1).run(image)
+    network = network.eval()
+    answered = [torch.from_numpy(found) for found in _run(runtime, model, images)]
     with torch.no_grad():
         if output == "scores":
-            expected = network.eval()(torch.from_numpy(image))
-            return _difference(expected, torch.from_numpy(found))
-        masked = masking(network.eval())
-        scores, mask = masked.scores(torch.from_numpy(image)), masked(torch.from_numpy(image))
-    _demand_shape(mask, torch.from_numpy(found))
+            expected = [network(torch.from_numpy(image)) for image in images]
+            return max(map(_difference, expected, answered))
+        masked = masking(network)
+        scores = [masked.scores(torch.from_numpy(image)) for image in images]
+    for mask, image in zip(answered, images, strict=True):
+        _demand_shape(torch.empty((1, *image.shape[2:]), dtype=torch.uint8), mask)
     with tempfile.TemporaryDirectory(prefix="segsearch-parity-") as scratch:
-        inner = runtime.open(with_scores(model, Path(scratch) / "scores.onnx"), threads=1).run(image)
-    relative = _difference(scores, torch.from_numpy(inner))
-    _demand_mask(scores, mask, torch.from_numpy(found))
+        inner = _run(runtime, with_scores(model, Path(scratch) / "scores.onnx"), images)
+    relative = max(map(_difference, scores, map(torch.from_numpy, inner)))
+    for each, mask in zip(scores, answered, strict=True):
+        _demand_mask(each, mask)
     return relative
+
+
+def _run(runtime: Runtime, model: Path, images: Sequence[Image]) -> list[Answer]:
+    session = runtime.open(model, threads=1)
+    return [session.run(image) for image in images]
 
 
 def _difference(expected: Tensor, found: Tensor) -> float:
@@ -77,7 +85,7 @@ def _difference(expected: Tensor, found: Tensor) -> float:
     return relative
 
 
-def _demand_mask(scores: Tensor, expected: Tensor, found: Tensor) -> None:
+def _demand_mask(scores: Tensor, found: Tensor) -> None:
     """A class that the file chose against torch's scores may be behind by what two of them may differ, and no more.
 
     Where a pixel lies on the edge between two of the answer's cells, runtimes that count in other floats take the one
@@ -85,9 +93,9 @@ def _demand_mask(scores: Tensor, expected: Tensor, found: Tensor) -> None:
     """
     first, second = scores.topk(min(2, scores.shape[1]), dim=1).values[0, [0, -1]]
     chosen, lead = scores[0].argmax(dim=0), first - second
-    behind = torch.full(expected.shape[1:], torch.inf)
-    for rows in _cells(scores.shape[2], expected.shape[1]):
-        for columns in _cells(scores.shape[3], expected.shape[2]):
+    behind = torch.full(found.shape[1:], torch.inf)
+    for rows in _cells(scores.shape[2], found.shape[1]):
+        for columns in _cells(scores.shape[3], found.shape[2]):
             here = rows[:, None], columns[None, :]
             behind = torch.minimum(behind, torch.where(chosen[here] == found[0], 0.0, lead[here]))
     _demand_near(float(behind.max()) / _largest(scores), 2 * PARITY_TOLERANCE)

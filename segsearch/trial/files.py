@@ -44,7 +44,7 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
         images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
         with scratch(stages.artifacts) as target:
             export(network, bench.size, target, output=bench.output)
-            parity = max(check_parity(network, target, bench.runtime, image, output=bench.output) for image in images)
+            parity = check_parity(network, target, bench.runtime, *images, output=bench.output)
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
 

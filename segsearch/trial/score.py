@@ -42,7 +42,7 @@ def score_images(session: Session, split: Split, *, classes: Sequence[str], prog
     for index in range(len(split)):
         answer = session.run(to_input(split.images[index]))
         if not np.isfinite(answer).all():
-            raise TrialFailed("score", f"The exported model answered NaN or infinity on {split.names[index]}.")
+            raise TrialFailed("score", f"The model answered NaN or infinity on {split.names[index]}.")
         label = split.label(index)
         found = count(label, nearest(classes_of(answer), label.shape), classes=len(classes))
         counts += found

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+
 import torch
 
 from segsearch.datasets import Split
-from segsearch.datasets.augment import to_batch
-from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Confusion
 from segsearch.networks import Network
-from segsearch.training.batches import taken
-from segsearch.trial.score import count, nearest
+from segsearch.runtimes import Image
+from segsearch.trial.score import score
 from segsearch.workshop import Progress, silent
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """A network that is asked as an opened file is."""
+
+    network: Network
+    device: torch.device
+    shape: tuple[int, int, int, int]
+
+    def run(self, image: Image, /) -> Image:
+        with torch.no_grad():
+            batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
+            scores: Image = self.network(batch).cpu().numpy()
+        return scores
 
 
 def score_network(
     network: Network, split: Split, *, classes: int, device: torch.device, progress: Progress = silent
 ) -> Confusion:
-    """The counts of a trained network over a whole split: whole images, in float32, at each label's own size.
-
-    As `score` does for a file. Raises `TrialFailed` where a score is not finite.
-    """
-    network.to(device).eval()
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    with torch.no_grad():
-        for index in range(len(split)):
-            scores = network(to_batch(taken(split.images, np.array([index])).to(device)))[0]
-            if not torch.isfinite(scores).all():
-                raise TrialFailed("score", f"The network answered NaN or infinity on {split.names[index]}.")
-            label = split.label(index)
-            counts += count(label, nearest(scores.argmax(dim=0).cpu().numpy(), label.shape), classes=classes)
-            progress("score", index + 1, len(split))
-    return Confusion(tuple(tuple(int(value) for value in row) for row in counts))
+    """The counts of a trained network over a whole split, as `score` takes them of a file, and raising as it does."""
+    height, width = (int(side) for side in split.images.shape[1:3])
+    asked = _Answering(network.to(device).eval(), device, (1, 3, height, width))
+    return score(asked, split, classes=classes, progress=progress)

@@ -15,12 +15,12 @@ from optuna.trial import FixedTrial
 from torch.nn import functional as F
 
 from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
-from segsearch.networks import Network, Output, build, check_architecture
+from segsearch.networks import Network, build, check_architecture
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Candidate, Named, Stage
+from segsearch.space.candidate import Candidate, Named, Output, Stage
 from segsearch.space.draws import DrawFor, Facts
 from segsearch.space.keys import from_json, to_json
 from segsearch.trial.export import check_parity, count_macs, count_params, export
