@@ -1,11 +1,11 @@
-"""What a short training says, before and after: steps, folder, teach, scale, spread.
+"""What a short training says, before and after: steps, folder, teach, scale, spread, rates, offset.
 
     python benchmarks/proxies.py [PART ...] [--data ../shared/camvid] [--seeds N]
 
 `before` is how studies were that answer scores and train by crops of a fixed size, `after` how they are now; designs,
-seeds and images are the same for both (`answers.py` does so for what a file takes). `scale` and `spread` need a folder
-of CamVid's layout (--data) and take tens of minutes, the others minutes. `folder` writes 40 scenes into a folder of its
-own and lets `segsearch new` look at it.
+seeds and images are the same for both (`answers.py` does so for what a file takes). `scale` and `rates` need a folder
+of CamVid's layout (--data), `spread` and `offset` take it where it is given: tens of minutes, the others minutes.
+`folder` writes 40 scenes into a folder of its own and lets `segsearch new` look at it.
 """
 
 from __future__ import annotations
@@ -199,6 +199,31 @@ def scale(arguments: argparse.Namespace) -> None:
             )
 
 
+def rates(arguments: argparse.Namespace) -> None:
+    """CamVid at input scale 0.5: learning rates for batches of 4, and scores that grow by a pixel shuffle."""
+    data = camvid(arguments)
+    if data is None:
+        return
+    whole = Schedule(arguments.epochs, 4, 4e-3, 1e-2, None, None, "log", 0, 1.0, 1.0, 1.5, recipe=2, crop=1.0)
+    network = design("residual", 1.0, 0.5, decoder=64)
+    shuffled = replace(network, head=replace(network.head, upsample="pixel_shuffle"))
+    rows = [(f"rate {rate:g}", network, replace(whole, learning_rate=rate)) for rate in (2e-3, 4e-3, 8e-3)]
+    for name, architecture, schedule in [*rows, ("rate 0.004, pixel shuffle", shuffled, whole)]:
+        counts, seconds = trained(architecture, data, schedule)
+        print(f"{name:28s}{counts.miou:7.3f}{seconds:7.0f} s", flush=True)
+
+
+def offset(arguments: argparse.Namespace) -> None:
+    """Where the coarse loss looks: always at the same pixel of four (recipe 1), and at one drawn each step (2)."""
+    for name, data, schedule in _both(arguments):
+        for seed in range(arguments.seeds):
+            fixed, drawn = (
+                trained(design("residual", 0.5, 0.5), data, replace(schedule, recipe=recipe, seed=seed))[0].miou
+                for recipe in (1, 2)
+            )
+            print(f"{name:8s} seed {seed} {fixed:7.3f}{drawn:7.3f}{drawn - fixed:+8.3f}", flush=True)
+
+
 def spread(arguments: argparse.Namespace) -> None:
     """How far mIoU moves from seed to seed, and over the images of the validation split (half of its interval)."""
     for name, data, schedule in _both(arguments):
@@ -259,6 +284,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "teach": teaching,
     "scale": scale,
     "spread": spread,
+    "rates": rates,
+    "offset": offset,
 }
 
 
