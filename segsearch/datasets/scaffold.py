@@ -83,7 +83,7 @@ def budget_for(images: int) -> Budget:
     scenes and on CamVid. So batches are small (2 below 24 images), and there are at least `LEAST_STEPS` steps. Large
     folders need an end: 5 epochs of whole images at the built-in space's input scales (2.4 times the pixels of those at
     0.5, in the mean) cost what 12 epochs of crops of half of each side do. On CamVid, 8 epochs in batches of 4, a rate
-    of 4e-3 gave .515 where 2e-3 gave .481 and 8e-3 .493; smaller batches take about the root of that. Whole images are
+    of 4e-3 gave .515 where 2e-3 gave .481 (`benchmarks/proxies.py rates`); batches of 2 take less. Whole images are
     zoomed into only, and in short schedules by less.
     """
     batch = max(2, min(images, 2 if images < FEW_IMAGES else 4))
