@@ -35,9 +35,9 @@ def try_draws(space: str, numbers: list[int]) -> None:
     from segsearch.datasets import open_dataset
     from segsearch.errors import SegsearchError
     from segsearch.networks import build
+    from segsearch.settings.data import DataSettings
     from segsearch.space.draws import Dice
     from segsearch.space.load import load_space
-    from segsearch.study import DataSettings
     from segsearch.training.loop import train
     from segsearch.training.schedule import Schedule
     from segsearch.trial.weights import apply_model_steps

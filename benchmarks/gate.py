@@ -19,10 +19,11 @@ from pathlib import Path
 from segsearch.datasets import open_dataset
 from segsearch.latency.measure import Effort
 from segsearch.networks import wear_in
+from segsearch.settings.data import DataSettings
+from segsearch.settings.train import TrainSettings
 from segsearch.space.draws import Dice, Facts, settled
 from segsearch.space.load import load_space
-from segsearch.study import DataSettings, Study
-from segsearch.train_settings import TrainSettings
+from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.files import exported, quantized
 from segsearch.trial.gate import gate_file_of, passed_gate, timed

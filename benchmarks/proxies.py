@@ -29,6 +29,7 @@ from segsearch.evidence.resample import spread_of
 from segsearch.evidence.types import Confusion
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
+from segsearch.settings.data import DataSettings
 from segsearch.space.candidate import (
     Architecture,
     Context,
@@ -40,7 +41,7 @@ from segsearch.space.candidate import (
     Stage,
     Stem,
 )
-from segsearch.study import DataSettings, read_study
+from segsearch.study import read_study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale
 from segsearch.training.teacher import teach

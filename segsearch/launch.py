@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from segsearch.errors import StorageFull, StudyError
+from segsearch.errors import StudyError
+from segsearch.settings.texts import Texts, texts_of
 from segsearch.space.candidate import Named
-from segsearch.space.draws import Dice, Facts, Recorder, settled
+from segsearch.space.draws import Facts, Recorder, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
 from segsearch.study import Study, as_begun, dump_study, read_study
 from segsearch.trial.types import facts_of, teacher_of
-from segsearch.workshop import Artifacts, Progress, existing, free_bytes, raise_if_full, silent
+from segsearch.workshop import Artifacts, Progress, existing, raise_if_full
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
     from segsearch.evidence.timing import Machine
     from segsearch.search import Event, Summary
     from segsearch.trial.child import Task
-
-CHECKED_DRAWS = 200
-# Candidates that `check` looks at to find a few that a search would train.
-ESTIMATED_DRAWS = 24
 
 
 @dataclass(frozen=True)
@@ -41,25 +37,6 @@ class Ended:
     study: str
     machine: str
     summary: Summary
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
-
-    Of `looked` candidates `within` met the limits.
-    """
-
-    study: Study
-    classes: int
-    train_images: int
-    validation_images: int
-    seconds: float
-    gate_seconds: float
-    needed_bytes: int
-    free_bytes: int
-    looked: int
-    within: int
 
 
 def default_out(study: Study) -> Path:
@@ -95,11 +72,17 @@ def run(
             store.demand_shared(study.name, artifacts.folder)
             study, space = under_way(store, study, artifacts, space)
     check_designs(study, space)
-    dataset = open_data(study, folder, progress)
+    texts = texts_of(study.data)
+    dataset = open_data(study, folder, progress, texts)
     with open_store(database, create=True) as store:
         here = demand_machine(store, study, machine, progress)
-        source = artifacts.keep_bytes(space.source.encode(), ".py")
-        row = store.begin_study(study, artifacts=artifacts.folder, space=source, data_key=dataset.key)
+        row = store.begin_study(
+            study,
+            artifacts=artifacts.folder,
+            space=artifacts.keep_bytes(space.source.encode(), ".py"),
+            data_key=dataset.key,
+            texts=keep_texts(artifacts, texts),
+        )
         summary = _search(
             store,
             row,
@@ -132,8 +115,15 @@ def resume(
         study = adjusted(row.study, data=data, trials=trials)
         here = demand_machine(store, study, machine, progress)
         space = stored_space(row)
-        dataset = open_data(study, row.artifacts.folder.parent, progress)
-        row = store.begin_study(study, artifacts=row.artifacts.folder, space=row.space, data_key=dataset.key)
+        texts = row.texts or texts_of(study.data)
+        dataset = open_data(study, row.artifacts.folder.parent, progress, texts)
+        row = store.begin_study(
+            study,
+            artifacts=row.artifacts.folder,
+            space=row.space,
+            data_key=dataset.key,
+            texts=keep_texts(row.artifacts, texts),
+        )
         summary = _search(
             store,
             row,
@@ -179,48 +169,6 @@ def demand_machine(store: Store, study: Study, wanted: str | None, progress: Pro
             f"with --machine {here.short}."
         )
     return here
-
-
-def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
-    """Try everything that a study needs, train nothing that is kept. Raises the first `UserError`."""
-    study = read_study(study_file)
-    space = load_space(study.space)
-    folder = default_out(study)
-    if (folder / "study.db").exists():
-        with open_store(folder / "study.db") as store:
-            study, space = under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
-    for seed in range(CHECKED_DRAWS):
-        space.draw(Dice(random.Random(seed)), facts_of(study))
-    check_designs(study, space)
-    dataset = open_data(study, folder, progress)
-
-    from segsearch.trial.contained import contained
-
-    draw = settled(space.draw, facts_of(study))
-    candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
-    with TemporaryDirectory(prefix="segsearch-check-") as scratch:
-        artifacts = Artifacts(Path(scratch))
-        order = order_of(study, space, dataset, None, cache=cache_of(folder), artifacts=artifacts)
-        with contained(order, progress=progress) as child:
-            found = child.estimate(candidates, artifacts)
-    forecast = Forecast(
-        study=study,
-        classes=len(dataset.classes),
-        train_images=len(dataset.train),
-        validation_images=len(dataset.validation),
-        seconds=found.seconds_per_trial * study.trials + found.teacher_seconds,
-        gate_seconds=found.gate_seconds,
-        needed_bytes=round(found.bytes_per_trial * study.trials),
-        free_bytes=free_bytes(folder),
-        looked=found.looked,
-        within=found.within,
-    )
-    if forecast.needed_bytes > forecast.free_bytes:
-        raise StorageFull(
-            f"{folder}: the study needs about {forecast.needed_bytes / 1e6:.0f} MB, "
-            f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or `run` it with another --out."
-        )
-    return forecast
 
 
 def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
@@ -275,11 +223,16 @@ def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) ->
     return as_begun(study, begun.study), space
 
 
-def open_data(study: Study, folder: Path, progress: Progress) -> Dataset:
-    """The study's data, decoded into a cache that all runs beside `folder` share."""
+def open_data(study: Study, folder: Path, progress: Progress, texts: Texts | None = None) -> Dataset:
+    """The study's data, decoded into a cache that all runs beside `folder` share; by the lists that a run has kept."""
     from segsearch.datasets import open_dataset
 
-    return open_dataset(study.data, cache=cache_of(folder), progress=progress)
+    return open_dataset(study.data, cache=cache_of(folder), progress=progress, texts=texts)
+
+
+def keep_texts(artifacts: Artifacts, texts: Texts) -> str | None:
+    """The artifact with a study's lists; None where it names none."""
+    return artifacts.keep_bytes(json.dumps(texts, sort_keys=True).encode(), ".json") if texts else None
 
 
 def cache_of(folder: Path) -> Path:
@@ -317,13 +270,20 @@ def _search(
     row.artifacts.sweep()
     here = store.keep_machine(here)
     draw = settled(space.draw, facts_of(row.study))
-    order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts)
+    order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts, texts=row.texts)
     with contained(order, progress=progress) as child:
         return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
 
 
 def order_of(
-    study: Study, space: Space, dataset: Dataset, machine: Machine | None, *, cache: Path, artifacts: Artifacts
+    study: Study,
+    space: Space,
+    dataset: Dataset,
+    machine: Machine | None,
+    *,
+    cache: Path,
+    artifacts: Artifacts,
+    texts: Texts | None = None,
 ) -> Task:
     """What the process that trains is told of a study."""
     from segsearch.trial.child import Task
@@ -336,4 +296,5 @@ def order_of(
         cache=str(cache),
         data_key=dataset.key,
         artifacts=str(artifacts.folder),
+        texts=texts,
     )

@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, field
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.evidence.timing import State
+from segsearch.settings.data import DataSettings
+from segsearch.settings.train import Positive, TrainSettings, demand_crop
+from segsearch.settings.train import Settings as _Frozen
 from segsearch.space.candidate import Output
-from segsearch.train_settings import Positive, TrainSettings, demand_crop
-from segsearch.train_settings import Settings as _Frozen
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Scalar = str | int | float
@@ -23,29 +24,6 @@ Scalar = str | int | float
 def _tuple(value: Any) -> Any:
     """TOML writes a list where our frozen settings hold a tuple."""
     return tuple(value) if isinstance(value, list) else value
-
-
-class DataSettings(_Frozen):
-    """`[data]`: which data set. `height` and `width` are the size that the exported model takes, in pixels."""
-
-    kind: Literal["synthetic", "folders"]
-    height: Annotated[int, Field(ge=32, le=8192)]
-    width: Annotated[int, Field(ge=32, le=8192)]
-    root: str | None = None
-    images: str = "images"
-    masks: str = "masks"
-    train: str = "train"
-    validation: str = "val"
-    classes: str = "classes.txt"
-    void: Annotated[int, Field(ge=0, le=255)] = 255
-    train_count: Positive = 192
-    validation_count: Positive = 48
-
-    @model_validator(mode="after")
-    def _root_where_needed(self) -> DataSettings:
-        if self.kind == "folders" and not self.root:
-            raise ValueError("root must name the folder with images and masks where kind is 'folders'")
-        return self
 
 
 class TeacherSettings(_Frozen):
@@ -184,7 +162,12 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
 
 
 # What a study meant that was stored before there was such a setting.
-ONCE: Mapping[str, Scalar] = {"output": "scores", "train.recipe": 1, "search.startup_on_top": False}
+ONCE: Mapping[str, Scalar] = {
+    "output": "scores",
+    "train.recipe": 1,
+    "search.startup_on_top": False,
+    "data.levels": "high_byte",
+}
 
 
 def as_begun(study: Study, stored: Study) -> Study:

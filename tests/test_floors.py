@@ -17,12 +17,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The floors, the lowest first: each name is a folder of the package, or a file of its root. A room may import rooms of
 # its own floor and of those below.
 FLOORS = (
-    {"errors", "workshop", "candidate", "space", "evidence", "study", "train_settings"},
+    {"errors", "workshop", "candidate", "space", "evidence", "study", "settings"},
     {"networks", "datasets", "compression", "runtimes"},
     {"latency", "training", "survey"},
     {"trial", "store", "search"},
     {"judging"},
-    {"terminal", "progress", "figures", "masks", "launch", "commands", "dashboard", "__main__"},
+    {"terminal", "progress", "figures", "masks", "launch", "forecast", "commands", "dashboard", "__main__"},
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.

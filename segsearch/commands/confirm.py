@@ -89,7 +89,7 @@ def _train_all(
     from segsearch.trial.contained import contained
 
     folder = row.artifacts.folder.parent
-    dataset = launch.open_data(study, folder, watch.progress)
+    dataset = launch.open_data(study, folder, watch.progress, row.texts)
     if dataset.key != row.data_key:
         raise StudyError(
             f"A model is confirmed on the data that it was trained on, and the images or masks of {row.name} changed. "
@@ -105,6 +105,7 @@ def _train_all(
         there or launch.machine_here(store, study, watch.progress),
         cache=launch.cache_of(folder),
         artifacts=row.artifacts,
+        texts=row.texts,
     )
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         done, line = len(wanted) - len(left), ""

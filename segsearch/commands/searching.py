@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from segsearch.errors import StudyError
+from segsearch.settings.data import MOST_VALUE
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
 if TYPE_CHECKING:
-    from segsearch.datasets.survey import Found
+    from segsearch.datasets.labels import Labelling
     from segsearch.launch import Ended
+    from segsearch.settings.data import DataSettings
 from segsearch.commands.options import Data, Database, Minutes, NewDatabase, OnMachine, StudyFile, StudyName, Trials
 from segsearch.commands.showing import (
     open_to_read,
@@ -30,45 +32,111 @@ def new(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of images and masks.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The study file to write.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    void: Annotated[
+        str | None,
+        typer.Option("--void", metavar="VALUE", help="The stored value that is void, or none."),
+    ] = None,
+    background: Annotated[
+        Literal["first"] | None, typer.Option("--background", help="Value 0 is a background that the list leaves out.")
+    ] = None,
+    read: Annotated[
+        Literal["values", "colours"] | None,
+        typer.Option("--read", help="What tells classes apart in masks."),
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option("--names", metavar="A,B,...", help="The classes' names, in the order of their values.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", metavar="FILE", help="The file that names the classes."),
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option("--masks", metavar="ENDING", help="Which masks, where an image has several.")
+    ] = None,
+    splits: Annotated[
+        Literal["lists", "folders"] | None, typer.Option("--splits", help="Whose splits, where the two disagree.")
+    ] = None,
+    exif: Annotated[
+        Literal["turn", "ignore"] | None,
+        typer.Option("--exif", help="Turn images as EXIF says, or not."),
+    ] = None,
+    unlabelled: Annotated[
+        Literal["skip"] | None, typer.Option("--unlabelled", help="Leave out images that have no mask.")
+    ] = None,
+    known: Annotated[
+        bool, typer.Option("--known/--as-found", help="Read data sets of the field as they are commonly read.")
+    ] = True,
 ) -> None:
     """Look at a folder of images and masks and write a study for it. The folder itself is not changed."""
-    from segsearch.datasets.scaffold import write_study
-    from segsearch.datasets.survey import look
     from segsearch.judging.training import training_words
+    from segsearch.masks.folder_page import folder_page
     from segsearch.study import read_study
+    from segsearch.survey.look import look
+    from segsearch.survey.scaffold import page_of, write_study
+    from segsearch.survey.table import class_table
+    from segsearch.survey.types import Wanted
 
     if out.suffix != ".toml":
         raise StudyError(f"{out}: --out must name a study file that ends in .toml.")
+    wanted = Wanted(
+        void=_void(void),
+        background=background,
+        by=read,
+        names=tuple(name.strip() for name in names.split(",")) if names is not None else None,
+        classes=classes,
+        masks=masks,
+        splits=splits,
+        exif=exif,
+        unlabelled=unlabelled,
+        known=known,
+    )
     with watched() as watch:
-        found = look(data, progress=watch.progress)
-    files = write_study(found, out, force=force)
-    layout, (height, width) = found.layout, found.size
-    source = found.class_list or "named after the mask values"
+        found = look(data, wanted, progress=watch.progress)
+
+    def page(settings: DataSettings, how: Labelling) -> str:
+        return folder_page(found, settings, how, name=out.stem)
+
+    files = write_study(found, out, force=force, page=page)
+    height, width = found.size
     say(
-        f"{found.root}: {len(layout.train)} training and {len(layout.validation)} validation images, most of them "
-        f"{found.image_width}x{found.image_height}; {len(found.classes)} classes ({source}); void is {found.void}.",
-        *_absent_lines(found),
+        f"{found.root}: {len(found.splits.train)} training and {len(found.splits.validation)} validation images, most "
+        f"of them {found.image_width}x{found.image_height}; {len(found.reading.classes)} classes.",
+        *(f"  {words}" for words in (*found.splits.words, *found.notes)),
+        f"Masks    {found.reading.words}",
+    )
+    console().print(class_table(found.rows))
+    say(
+        *(f"Warning: {words}" for words in found.warnings),
         f"The model will take {width}x{height}.",
-        f"Each trial trains for {training_words(read_study(out).train, len(layout.train))}.",
+        f"Each trial trains for {training_words(read_study(out).train, len(found.splits.train))}.",
         *(f"Wrote {path}" for path in files),
+        f"Look at {page_of(out)} before a night is spent.",
     )
     suggest(f"segsearch check {quoted(out)}", "what it will take", f"segsearch run {quoted(out)}", "search")
 
 
+def _void(text: str | None) -> int | Literal["none"] | None:
+    if text is None or text == "none":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal() or int(text) > MOST_VALUE:
+        raise StudyError(f"--void must be a stored value such as 0 or 255, or none; got {text!r}.")
+    return int(text)
+
+
 def check(study: StudyFile) -> None:
     """Validate everything and estimate time and disk; nothing that is trained here is kept."""
-    from segsearch import launch
+    from segsearch import forecast
     from segsearch.judging.training import training_words, warning_of_few_steps
     from segsearch.judging.words import duration
 
     with watched() as watch:
-        found = launch.check(study, progress=watch.progress)
+        found = forecast.check(study, progress=watch.progress)
     settings = found.study
     limits = ", ".join(settings.limits) or "none"
     images = f"{found.train_images} training and {found.validation_images} validation images"
     say(
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
-        f"Space    {settings.space}: {launch.CHECKED_DRAWS} draws are candidates",
+        f"Space    {settings.space}: {forecast.CHECKED_DRAWS} draws are candidates",
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
@@ -203,18 +271,6 @@ def confirm(
     say("", *order_lines(done.seeds), *failures)
     suggest(f"segsearch front {to_type(db, study)}", "the front, with a column for the seeds")
     say(*password_lines(db))
-
-
-def _absent_lines(found: Found) -> list[str]:
-    """A warning where no mask holds some of the classes."""
-    if not found.absent:
-        return []
-    names = ", ".join(f"{found.classes[value]} (value {value})" for value in found.absent[:6])
-    more = f" and {len(found.absent) - 6} more" if len(found.absent) > 6 else ""
-    them = "it" if len(found.absent) == 1 else "them"
-    where = f"the masks or {found.class_list}" if found.class_list else "the masks' numbers"
-    warning = f"Warning: no mask holds {names}{more}, so the model cannot learn {them}."
-    return [f"{warning} Where that is not meant, correct {where} and run this again with --force."]
 
 
 def _finish(ended: Ended) -> None:

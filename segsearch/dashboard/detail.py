@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, machine_words, set_scene
 from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
-from segsearch.errors import DataError, SegsearchError, UserError
+from segsearch.errors import SegsearchError, UserError
 from segsearch.evidence.images import NoSpread
 from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.evidence.timing import Timing
@@ -29,9 +28,9 @@ from segsearch.judging.compare import neighbours, next_words
 from segsearch.judging.fronts import Row
 from segsearch.judging.words import describe, trial_names, with_interval
 from segsearch.latency.room import machine_room
-from segsearch.store import StageRow
+from segsearch.settings.texts import read_names
+from segsearch.store import StageRow, StudyRow
 from segsearch.store.location import shown
-from segsearch.study import Study
 from segsearch.terminal import quoted
 
 if TYPE_CHECKING:  # a page that profiles nothing loads no runtime
@@ -120,7 +119,7 @@ def _panel(
     dark: bool,
 ) -> list[Any]:
     size = (scene.seen.study.study.data.height, scene.seen.study.study.data.width)
-    names = class_names(scene.seen.study.study)
+    names = class_names(scene.seen.study)
     classes = len(evidence.confusion.counts) if evidence and evidence.confusion else max(2, len(names))
     output = scene.seen.study.study.output
     network = architecture_figure(row.candidate, size, classes=classes, output=output, dark=dark)
@@ -296,20 +295,16 @@ def _profile(operations: Sequence[Operation], *, dark: bool) -> Any:
     ]
 
 
-def class_names(study: Study) -> tuple[str, ...]:
-    """The names of the classes, where the data set or its list is still there."""
-    if study.data.kind == "synthetic":
+def class_names(row: StudyRow) -> tuple[str, ...]:
+    """The names of the classes, where the run kept them or their list is still there."""
+    if row.study.data.kind == "synthetic":
         from segsearch.datasets.scene_canvas import CLASSES
 
         return CLASSES
     try:
-        return _listed(str(Path(study.data.root or "") / study.data.classes), study.data.void)
-    except (DataError, OSError):
+        from segsearch.datasets.folders import classes_in
+
+        data = row.study.data
+        return classes_in(data, row.texts or {data.classes: read_names(Path(data.root or "") / data.classes)})
+    except (UserError, OSError):
         return ()
-
-
-@lru_cache(maxsize=8)
-def _listed(path: str, void: int) -> tuple[str, ...]:
-    from segsearch.datasets.folders import read_classes
-
-    return read_classes(Path(path), void=void)

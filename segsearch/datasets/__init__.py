@@ -9,7 +9,8 @@ from typing import Protocol
 from segsearch.datasets.folders import open_folders
 from segsearch.datasets.synthetic import open_synthetic
 from segsearch.datasets.types import Dataset, Split
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import Texts
 from segsearch.workshop import Progress, silent
 
 __all__ = ["DATASETS", "Dataset", "OpenDataset", "Split", "open_dataset"]
@@ -18,7 +19,9 @@ __all__ = ["DATASETS", "Dataset", "OpenDataset", "Split", "open_dataset"]
 class OpenDataset(Protocol):
     """What a kind of data set is: settings in, arrays out. Raises `DataError` before anything is trained."""
 
-    def __call__(self, settings: DataSettings, *, cache: Path, progress: Progress = silent) -> Dataset: ...
+    def __call__(
+        self, settings: DataSettings, *, cache: Path, progress: Progress = silent, texts: Texts | None = None
+    ) -> Dataset: ...
 
 
 DATASETS: Mapping[str, OpenDataset] = {
@@ -27,6 +30,11 @@ DATASETS: Mapping[str, OpenDataset] = {
 }
 
 
-def open_dataset(settings: DataSettings, *, cache: Path, progress: Progress = silent) -> Dataset:
-    """The data set that the settings name, decoded into `cache` where it is not there yet. Raises `DataError`."""
-    return DATASETS[settings.kind](settings, cache=cache, progress=progress)
+def open_dataset(
+    settings: DataSettings, *, cache: Path, progress: Progress = silent, texts: Texts | None = None
+) -> Dataset:
+    """The data set that the settings name, decoded into `cache` where it is not there yet. Raises `DataError`.
+
+    `texts` holds the lists that the settings name, where a run has kept them; without it the files are read.
+    """
+    return DATASETS[settings.kind](settings, cache=cache, progress=progress, texts=texts)

@@ -1,24 +1,48 @@
-"""One file in, checked pixels out: images as RGB, masks as class indices."""
+"""One file in, checked pixels out: images as RGB, masks as what is stored in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
+from segsearch.settings.data import MOST_VALUE
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 89_478_485
 
 # A PNG of 2 or 4 bits of grey: Pillow spreads its values over 0..255, but in a mask they are indices.
 _SPREAD = {"L;2": 85, "L;4": 17}
 # Cameras write JPEG files with a preview inside, which Pillow calls MPO.
 _LOSSY = ("JPEG", "MPO")
+
+
+# Of 16-bit colours Pillow keeps the high bytes: with no more than these left, they held 14 bits or fewer.
+_DARK = 63
+Levels = tuple[float, float] | Literal["high_byte"] | None
+Exif = Literal["turn", "ignore"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A mask as its file holds it: grey levels or indices (height, width), or colours as 0xRRGGBB (height, width).
+
+    `palette` gives the colour of each index where there is one. `lossy` says that the file may hold values that nobody
+    wrote.
+    """
+
+    values: NDArray[Any] | None
+    colours: NDArray[np.uint32] | None
+    palette: tuple[int, ...] | None
+    lossy: bool
 
 
 class Fault(DataError):
@@ -36,29 +60,75 @@ def first_of(faults: Sequence[Fault]) -> DataError:
     return DataError(f"{first} (and {others} more like it)" if others else str(first))
 
 
-def read_image(path: Path) -> UInt8:
-    """An image as RGB, upright as its EXIF orientation says, alpha dropped: (height, width, 3). Raises `Fault`."""
-    image = _open(path, "image")
-    if image.mode.startswith("I"):
-        # 16 bits of grey: keep the high byte, as Pillow does for 16 bits of colour; its own conversion would clip.
-        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UInt8:
+    """An image as RGB, upright as its EXIF orientation says, alpha dropped: (height, width, 3). Raises `Fault`.
+
+    Of images with more than 8 bits `levels` says which stored values are black and white.
+    """
+    image = open_picture(path, "image", exif=exif)
+    wide = bool(image.info["wide"])
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_bytes(np.asarray(image), levels, path))
     elif image.mode == "P":
         image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    pixels = np.asarray(image.convert("RGB"))
+    if wide:
+        _demand_light(pixels, path)
+    return pixels
 
 
-def read_mask(path: Path) -> UInt8:
-    """A mask's class indices, turned as its EXIF orientation says: (height, width). Raises `Fault`."""
-    mask = _open(path, "mask")
-    if mask.format in _LOSSY:
-        raise Fault("lossy", f"{path}: a mask must be stored without loss, got JPEG; save it as an 8-bit PNG.")
-    if mask.mode not in ("1", "L", "P"):
-        raise Fault(
-            "mode",
-            f"{path}: a mask must hold one class index a pixel (8-bit grey or palette), "
-            f"got {_mode_in_words(mask.mode)}; write the classes' indices into an 8-bit grey PNG.",
-        )
-    return np.asarray(mask).astype(np.uint8) // np.uint8(mask.info.get("spread", 1))
+def read_stored(path: Path, *, exif: Exif = "turn") -> Stored:
+    """A mask as it is stored. Raises `Fault` where it holds neither numbers nor colours."""
+    mask = open_picture(path, "mask", exif=exif)
+    lossy = mask.format in _LOSSY
+    if mask.mode in ("1", "L", "P") or mask.mode.startswith("I"):
+        values = np.asarray(mask)
+        if mask.mode == "1":
+            values = values.astype(np.uint8)
+        if mask.mode.startswith("I"):
+            _demand_in_range(values, path)
+            values = values.astype(np.uint16)
+        elif (spread := mask.info["spread"]) > 1:
+            values = values // np.uint8(spread)
+        return Stored(values, None, palette_of(mask), lossy)
+    if mask.mode in ("RGB", "RGBA", "LA"):
+        pixels = np.asarray(mask.convert("RGB"))
+        if (pixels == pixels[..., :1]).all():
+            return Stored(np.ascontiguousarray(pixels[..., 0]), None, None, lossy)
+        wide = pixels.astype(np.uint32)
+        colours: NDArray[np.uint32] = wide @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+        return Stored(None, colours, None, lossy)
+    raise Fault(
+        "mode",
+        f"{path}: a mask must hold classes' numbers, grey levels or RGB colours, got {mask.mode} pixels; "
+        "write the classes' numbers into an 8-bit grey PNG.",
+    )
+
+
+def open_size(path: Path, *, exif: Exif = "turn") -> tuple[int, int]:
+    """Height and width of a picture, from its header: as shown, or as stored where EXIF is ignored. Raises `Fault`."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            on_its_side = exif == "turn" and orientation_of(picture) >= 5
+            return (picture.width, picture.height) if on_its_side else (picture.height, picture.width)
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        raise Fault("unreadable", f"{path}: a picture must be readable, got: {error}; replace it.") from None
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8: 1 is upright, 5 to 8 lie on their side."""
+    found = picture.getexif().get(0x0112, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def palette_of(mask: Image.Image) -> tuple[int, ...] | None:
+    """The colours of a mask's indices as 0xRRGGBB; None where it has no palette, or one of greys."""
+    if mask.mode != "P" or mask.palette is None:
+        return None
+    flat = np.array(mask.getpalette("RGB") or [], dtype=np.int64).reshape(-1, 3)
+    if (flat == flat[:, :1]).all():
+        return None
+    return tuple(int(red) << 16 | int(green) << 8 | int(blue) for red, green, blue in flat)
 
 
 def resize_image(image: UInt8, height: int, width: int) -> UInt8:
@@ -71,16 +141,23 @@ def resize_mask(mask: UInt8, height: int, width: int) -> UInt8:
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _open(path: Path, role: str) -> Image.Image:
-    """Decode a file and turn it upright, keeping its format and, for grey of few bits, the spread of its values."""
+def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
+    """Decode a file and turn it upright, keeping its format and, for grey of few bits, the spread of its values.
+
+    `info["wide"]` says that 16 bits a colour were cut to 8. Raises `Fault`.
+    """
     try:
         with Image.open(path, formats=FORMATS) as stored:
             if stored.width * stored.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{stored.width}x{stored.height}")
-            spread = _SPREAD.get(str(stored.tile[0].args), 1) if stored.format == "PNG" and stored.tile else 1
+            if (frames := getattr(stored, "n_frames", 1)) > 1 and stored.format in ("TIFF", "GIF"):
+                raise OSError(f"a file of {frames} pictures, where one is expected")
+            raw = str(stored.tile[0].args) if stored.tile else ""
+            spread = _SPREAD.get(raw, 1) if stored.format == "PNG" else 1
+            wide = ";16" in raw and not stored.mode.startswith("I")
             stored.load()
-            upright = ImageOps.exif_transpose(stored)
-            upright.format, upright.info = stored.format, {**stored.info, "spread": spread}
+            upright = ImageOps.exif_transpose(stored) if exif == "turn" else stored.copy()
+            upright.format, upright.info = stored.format, {**stored.info, "spread": spread, "wide": wide}
             return upright
     except Image.DecompressionBombError as error:
         raise Fault(
@@ -91,15 +168,48 @@ def _open(path: Path, role: str) -> Image.Image:
         reason = "the file is empty" if _is_empty(path) else str(error).replace("\n", " ") or type(error).__name__
         raise Fault(
             "unreadable",
-            f"{path}: the {role} must be a readable JPEG, PNG, WebP or BMP file, got: {reason}; "
+            f"{path}: the {role} must be a readable JPEG, PNG, WebP, BMP, TIFF or GIF file, got: {reason}; "
             "replace it or remove the pair.",
         ) from None
 
 
+def _to_bytes(values: NDArray[Any], levels: Levels, path: Path) -> UInt8:
+    """Stored values as 0..255: black to white as `levels` says, what lies beyond is black or white."""
+    if levels is None:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        raise Fault(
+            "levels",
+            f"{path}: of an image with more than 8 bits a study must say which values are black and white, got values "
+            f"{low:g} to {high:g}; write data.levels = [{low:g}, {high:g}], or what suits all images.",
+        )
+    if levels == "high_byte":
+        whole: UInt8 = (values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return whole
+    if not np.isfinite(values).all():
+        raise Fault("levels", f"{path}: an image must hold finite values, got NaN or infinity; replace them.")
+    black, white = levels
+    scaled = (values.astype(np.float64) - black) * (255.0 / (white - black))
+    shown: UInt8 = np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return shown
+
+
+def _demand_light(pixels: UInt8, path: Path) -> None:
+    if (found := int(pixels.max())) <= _DARK:
+        raise Fault(
+            "bits",
+            f"{path}: of 16 bits a colour the upper 8 are read, got nothing above {found} there, so that {found + 1} "
+            "levels would be left; convert the images to 8 bits a colour, all by the same rule.",
+        )
+
+
+def _demand_in_range(values: NDArray[Any], path: Path) -> None:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > MOST_VALUE:
+        raise Fault(
+            "mode",
+            f"{path}: a mask's values must lie in 0..{MOST_VALUE}, got {low} to {high}; renumber its classes.",
+        )
+
+
 def _is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
-
-
-def _mode_in_words(mode: str) -> str:
-    words = {"I;16": "16-bit grey", "I": "32-bit grey", "RGB": "RGB colours", "RGBA": "RGBA colours"}
-    return words.get(mode, f"{mode} pixels")

@@ -8,17 +8,18 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from segsearch.datasets.cache import Layout, Sample, cached
-from segsearch.datasets.decode import Fault, first_of, read_image, read_mask, resize_image, resize_mask
+from segsearch.datasets.decode import Fault, first_of, open_size, read_image, resize_image, resize_mask
+from segsearch.datasets.labels import Labelling, labelling, read_label, rules_beyond
 from segsearch.datasets.pairs import Pair, find_pairs
 from segsearch.datasets.types import Dataset, UInt8
 from segsearch.errors import DataError
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import Texts, texts_of
 from segsearch.workshop import Progress, sha256_of, silent
 
 MAX_CLASSES = 255
@@ -27,11 +28,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def open_folders(settings: DataSettings, *, cache: Path, progress: Progress = silent) -> Dataset:
-    """Images and masks of `settings.root`, decoded and resized once. Raises `DataError` naming the wrong file."""
-    root = Path(settings.root or "")
-    train, validation = find_pairs(settings, settings.train), find_pairs(settings, settings.validation)
-    classes = read_classes(root / settings.classes, void=settings.void)
+def open_folders(
+    settings: DataSettings, *, cache: Path, progress: Progress = silent, texts: Texts | None = None
+) -> Dataset:
+    """Images and masks of `settings.root`, decoded and resized once. Raises `DataError` naming the wrong file.
+
+    `texts` holds the lists that the settings name, where a run has kept them. The test split is looked for, not read.
+    """
+    texts = texts_of(settings) if texts is None else texts
+    classes = classes_in(settings, texts)
+    train, validation = (find_pairs(settings, split, texts) for split in (settings.train, settings.validation))
+    if settings.test is not None:
+        _demand_aside(find_pairs(settings, settings.test, texts), (*train, *validation))
     pairs = (*train, *validation)
     layout = Layout(
         classes=classes,
@@ -44,25 +52,54 @@ def open_folders(settings: DataSettings, *, cache: Path, progress: Progress = si
     with warnings.catch_warnings():
         # Pillow warns of large images and odd metadata; what matters of it is an error of ours.
         warnings.simplefilter("ignore")
-        return cached(
+        found = cached(
             cache,
-            source={"kind": "folders", "files": _digests(pairs, progress)},
+            source={"kind": "folders", "files": _digests(pairs, progress), **_how_read(settings)},
             layout=layout,
-            samples=_samples(pairs, layout, progress),
+            samples=_samples(pairs, layout, settings, progress),
+        )
+    return replace(found, levels=settings.levels if isinstance(settings.levels, tuple) else None)
+
+
+def classes_in(settings: DataSettings, texts: Texts) -> tuple[str, ...]:
+    """The classes that a study's list names. Raises `DataError`, also where its map names others."""
+    path = Path(settings.root or "") / settings.classes
+    mapped = settings.rules is not None
+    names = read_classes(texts[settings.classes], path, void=settings.void, mapped=mapped)
+    if beyond := rules_beyond(settings.rules or (), len(names)):
+        key = "data.map" if settings.map is not None else "data.colours"
+        raise DataError(
+            f"{path}: {key} must name classes by their line, from 0 to {len(names) - 1}, got {_few(beyond)}; "
+            "correct one of them."
+        )
+    return names
+
+
+def _how_read(settings: DataSettings) -> dict[str, Any]:
+    """What the pixels depend on beside the files; nothing where files say everything, as once they did."""
+    rules = settings.rules
+    found: dict[str, Any] = {}
+    if rules is not None:
+        found["by"] = "value" if settings.map is not None else "colour"
+        found["rules"] = [[rule.low, rule.high, rule.index] for rule in rules]
+    if isinstance(settings.levels, tuple):
+        found["levels"] = list(settings.levels)
+    if settings.exif != "turn":
+        found["exif"] = settings.exif
+    return found
+
+
+def _demand_aside(test: Sequence[Pair], others: Sequence[Pair]) -> None:
+    used = {pair.image for pair in others}
+    if both := next((pair.image for pair in test if pair.image in used), None):
+        raise DataError(
+            f"{both}: an image of the test split may be in no other, got it in training or validation too; remove one."
         )
 
 
-def read_classes(path: Path, *, void: int) -> tuple[str, ...]:
-    """The classes' names, one a line; line i (from 0) is the class of mask value i. Raises `DataError`."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: the classes' names must be listed, one a line in the order of the mask values, got no such file; "
-            "write it, or name another in data.classes."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the classes' names must be UTF-8 text, got: {error}; rewrite it.") from None
+def read_classes(text: str, path: Path, *, void: int, mapped: bool) -> tuple[str, ...]:
+    """The classes' names in a list, one a line; line i (from 0) is class i. `path` is named in errors: `DataError`."""
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     if not 2 <= len(lines) <= MAX_CLASSES:
         found = f"{len(lines)} names" if lines else "an empty file"
         raise DataError(f"{path}: there must be 2 to {MAX_CLASSES} classes, one a line, got {found}; correct the list.")
@@ -77,9 +114,13 @@ def read_classes(path: Path, *, void: int) -> tuple[str, ...]:
                 f"{lines.index(name) + 1} too; rename one."
             )
     if void < len(lines):
+        cure = (
+            "choose a number that no class has"
+            if mapped
+            else f'choose a value that no class has, or say what each value is: data.map = {{"{void}" = "void", ...}}'
+        )
         raise DataError(
-            f"{path}: data.void must lie outside the classes 0..{len(lines) - 1}, got {void} ({lines[void]}); "
-            "choose a value that no class has."
+            f"{path}: data.void must lie outside the classes 0..{len(lines) - 1}, got {void} ({lines[void]}); {cure}."
         )
     return tuple(lines)
 
@@ -87,7 +128,7 @@ def read_classes(path: Path, *, void: int) -> tuple[str, ...]:
 def _digests(pairs: Sequence[Pair], progress: Progress) -> list[tuple[str, str]]:
     """SHA-256 of every image and mask file. Bytes, not times: a copied or restored folder is the same data."""
     digests, faults = list[tuple[str, str]](), list[Fault]()
-    for done, digest in enumerate(_in_order(_digest, pairs), start=1):
+    for done, digest in enumerate(in_order(_digest, pairs), start=1):
         if isinstance(digest, Fault):
             faults.append(digest)
         else:
@@ -105,14 +146,15 @@ def _digest(pair: Pair) -> tuple[str, str] | Fault:
         return Fault("unreadable", f"{error.filename}: a file must be readable, got: {error.strerror}; correct that.")
 
 
-def _samples(pairs: Sequence[Pair], layout: Layout, progress: Progress) -> Iterator[Sample]:
+def _samples(pairs: Sequence[Pair], layout: Layout, settings: DataSettings, progress: Progress) -> Iterator[Sample]:
     """Decoded pairs in order, training first. Raises `DataError` after the last one, if any was wrong."""
     faults, labelled, seen = list[Fault](), [False, False], dict[bytes, Path]()
+    how = labelling(settings, len(layout.classes))
 
     def decode(numbered: tuple[int, Pair]) -> tuple[Sample, bytes] | Fault:
-        return _decode(numbered[1], layout, keep_label=numbered[0] >= len(layout.train))
+        return _decode(numbered[1], layout, settings, how, keep_label=numbered[0] >= len(layout.train))
 
-    for index, decoded in enumerate(_in_order(decode, list(enumerate(pairs)))):
+    for index, decoded in enumerate(in_order(decode, list(enumerate(pairs)))):
         progress("decoding images", index + 1, len(pairs))
         if isinstance(decoded, Fault):
             faults.append(decoded)
@@ -143,11 +185,14 @@ def _leak(image: Path, twin: Path) -> Fault:
     return Fault("leak", message)
 
 
-def _decode(pair: Pair, layout: Layout, *, keep_label: bool) -> tuple[Sample, bytes] | Fault:
+def _decode(
+    pair: Pair, layout: Layout, settings: DataSettings, how: Labelling, *, keep_label: bool
+) -> tuple[Sample, bytes] | Fault:
     """The sample, and a digest of the image's own pixels."""
     try:
-        image, label = read_image(pair.image), read_mask(pair.mask)
-        _check(pair, image, label, layout)
+        image = read_image(pair.image, levels=settings.levels, exif=settings.exif)
+        label = read_label(pair.mask, how)
+        _check_size(pair, image, label)
     except Fault as fault:
         return fault
     content = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
@@ -155,32 +200,28 @@ def _decode(pair: Pair, layout: Layout, *, keep_label: bool) -> tuple[Sample, by
     return Sample(resize_image(image, *sides), resize_mask(label, *sides), label if keep_label else None), content
 
 
-def _check(pair: Pair, image: UInt8, label: UInt8, layout: Layout) -> None:
-    if image.shape[:2] != label.shape:
-        height, width = image.shape[:2]
-        raise Fault(
-            "size",
-            f"{pair.mask}: a mask must have its image's size, {width}x{height} ({pair.image.name}), "
-            f"got {label.shape[1]}x{label.shape[0]}; replace one of them.",
-        )
-    allowed = np.zeros(256, dtype=np.bool_)
-    allowed[: len(layout.classes)] = allowed[layout.void] = True
-    known = allowed[label]
-    if not known.all():
-        values = [int(value) for value in np.unique(label[~known])]
-        row, column = np.argwhere(~known)[0]
-        raise Fault(
-            "value",
-            f"{pair.mask}: mask values must be classes 0..{len(layout.classes) - 1} or void {layout.void}, "
-            f"got {_few(values)} (first at row {row}, column {column}); correct the mask, the class list or data.void.",
-        )
+def _check_size(pair: Pair, image: UInt8, label: UInt8) -> None:
+    if image.shape[:2] == label.shape:
+        return
+    height, width = image.shape[:2]
+    turned = open_size(pair.image, exif="ignore") == open_size(pair.mask, exif="ignore") == label.shape
+    cure = (
+        'its EXIF orientation turns the image, and the mask was drawn on it as stored: write data.exif = "ignore"'
+        if turned
+        else "replace one of them"
+    )
+    raise Fault(
+        "size",
+        f"{pair.mask}: a mask must have its image's size, {width}x{height} ({pair.image.name}), "
+        f"got {label.shape[1]}x{label.shape[0]}; {cure}.",
+    )
 
 
 def _few(values: Sequence[int]) -> str:
     return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
 
 
-def _in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Results of a small thread pool in the items' order, never more than a few ahead of the reader."""
     threads = min(8, os.cpu_count() or 1)
     waiting: deque[Future[Result]] = deque()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES, Fault, first_of
 from segsearch.errors import DataError
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import Texts, is_list
 
 Names = Mapping[str, list[Path]]
 
@@ -23,16 +24,16 @@ class Pair:
     mask: Path
 
 
-def find_pairs(settings: DataSettings, split: str) -> tuple[Pair, ...]:
-    """The pairs of one split (a directory's name, or a list file ending in .txt), one or more.
+def find_pairs(settings: DataSettings, split: str, texts: Texts) -> tuple[Pair, ...]:
+    """The pairs of one split (a directory's name, or a list file ending in .txt that `texts` holds), one or more.
 
     Directories give them in the order of their names, list files in their own. Raises `DataError`.
     """
     root = Path(settings.root or "")
     if not root.is_dir():
         raise DataError(f"{root}: data.root must be a folder with images and masks, got none there; correct the path.")
-    if split.endswith(".txt"):
-        return _from_list(root, settings, split)
+    if is_list(split):
+        return _from_list(root, settings, split, texts[split])
     images, masks = _split_folders(root, settings, split)
     return _from_folders(images, masks)
 
@@ -70,17 +71,11 @@ def _from_folders(images: Path, masks: Path) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _from_list(root: Path, settings: DataSettings, split: str) -> tuple[Pair, ...]:
+def _from_list(root: Path, settings: DataSettings, split: str, text: str) -> tuple[Pair, ...]:
     path = root / split
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: the list of a split must be there, got no such file; add it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the list of a split must be UTF-8 text, got: {error}; rewrite it.") from None
     trees = _by_name(root / settings.images), _by_name(root / settings.masks)
     pairs, faults, first_line = list[Pair](), list[Fault](), dict[Path, int]()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
             columns = [column.strip() for column in (line.split("\t") if "\t" in line else line.split())]
             if not columns:

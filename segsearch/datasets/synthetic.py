@@ -9,16 +9,24 @@ from segsearch.datasets.cache import Layout, Sample, cached
 from segsearch.datasets.scene import VERSION, draw_scene
 from segsearch.datasets.scene_canvas import CLASSES, VOID
 from segsearch.datasets.types import Dataset
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import Texts
 from segsearch.workshop import Progress, silent
 
 SEED = 20_240_229
 
 
-def open_synthetic(settings: DataSettings, *, cache: Path, progress: Progress = silent, seed: int = SEED) -> Dataset:
+def open_synthetic(
+    settings: DataSettings,
+    *,
+    cache: Path,
+    progress: Progress = silent,
+    texts: Texts | None = None,
+    seed: int = SEED,
+) -> Dataset:
     """`settings.train_count` and `settings.validation_count` scenes at the settings' size.
 
-    Scene i of a split depends on the seed and i alone, so that a larger count only adds scenes.
+    Scene i of a split depends on the seed and i alone, so that a larger count only adds scenes. It has no lists.
     """
     height, width = settings.height, settings.width
     counts = {"train": settings.train_count, "validation": settings.validation_count}

@@ -39,10 +39,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set ready to use. `key` names its content: equal keys hold equal pixels."""
+    """A data set ready to use. `key` names its content: equal keys hold equal pixels.
+
+    `levels` are the stored values that are shown as 0 and as 255, where images hold more than 8 bits.
+    """
 
     key: str
     classes: tuple[str, ...]
     void: int
     train: Split
     validation: Split
+    levels: tuple[float, float] | None = None

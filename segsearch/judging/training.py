@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from segsearch.train_settings import TrainSettings
+from segsearch.settings.train import TrainSettings
 
 # With fewer steps than these, what is compared is how quickly networks begin, not how well they end.
 FEW_STEPS = 500

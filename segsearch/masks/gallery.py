@@ -116,7 +116,7 @@ def open_gallery(study: StudyRow, *, cache: Path, progress: Progress = silent) -
     """
     from segsearch.datasets import open_dataset
 
-    dataset = open_dataset(study.study.data, cache=cache, progress=progress)
+    dataset = open_dataset(study.study.data, cache=cache, progress=progress, texts=study.texts)
     if study.data_key != dataset.key:
         raise DataError(
             f"Masks are compared on the images that study {study.name} was scored on; those of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +20,7 @@ STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplic
 class StudyRow:
     """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
 
-    Times are seconds since 1970.
+    `kept` names the artifact with the lists that its settings name. Times are seconds since 1970.
     """
 
     name: str
@@ -28,6 +29,18 @@ class StudyRow:
     data_key: str
     artifacts: Artifacts
     created: float
+    kept: str | None = None
+
+    @property
+    def texts(self) -> Mapping[str, str] | None:
+        """The lists that the study names, by its words for them; None where they were not kept.
+
+        Raises `DatabaseError` where the artifact is gone.
+        """
+        if self.kept is None:
+            return None
+        found: Mapping[str, str] = json.loads(self.artifacts.verified(self.kept).read_bytes())
+        return found
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,13 @@ confirmations = Table(
     Column("artifact", String(80), nullable=False),
     Column("finished", Float, nullable=False),
 )
+# The lists that a study names (splits, classes), kept as one artifact so that it goes on where its files are gone.
+texts = Table(
+    "segsearch_texts",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("artifact", String(80), nullable=False),
+)
 machines = Table(
     "segsearch_machines",
     _tables,
@@ -237,6 +244,11 @@ def _keep_spreads(connection: Connection) -> None:
     confirmations.create(connection, checkfirst=True)
 
 
+def _keep_texts(connection: Connection) -> None:
+    """Schema 9: the lists that a study names are kept with it. Studies of before keep them when they are carried on."""
+    texts.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (The third and the seventh only add tables; others
 # change rows.)
@@ -248,6 +260,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _say_what_was_meant,
     _leave_out_gross_energy,
     _keep_spreads,
+    _keep_texts,
 )
 
 

@@ -114,17 +114,21 @@ class Store:
         with self.reading() as connection:
             return float(connection.execute(select(database_now(connection))).scalar_one())
 
-    def begin_study(self, study: Study, *, artifacts: Path, space: str, data_key: str) -> StudyRow:
+    def begin_study(
+        self, study: Study, *, artifacts: Path, space: str, data_key: str, texts: str | None = None
+    ) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
-        `space` names the artifact that holds the space's source. May change: `trials` (never below what is trained),
-        `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
-        machine), `data.root` (the same pixels elsewhere) and `space` (the same source elsewhere). Raises `StudyError`
-        naming the first key that differs, and `DatabaseError` where workers of a server's database do not share
-        `artifacts`.
+        `space` and `texts` name the artifacts that hold the space's source and the study's lists. May change: `trials`
+        (never below what is trained), `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another
+        number of them is another machine), `data.root` (the same pixels elsewhere) and `space` (the same source
+        elsewhere). Raises `StudyError` naming the first key that differs, and `DatabaseError` where workers of a
+        server's database do not share `artifacts`.
         """
         with self.writing() as connection:
-            studies.begin(connection, self.location, study, artifacts=artifacts, space=space, data_key=data_key)
+            studies.begin(
+                connection, self.location, study, artifacts=artifacts, space=space, data_key=data_key, texts=texts
+            )
         return self.study(study.name)
 
     def demand_shared(self, study: str, artifacts: Path) -> None:
@@ -144,7 +148,8 @@ class Store:
         """All studies, oldest first."""
         with self.reading() as connection:
             rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).all()
-        return tuple(studies.study_row(row, self.location) for row in rows)
+            kept = {row.study: row.artifact for row in connection.execute(select(schema.texts))}
+        return tuple(studies.study_row(row, self.location, kept=kept.get(row.name)) for row in rows)
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study of that name; without a name the only one. Raises `StudyError` naming those that are there."""

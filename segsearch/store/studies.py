@@ -27,7 +27,14 @@ _MARKER = "A study's workers know by this file that they share this folder. Keep
 
 
 def begin(
-    connection: Connection, location: Location, study: Study, *, artifacts: Path, space: str, data_key: str
+    connection: Connection,
+    location: Location,
+    study: Study,
+    *,
+    artifacts: Path,
+    space: str,
+    data_key: str,
+    texts: str | None,
 ) -> None:
     """Store a new study, or check that the stored one asks for the same, and update what may change."""
     table = schema.studies
@@ -41,13 +48,15 @@ def begin(
     }
     if not put_first(connection, table, {"name": study.name}, new):
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
-        stored = study_row(row, location)
+        stored = study_row(row, location, kept=None)
         study = as_begun(study, stored.study)
         demand_same(stored, study, space=space, data_key=data_key, where=location.shown)
         if location.file is None:
             _demand_shared(connection, location, stored, artifacts)
         put_settings(connection, study)
         connection.execute(update(table).where(table.c.name == study.name).values(artifacts=folder))
+    if texts is not None:
+        put_first(connection, schema.texts, {"study": study.name}, {"artifact": texts})
     if location.file is None:
         _mark_folder(connection, study.name, artifacts)
 
@@ -57,7 +66,7 @@ def demand_shared(connection: Connection, location: Location, name: str, artifac
     table = schema.studies
     row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if row is not None and location.file is None:
-        _demand_shared(connection, location, study_row(row, location), artifacts)
+        _demand_shared(connection, location, study_row(row, location, kept=None), artifacts)
 
 
 def _demand_shared(connection: Connection, location: Location, stored: StudyRow, artifacts: Path) -> None:
@@ -101,8 +110,8 @@ def _marker(token: str) -> str:
     return f"shared-{token}.txt"
 
 
-def study_row(row: Row[Any], location: Location) -> StudyRow:
-    """A row of the studies table as the rest of segsearch sees it."""
+def study_row(row: Row[Any], location: Location, *, kept: str | None) -> StudyRow:
+    """A row of the studies table as the rest of segsearch sees it; `kept` is the artifact of its lists."""
     folder = Path(row.artifacts)
     if location.file is not None:
         folder = location.file.parent / folder
@@ -113,6 +122,7 @@ def study_row(row: Row[Any], location: Location) -> StudyRow:
         data_key=row.data_key,
         artifacts=Artifacts(folder),
         created=row.created,
+        kept=kept,
     )
 
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,10 @@ GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie."""
+    """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie.
+
+    `texts` are the lists that the study names, where its run has kept them.
+    """
 
     study: str
     teacher: str | None
@@ -39,6 +42,7 @@ class Task:
     cache: str
     data_key: str
     artifacts: str
+    texts: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorksho
     from segsearch.trial.types import Teacher
 
     study = load_study(order.study)
-    dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress)
+    dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
     if dataset.key != order.data_key:
         raise DataError(f"The images or masks of {study.name} changed while it ran. Start the same command again.")
     machine = None if order.machine is None else from_json(Machine, order.machine)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,6 +20,8 @@ from segsearch.runtimes.graphs import with_scores
 from segsearch.space.candidate import Output
 
 OPSET = 17
+# The key of the metadata that `note_levels` writes.
+LEVELS = "segsearch.levels"
 # Float kernels of two libraries differ in the last bits and the differences add up over the layers; a wrong
 # operator is off by far more.
 PARITY_TOLERANCE = 1e-3
@@ -43,6 +47,19 @@ def export(network: nn.Module, size: tuple[int, int], target: Path, *, output: O
             opset_version=OPSET,
             dynamo=False,
         )
+
+
+def note_levels(model: Path, levels: tuple[float, float] | None) -> None:
+    """Write into a file's metadata which stored values its 0 and 255 stand for, where images hold more than 8 bits.
+
+    Whoever feeds the file on a device must stretch images alike: (value - black) / (white - black) * 255, clipped.
+    """
+    if levels is None:
+        return
+    loaded = onnx.load(str(model))
+    entry = next((one for one in loaded.metadata_props if one.key == LEVELS), None) or loaded.metadata_props.add()
+    entry.key, entry.value = LEVELS, json.dumps({"black": levels[0], "white": levels[1]})
+    onnx.save(loaded, str(model))
 
 
 def check_parity(network: nn.Module, model: Path, runtime: Runtime, *images: Image, output: Output = "scores") -> float:

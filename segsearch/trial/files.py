@@ -14,7 +14,7 @@ from segsearch.compression import GRAPH_STEPS, CalibrationImages
 from segsearch.space.candidate import AfterExport, Candidate
 from segsearch.space.keys import content_key, to_json
 from segsearch.trial.bench import Bench, answers, scratch, versions
-from segsearch.trial.export import check_parity, count_macs, count_params, export
+from segsearch.trial.export import check_parity, count_macs, count_params, export, note_levels
 from segsearch.trial.score import to_input
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape, load_weights
@@ -38,12 +38,15 @@ class Exported:
 def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -> Exported:
     """The float file of trained weights, compared with torch's answer."""
 
+    levels = bench.dataset.levels
+
     def make() -> Outcome:
         network = compressed_shape(candidate, bench)
         load_weights(network, stages.artifacts.path(weights))
         images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
         with scratch(stages.artifacts) as target:
             export(network, bench.size, target, output=bench.output)
+            note_levels(target, levels)
             parity = check_parity(network, target, bench.runtime, *images, output=bench.output)
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
@@ -54,6 +57,7 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
         list(bench.size),
         [*map(list, versions())],
         *answers(bench),
+        *([f"levels {levels}"] if levels else []),
     )
     made = stages.once("export", key, make)
     return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))
@@ -68,6 +72,7 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
         images = calibration_images(bench, CALIBRATION_IMAGES)
         source = stages.artifacts.path(plain.model)
         with after_export(source, graph_steps(candidate, bench), images, stages.artifacts) as target:
+            note_levels(target, bench.dataset.levels)  # graph steps write a new file
             return {"model": stages.artifacts.keep(target)}
 
     steps = map(to_json, candidate.after_export)

@@ -20,9 +20,9 @@ from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
+from segsearch.settings.train import TrainSettings
 from segsearch.space.candidate import Architecture, Candidate
 from segsearch.study import Study
-from segsearch.train_settings import TrainSettings
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale, pick_device
 from segsearch.trial.bench import Bench

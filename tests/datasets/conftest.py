@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
 
 Pixels = np.typing.NDArray[np.uint8]
 MakeSettings = Callable[..., DataSettings]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segsearch.datasets import DATASETS, Dataset, open_dataset
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
 from tests.datasets.conftest import MakeSettings
 
 

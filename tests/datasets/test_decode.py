@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.datasets.decode import Fault, first_of, read_image, read_mask, resize_image, resize_mask
+from segsearch.datasets.decode import Fault, first_of, read_image, read_stored, resize_image, resize_mask
 
 GREY = np.array([[0, 1, 2], [3, 4, 5]], dtype=np.uint8)
 COLOURS = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
@@ -57,6 +57,12 @@ def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path), np.repeat(GREY[..., None], 3, axis=2))
 
 
+def values_of(path: Path) -> np.typing.NDArray[np.int64]:
+    stored = read_stored(path)
+    assert stored.values is not None
+    return stored.values.astype(np.int64)
+
+
 def test_alpha_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.dstack([COLOURS, np.full((2, 4), 7, np.uint8)])).save(path)
@@ -71,10 +77,10 @@ def test_palette_image_shows_its_colours_even_with_transparency(tmp_path: Path) 
     np.testing.assert_array_equal(read_image(path), [[[10, 20, 30], [40, 50, 60]]])
 
 
-def test_sixteen_bit_grey_image_keeps_its_high_byte(tmp_path: Path) -> None:
+def test_studies_of_before_keep_the_high_byte_of_sixteen(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.array([[0, 256, 65535]], dtype=np.uint16)).save(path)
-    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 1, 255]])
+    np.testing.assert_array_equal(read_image(path, levels="high_byte")[..., 0], [[0, 1, 255]])
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("a.png", {}), ("a.webp", {"lossless": True})])
@@ -83,19 +89,20 @@ def test_exif_orientation_turns_images_upright(tmp_path: Path, name: str, argume
     exif[ORIENTATION] = SIDEWAYS
     Image.fromarray(COLOURS).save(tmp_path / name, exif=exif, **arguments)
     np.testing.assert_array_equal(read_image(tmp_path / name), np.rot90(COLOURS, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / name, exif="ignore"), COLOURS)
 
 
 def test_exif_orientation_turns_masks_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = SIDEWAYS
     Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), [[3, 0], [4, 1], [5, 2]])
+    np.testing.assert_array_equal(values_of(tmp_path / "a.png"), [[3, 0], [4, 1], [5, 2]])
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
 def test_grey_mask_is_its_values(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(GREY).save(tmp_path / f"a.{suffix}")
-    np.testing.assert_array_equal(read_mask(tmp_path / f"a.{suffix}"), GREY)
+    np.testing.assert_array_equal(values_of(tmp_path / f"a.{suffix}"), GREY)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -103,41 +110,109 @@ def test_palette_mask_is_its_indices_not_its_colours(tmp_path: Path, bits: int) 
     mask = Image.fromarray(GREY & (2**bits - 1)).convert("P")
     mask.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9, 8, 8, 8, 7, 7, 7][: 3 * 2**bits])
     mask.save(tmp_path / "a.png", bits=bits)
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), GREY & (2**bits - 1))
+    np.testing.assert_array_equal(values_of(tmp_path / "a.png"), GREY & (2**bits - 1))
 
 
 def test_grey_masks_of_two_and_four_bits_are_not_spread(tmp_path: Path) -> None:
     four = _png(tmp_path / "4.png", [bytes([0x01, 0x2A])], width=4, bits=4, colour=0)
     two = _png(tmp_path / "2.png", [bytes([0b00011011])], width=4, bits=2, colour=0)
-    np.testing.assert_array_equal(read_mask(four), [[0, 1, 2, 10]])
-    np.testing.assert_array_equal(read_mask(two), [[0, 1, 2, 3]])
+    np.testing.assert_array_equal(values_of(four), [[0, 1, 2, 10]])
+    np.testing.assert_array_equal(values_of(two), [[0, 1, 2, 3]])
 
 
 def test_bilevel_mask_is_zero_and_one(tmp_path: Path) -> None:
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), [[1, 0]])
+    np.testing.assert_array_equal(values_of(tmp_path / "a.png"), [[1, 0]])
 
 
-@pytest.mark.parametrize(
-    ("mask", "words"),
-    [
-        (COLOURS, "RGB colours"),
-        (GREY.astype(np.uint16), "16-bit grey"),
-        (np.dstack([COLOURS, COLOURS[..., 0]]), "RGBA colours"),
-        (np.dstack([GREY, GREY]), "LA pixels"),
-    ],
-)
-def test_masks_of_other_kinds_are_refused(tmp_path: Path, mask: np.typing.NDArray[np.uint8], words: str) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(mask).save(path)
-    with pytest.raises(Fault, match=rf"a\.png: .*one class index a pixel .*got {words}; write"):
-        read_mask(path)
+def test_sixteen_bit_masks_keep_their_numbers(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 300, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    assert values_of(tmp_path / "a.png").tolist() == [[0, 300, 65535]]
 
 
-def test_lossy_masks_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pixels", [np.dstack([GREY] * 3), np.dstack([GREY] * 4), np.dstack([GREY, GREY])])
+def test_equal_channels_are_one_number_a_pixel(tmp_path: Path, pixels: np.typing.NDArray[np.uint8]) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(values_of(tmp_path / "a.png"), GREY)
+
+
+@pytest.mark.parametrize("pixels", [COLOURS, np.dstack([COLOURS, COLOURS[..., 0]])])
+def test_colours_are_read_as_one_number_each(tmp_path: Path, pixels: np.typing.NDArray[np.uint8]) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    stored = read_stored(tmp_path / "a.png")
+    red, green, blue = (int(channel) for channel in COLOURS[1, 2])
+    assert stored.values is None
+    assert stored.colours is not None
+    assert int(stored.colours[1, 2]) == red * 65536 + green * 256 + blue
+
+
+def test_a_palette_of_colours_is_kept_and_one_of_greys_is_none(tmp_path: Path) -> None:
+    mask = Image.fromarray(GREY).convert("P")
+    mask.putpalette([1, 2, 3, 255, 0, 0, *[9, 9, 9] * 4])
+    mask.save(tmp_path / "colours.png")
+    mask.putpalette([value for value in range(6) for _ in range(3)])
+    mask.save(tmp_path / "greys.png")
+    palette = read_stored(tmp_path / "colours.png").palette
+    assert palette is not None
+    assert palette[:2] == (0x010203, 0xFF0000)
+    assert read_stored(tmp_path / "greys.png").palette is None
+
+
+def test_masks_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).convert("CMYK").save(tmp_path / "a.tif")
+    with pytest.raises(Fault, match=r"a\.tif: a mask must hold classes' numbers, .*got CMYK pixels; write"):
+        read_stored(tmp_path / "a.tif")
+
+
+def test_masks_that_may_hold_values_nobody_wrote_say_so(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.jpg")
-    with pytest.raises(Fault, match=r"a\.jpg: a mask must be stored without loss, got JPEG; save"):
-        read_mask(tmp_path / "a.jpg")
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    assert read_stored(tmp_path / "a.jpg").lossy
+    assert not read_stored(tmp_path / "a.png").lossy
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_tiff_and_gif_are_read_and_several_pictures_in_one_file_are_not(tmp_path: Path, suffix: str) -> None:
+    first = Image.fromarray(GREY)
+    first.save(tmp_path / f"one.{suffix}")
+    np.testing.assert_array_equal(values_of(tmp_path / f"one.{suffix}"), GREY)
+    first.save(tmp_path / f"two.{suffix}", save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    with pytest.raises(Fault, match="a file of 2 pictures"):
+        read_stored(tmp_path / f"two.{suffix}")
+
+
+# ---- more than 8 bits
+
+
+def test_twelve_bits_in_sixteen_are_stretched_as_the_study_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[0, 1000, 2000, 3000, 4000]], dtype=np.uint16)).save(path)
+    assert read_image(path, levels=(1000, 3000))[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_more_than_eight_bits_without_a_rule_are_refused_with_the_values_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[7, 4095]], dtype=np.uint16)).save(path)
+    with pytest.raises(Fault, match=r"got values 7 to 4095; write data\.levels = \[7, 4095\]"):
+        read_image(path)
+
+
+def test_float_images_are_stretched_and_nan_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1.0, 0.0, 1.0]], dtype=np.float32)).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif", levels=(-1.0, 1.0))[0, :, 0].tolist() == [0, 128, 255]
+    Image.fromarray(np.array([[np.nan, 1.0]], dtype=np.float32)).save(tmp_path / "b.tif")
+    with pytest.raises(Fault, match="NaN or infinity"):
+        read_image(tmp_path / "b.tif", levels=(-1.0, 1.0))
+
+
+def test_sixteen_bit_colours_that_would_be_black_are_refused(tmp_path: Path) -> None:
+    twelve = bytes([0]) + b"".join(value.to_bytes(2, "big") for value in (4095, 2000, 100) * 2)
+    sixteen = bytes([0]) + b"".join(value.to_bytes(2, "big") for value in (65535, 32768, 100) * 2)
+    _png(tmp_path / "full.png", [sixteen[1:]], width=2, bits=16, colour=2)
+    assert read_image(tmp_path / "full.png")[0, 0].tolist() == [255, 128, 0]
+    _png(tmp_path / "dark.png", [twelve[1:]], width=2, bits=16, colour=2)
+    with pytest.raises(Fault, match=r"got nothing above 15 there, so that 16 levels would be left"):
+        read_image(tmp_path / "dark.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
@@ -157,7 +232,7 @@ def test_files_that_are_no_images_are_refused(tmp_path: Path, content: bytes, wo
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(Fault, match=f"a.png: the mask must be a readable .*{words}"):
-        read_mask(path)
+        read_stored(path)
 
 
 @pytest.mark.parametrize("side", [10_000, 60_000])

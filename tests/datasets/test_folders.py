@@ -10,7 +10,8 @@ from PIL import Image
 from segsearch.datasets.decode import resize_image, resize_mask
 from segsearch.datasets.folders import open_folders, read_classes
 from segsearch.errors import DataError
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import read_names
 from tests.datasets.conftest import MakeSettings
 
 CAMVID = Path(__file__).parents[2].parent / "shared" / "camvid"
@@ -93,8 +94,45 @@ def test_unreadable_file(root: Path, settings: MakeSettings, cache: Path, kind: 
 
 
 def test_colour_mask(root: Path, settings: MakeSettings, cache: Path) -> None:
-    Image.new("RGB", (48, 40)).save(root / "masks/train/train0.png")
-    assert "train0.png: a mask must hold one class index a pixel" in _refused(settings(), cache)
+    Image.new("RGB", (48, 40), "red").save(root / "masks/train/train0.png")
+    assert "train0.png: a mask must hold one class index a pixel, got RGB colours" in _refused(settings(), cache)
+
+
+def test_a_map_reads_other_numbers_as_the_same_data(root: Path, settings: MakeSettings, cache: Path) -> None:
+    plain = open_folders(settings(), cache=cache)
+    for path in (root / "masks").rglob("*.png"):
+        pixels = np.asarray(Image.open(path))
+        Image.fromarray(np.choose(np.minimum(pixels, 3), [10, 20, 30, 0]).astype(np.uint8)).save(path)
+    mapped = open_folders(settings(map={"10": 0, "20": 1, "30": 2, "0": "void"}), cache=cache)
+    assert mapped.key == plain.key
+    assert open_folders(settings(map={"10": 1, "20": 0, "30": 2, "0": "void"}), cache=cache).key != plain.key
+
+
+def test_a_map_may_name_only_classes_of_the_list(settings: MakeSettings, cache: Path) -> None:
+    message = _refused(settings(map={"0": 0, "1": 1, "2": 3}), cache)
+    assert "classes.txt: data.map must name classes by their line, from 0 to 2, got 3" in message
+
+
+def test_masks_drawn_on_images_as_stored_name_exif(root: Path, settings: MakeSettings, cache: Path) -> None:
+    path = root / "images/train/train1.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).save(path, exif=exif)
+    message = _refused(settings(), cache)
+    assert "train1.png: a mask must have its image's size" in message
+    assert (
+        'its EXIF orientation turns the image, and the mask was drawn on it as stored: write data.exif = "ignore"'
+        in message
+    )
+    assert len(open_folders(settings(exif="ignore"), cache=cache).train) == 3
+
+
+def test_an_image_of_the_test_split_is_in_no_other(root: Path, settings: MakeSettings, cache: Path) -> None:
+    assert "train0.png: an image of the test split may be in no other" in _refused(settings(test="train"), cache)
+    for kind in ("images", "masks"):
+        (root / kind / "test").mkdir()
+        (root / kind / "val" / "val1.png").rename(root / kind / "test" / "val1.png")
+    assert len(open_folders(settings(test="test"), cache=cache).validation) == 1
 
 
 def test_same_image_in_both_splits_even_in_another_format(root: Path, settings: MakeSettings, cache: Path) -> None:
@@ -151,17 +189,24 @@ def test_wrong_class_lists(tmp_path: Path, content: bytes | None, void: int, wor
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"classes.txt.*{words}"):
-        read_classes(path, void=void)
+        read_classes(read_names(path), path, void=void, mapped=False)
+
+
+def test_void_among_the_classes_is_refused_with_the_map_that_would_say_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'data\.map = \{"0" = "void", \.\.\.\}'):
+        read_classes("a\nb\n", tmp_path / "classes.txt", void=0, mapped=False)
 
 
 def test_class_lists_may_end_in_blank_lines(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("\ufeffsky \nroad\r\n\n", encoding="utf-8")
-    assert read_classes(tmp_path / "classes.txt", void=2) == ("sky", "road")
+    path = tmp_path / "classes.txt"
+    assert read_classes(read_names(path), path, void=2, mapped=False) == ("sky", "road")
 
 
 def test_255_classes_and_void(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("\n".join(map(str, range(255))))
-    assert len(read_classes(tmp_path / "classes.txt", void=255)) == 255
+    path = tmp_path / "classes.txt"
+    assert len(read_classes(read_names(path), path, void=255, mapped=False)) == 255
 
 
 def test_list_and_directory_of_the_same_files_are_the_same_data(

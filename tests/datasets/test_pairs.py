@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.datasets.pairs import find_pairs
+from segsearch.datasets.pairs import Pair, find_pairs
 from segsearch.errors import DataError
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import is_list, read_list
 from tests.datasets.conftest import MakeSettings
 
 
+def found(settings: DataSettings, split: str) -> tuple[Pair, ...]:
+    texts = {split: read_list(Path(settings.root or "") / split)} if is_list(split) else {}
+    return find_pairs(settings, split, texts)
+
+
 def test_directories_pair_by_name_in_order(root: Path, settings: MakeSettings) -> None:
-    pairs = find_pairs(settings(), "train")
+    pairs = found(settings(), "train")
     assert [pair.name for pair in pairs] == ["train0", "train1", "train2"]
     assert pairs[1].image == root / "images/train/train1.png"
     assert pairs[1].mask == root / "masks/train/train1.png"
@@ -22,20 +29,20 @@ def test_split_directories_may_come_first(root: Path, settings: MakeSettings) ->
     for kind in ("images", "masks"):
         (root / "train").mkdir(exist_ok=True)
         (root / kind / "train").rename(root / "train" / kind)
-    assert find_pairs(settings(), "train")[0].mask == root / "train/masks/train0.png"
+    assert found(settings(), "train")[0].mask == root / "train/masks/train0.png"
 
 
 def test_folders_may_be_nested_and_suffixes_differ(root: Path, settings: MakeSettings) -> None:
     for kind, suffix in (("images", "JPEG"), ("masks", "bmp")):
         (root / kind / "train/berlin").mkdir()
         (root / kind / "train/train0.png").rename(root / kind / f"train/berlin/x.1.{suffix}")
-    assert [pair.name for pair in find_pairs(settings(), "train")] == ["berlin/x.1", "train1", "train2"]
+    assert [pair.name for pair in found(settings(), "train")] == ["berlin/x.1", "train1", "train2"]
 
 
 def test_hidden_and_foreign_files_are_no_data(root: Path, settings: MakeSettings) -> None:
     (root / "images/train/.hidden.png").write_bytes(b"")
     (root / "images/train/notes.txt").write_text("hello")
-    assert len(find_pairs(settings(), "train")) == 3
+    assert len(found(settings(), "train")) == 3
 
 
 @pytest.mark.parametrize(
@@ -50,7 +57,7 @@ def test_hidden_and_foreign_files_are_no_data(root: Path, settings: MakeSettings
 )
 def test_list_files_keep_their_order(root: Path, settings: MakeSettings, lines: str) -> None:
     (root / "mine.txt").write_text(lines, encoding="utf-8")
-    pairs = find_pairs(settings(), "mine.txt")
+    pairs = found(settings(), "mine.txt")
     assert [pair.image.name for pair in pairs] == ["train2.png", "train0.png"]
     assert [pair.mask for pair in pairs] == [root / "masks/train/train2.png", root / "masks/train/train0.png"]
 
@@ -58,7 +65,7 @@ def test_list_files_keep_their_order(root: Path, settings: MakeSettings, lines: 
 def test_list_files_may_hold_paths_with_spaces_between_tabs(root: Path, settings: MakeSettings) -> None:
     (root / "images/train/train0.png").rename(root / "images/train/train 0.png")
     (root / "mine.txt").write_text("images/train/train 0.png\tmasks/train/train0.png\n")
-    assert find_pairs(settings(), "mine.txt")[0].name == "images/train/train 0"
+    assert found(settings(), "mine.txt")[0].name == "images/train/train 0"
 
 
 def test_bare_names_find_both_in_flat_folders(tmp_path: Path, settings: MakeSettings) -> None:
@@ -67,12 +74,12 @@ def test_bare_names_find_both_in_flat_folders(tmp_path: Path, settings: MakeSett
         (tmp_path / path).touch()
     (tmp_path / "voc/train.txt").write_text("2007_1.5\n")
     made = settings(root=str(tmp_path / "voc"), images="JPEGImages", masks="SegmentationClass")
-    assert find_pairs(made, "train.txt")[0].mask == tmp_path / "voc/SegmentationClass/2007_1.5.png"
+    assert found(made, "train.txt")[0].mask == tmp_path / "voc/SegmentationClass/2007_1.5.png"
 
 
 def _refused(settings: MakeSettings, split: str, *words: str) -> None:
     with pytest.raises(DataError) as caught:
-        find_pairs(settings(), split)
+        found(settings(), split)
     message = str(caught.value)
     assert re.search(".*".join(words), message, re.DOTALL), message
     assert message.count("\n") <= 1
@@ -100,8 +107,8 @@ def test_empty_split(root: Path, settings: MakeSettings) -> None:
 
 def test_split_of_other_files(root: Path, settings: MakeSettings) -> None:
     for path in (root / "images/train").iterdir():
-        path.rename(path.with_suffix(".tif"))
-    _refused(settings, "train", "a split must hold images", "3 other files such as train0.tif; convert them")
+        path.rename(path.with_suffix(".tga"))
+    _refused(settings, "train", "a split must hold images", "3 other files such as train0.tga; convert them")
 
 
 def test_image_without_mask(root: Path, settings: MakeSettings) -> None:

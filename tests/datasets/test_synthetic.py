@@ -19,7 +19,7 @@ from segsearch.datasets.scene_things import (
 )
 from segsearch.datasets.synthetic import open_synthetic
 from segsearch.datasets.types import Dataset, Split
-from segsearch.study import DataSettings
+from segsearch.settings.data import DataSettings
 
 
 def _open(cache: Path, *, height: int = 96, width: int = 128, train: int = 64, validation: int = 24) -> Dataset:

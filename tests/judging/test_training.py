@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segsearch.judging.training import training_words, warning_of_few_steps
-from segsearch.train_settings import TrainSettings
+from segsearch.settings.train import TrainSettings
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from segsearch.datasets import open_dataset
 from segsearch.datasets.scaffold import Budget, budget_for, write_study
 from segsearch.datasets.survey import look
+
+from segsearch.datasets import open_dataset
 from segsearch.errors import DataError, StudyError
 from segsearch.launch import check_designs
 from segsearch.space.candidate import Named

@@ -1,69 +1,12 @@
-"""`segsearch new`: write a study that runs as it is on the folder that was looked at."""
+"""The words of a study that `segsearch new` writes, and the budget that it is given."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from dataclasses import dataclass
-from pathlib import Path
-
-from segsearch.datasets.survey import Found, Pairs
-from segsearch.errors import StudyError
-from segsearch.workshop import raise_if_full
 
 FEW_IMAGES = 24
 LEAST_STEPS = 800
 LONG_STEPS = 2000
-
-
-def write_study(found: Found, out: Path, *, force: bool = False) -> tuple[Path, ...]:
-    """Write the study, and beside it the lists that the folder does not have itself. Returns what was written."""
-    files = _files(found, out)
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise_if_full(error, out.parent)
-        raise StudyError(
-            f"{error.filename or out}: --out must be a file that can be written: {error.strerror}."
-        ) from None
-    return tuple(files)
-
-
-def _files(found: Found, out: Path) -> dict[Path, str]:
-    """Every file to write and its text, the study first."""
-    beside = {name: out.with_name(f"{out.stem}.{name}.txt").absolute() for name in ("train", "val", "classes")}
-    layout = found.layout
-    lists: dict[Path, str] = {}
-    train, validation, classes = layout.train_name, layout.validation_name, found.class_list
-    if not layout.named:
-        train, validation = str(beside["train"]), str(beside["val"])
-        lists[beside["train"]] = _list(found.root, layout.train)
-        lists[beside["val"]] = _list(found.root, layout.validation)
-    if classes is None:
-        classes = str(beside["classes"])
-        lists[beside["classes"]] = "\n".join(found.classes) + "\n"
-    return {out: _study(found, _name(out), train=train, validation=validation, classes=classes), **lists}
-
-
-def _list(root: Path, pairs: Pairs) -> str:
-    """`image<tab>mask`, both from the root, so that the list still holds where the whole folder moves."""
-    return "".join(f"{a.relative_to(root).as_posix()}\t{b.relative_to(root).as_posix()}\n" for a, b in pairs)
-
-
-def _name(out: Path) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", out.stem).strip("-._")[:64]
-    return name or "study"
-
-
-def _text(value: str) -> str:
-    """A TOML basic string: JSON's, unescaped beyond ASCII."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True)
@@ -96,44 +39,7 @@ def budget_for(images: int) -> Budget:
     )
 
 
-def _study(found: Found, name: str, *, train: str, validation: str, classes: str) -> str:
-    height, width = found.size
-    layout = found.layout
-    budget = budget_for(len(layout.train))
-    teacher = _TEACHER.format(epochs=2 * math.ceil(budget.steps / max(1, len(layout.train) // budget.batch_size)))
-    held_out = (
-        ""
-        if layout.named
-        else "# The folder names no split: a fifth of the images is held out. Frames of one video are\n"
-        "# alike: where these are such, move whole videos from one list to the other, or the scores will flatter.\n"
-    )
-    return _TEMPLATE.format(
-        name=_text(name),
-        root=_text(str(found.root)),
-        images=_text(layout.images),
-        masks=_text(layout.masks),
-        train=_text(train),
-        validation=_text(validation),
-        classes=_text(classes),
-        void=found.void,
-        height=height,
-        width=width,
-        held_out=held_out,
-        train_count=len(layout.train),
-        validation_count=len(layout.validation),
-        class_count=len(found.classes),
-        image_size=f"{found.image_width}x{found.image_height}",
-        steps=budget.steps,
-        least=LEAST_STEPS,
-        batch_size=budget.batch_size,
-        learning_rate=f"{budget.learning_rate:g}",
-        smallest_zoom=budget.zooms[0],
-        largest_zoom=budget.zooms[1],
-        teacher="".join(f"# {line}".rstrip() + "\n" for line in teacher.splitlines()),
-    )
-
-
-_TEMPLATE = """\
+TEMPLATE = """\
 # Written by `segsearch new`. It runs as it is; every value may be changed.
 #   segsearch check THIS_FILE    what it will take
 #   segsearch run THIS_FILE      search; run it again to carry on
@@ -149,18 +55,16 @@ output = "mask"  # what the files answer: the class of each pixel, timed with th
 limits = []
 
 # {train_count} training and {validation_count} validation images, most of them {image_size}; {class_count} classes.
-[data]
+{notes}[data]
 kind = "folders"
 root = {root}
-images = {images}
-masks = {masks}
-{held_out}train = {train}
+{folders}train = {train}
 validation = {validation}
-classes = {classes}
+{test}classes = {classes}
 void = {void}  # pixels of this value are neither trained nor scored
 height = {height}  # what the exported model takes; scores are taken at each mask's own size
 width = {width}
-
+{reading}
 [train]
 # Five times through the images, but at least {least} steps: with fewer, candidates are told apart by how quickly they
 # begin.
@@ -182,7 +86,7 @@ threads = 1  # of the machine that the model will run on
 # worth its time only where it is better than they are: `segsearch status` shows its mIoU. Without the # this is one:
 {teacher}"""
 
-_TEACHER = """\
+TEACHER = """\
 [teacher]
 epochs = {epochs}  # twice as long as the others
 

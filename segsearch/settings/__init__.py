@@ -1,0 +1,1 @@
+"""The tables of a study file that stand on their own: `[data]` and `[train]`."""

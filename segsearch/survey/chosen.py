@@ -1,0 +1,157 @@
+"""Which mask of an image is meant, where it has several, and what to say of images that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.errors import DataError
+from segsearch.survey.places import preferred
+from segsearch.survey.tally import MaskRecord, read_masks
+from segsearch.survey.types import Family, Matched, Place, Walked, Wanted
+
+# Masks of a family that are looked into to tell what kind they are.
+SAMPLED = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the mask that is read for it."""
+
+    image: Place
+    mask: Place
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """All pairs in the order of the images' names, and what is worth knowing of how they were found."""
+
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+
+def pairs_of(walked: Walked, matched: Matched, listed: frozenset[Place] | None, wanted: Wanted) -> Chosen:
+    """Each image with its mask. `listed` are the images that lists of splits name, where there are usable ones.
+
+    Raises `DataError` where there are no pairs, where several kinds of masks could be meant, and where an image lacks
+    its mask.
+    """
+    families = [family for family in matched.families if family.masks]
+    if not families:
+        raise _nothing(walked, matched)
+    most = max(len(family.masks) for family in families)
+    full = preferred([family for family in families if len(family.masks) == most])
+    family, notes = _one_of(full, families, wanted)
+    without = [image for image in matched.images if image not in family.masks]
+    notes += _demand_masks(walked, family, without, listed, wanted)
+    pairs = tuple(Pair(image, family.masks[image]) for image in matched.images if image in family.masks)
+    if matched.alike != "name":
+        first = pairs[0]
+        notes.append(f"Names of images and masks differ: {first.image.inner} goes with {first.mask.inner}.")
+    if matched.lonely:
+        some = matched.lonely[0].inner
+        notes.append(f"{len(matched.lonely)} masks have no image and are not read, such as {some}.")
+    return Chosen(pairs, tuple(notes))
+
+
+def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) -> tuple[Family, list[str]]:
+    if wanted.masks is not None:
+        named = [family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)]
+        if not named:
+            known = ", ".join(repr(_name(family, families)) for family in families)
+            raise DataError(
+                f"--masks must name an ending or a folder of masks, got {wanted.masks!r}; there are: {known}."
+            )
+        return named[0], [f"Masks are those of {wanted.masks}."]
+    left = list(full)
+    if len(left) > 1:
+        kinds = {id(family): _kind(family) for family in left}
+        best = min(kinds.values())
+        left = [family for family in left if kinds[id(family)] == best]
+    if len(left) > 1:
+        lines = "".join(
+            f"\n  --masks {_name(family, families)}   such as {next(iter(family.masks.values())).inner}"
+            for family in left
+        )
+        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}")
+    notes = []
+    if len(full) > 1:
+        others = ", ".join(_name(family, families) for family in full if family is not left[0])
+        notes.append(f"Masks are those of {_name(left[0], families)}; {others} lie beside them and are not read.")
+    return left[0], notes
+
+
+def _name(family: Family, families: Sequence[Family]) -> str:
+    """What tells a family from the others: its ending, else its beginning, else its folder."""
+    if len({other.suffix for other in families}) > 1 and family.suffix:
+        return family.suffix
+    if len({other.prefix for other in families}) > 1 and family.prefix:
+        return family.prefix
+    return family.folder
+
+
+def _kind(family: Family) -> int:
+    """How likely masks hold classes, the likeliest first: training ids, numbers, colours, one number an object."""
+    words = f"{family.prefix} {family.suffix}".lower()
+    if "trainids" in words.replace("_", "").replace("-", ""):
+        return 0
+    if "instance" in words:
+        return 4
+    masks = list(family.masks.values())
+    step = max(1, len(masks) // SAMPLED)
+    records: Sequence[MaskRecord] = read_masks([mask.path for mask in masks[::step][:SAMPLED]])
+    if any(record.values and max(record.values) > 255 for record in records):
+        return 3
+    return 1 if all(record.values for record in records) else 2
+
+
+def _demand_masks(
+    walked: Walked, family: Family, without: Sequence[Place], listed: frozenset[Place] | None, wanted: Wanted
+) -> list[str]:
+    """Notes of images without masks that may be left out; `DataError` where they may not."""
+    notes = []
+    tests = [image for image in without if image.split == "test" and (listed is None or image not in listed)]
+    if tests:
+        notes.append(f"{len(tests)} test images have no masks and are not read.")
+    left = [image for image in without if image not in set(tests)]
+    unlisted = [image for image in left if listed is not None and image not in listed]
+    if unlisted:
+        notes.append(f"{len(unlisted)} images are in no list and have no mask; they are not read.")
+    left = [image for image in left if image not in set(unlisted)]
+    if not left:
+        return notes
+    if wanted.unlabelled == "skip":
+        return [*notes, f"{len(left)} images have no mask and are not read, such as {left[0].inner}."]
+    mask = next(iter(family.masks.values()))
+    others = f" and {len(left) - 1} others" if len(left) > 1 else ""
+    raise DataError(
+        f"{left[0].path}: every image must have a mask, got none for it{others} in {walked.root / family.folder}, "
+        f"where others are called as {mask.path.name}. Add {'them' if others else 'it'}, or leave "
+        f"{'them' if others else 'it'} out with --unlabelled skip or by lists of the splits (train.txt, val.txt)."
+    )
+
+
+def _nothing(walked: Walked, matched: Matched) -> DataError:
+    layouts = (
+        "images/ and masks/ (each flat, or with train/ and val/ inside), train/images and train/masks, or images "
+        "beside masks of the same name"
+    )
+    if not walked.places:
+        return DataError(f"{walked.root}: DATA must hold {layouts}; got {_contents(walked.root)}.")
+    if matched.images:
+        image = matched.images[0]
+        lonely = f", where masks are called as {matched.lonely[0].inner}" if matched.lonely else ""
+        return DataError(
+            f"{image.path}: every image must have a mask whose name shares something with it, got none in "
+            f"{walked.root}{lonely}. Rename them, or write lists `image mask` as train.txt and val.txt."
+        )
+    return DataError(
+        f"{walked.root}: DATA must hold {layouts}; got {len(walked.places)} pictures such as {walked.places[0].inner}, "
+        "and neither names nor folders tell images from masks. Rename the folders, or write lists `image mask`."
+    )
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    return f"{', '.join(names[:4])}{' and more' if len(names) > 4 else ''}" if names else "an empty folder"

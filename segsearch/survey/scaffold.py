@@ -1,0 +1,227 @@
+"""`segsearch new`: write a study that runs as it is on the folder that was looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import textwrap
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from segsearch.datasets.folders import classes_in
+from segsearch.datasets.labels import Labelling, labelling
+from segsearch.datasets.pairs import Pair as RunPair
+from segsearch.datasets.pairs import find_pairs
+from segsearch.errors import DataError, StudyError
+from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import read_names
+from segsearch.study import parse_study
+from segsearch.survey.chosen import Pair
+from segsearch.survey.look import Found
+from segsearch.survey.template import LEAST_STEPS, TEACHER, TEMPLATE, budget_for
+from segsearch.workshop import raise_if_full
+
+VOID = 255
+
+
+def write_study(
+    found: Found, out: Path, *, force: bool = False, page: Callable[[DataSettings, Labelling], str] | None = None
+) -> tuple[Path, ...]:
+    """Write the study, the lists that the folder does not have itself, and the page that `page` makes of it.
+
+    Before anything is written the study is opened as a run opens it. Raises `DataError` where that finds other pairs
+    than were found, `StudyError` where a file is in the way or cannot be written; nothing is left half.
+    """
+    files = _files(found, out)
+    settings, how = _opened(found, files, out)
+    if page is not None:
+        files[page_of(out)] = page(settings, how)
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
+    scratch = {path: path.with_name(f".{path.name}.tmp") for path in files}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            scratch[path].write_text(text, encoding="utf-8")
+        # The study comes last: where it stands, all that it names does.
+        for path in reversed(files):
+            os.replace(scratch[path], path)
+    except OSError as error:
+        raise_if_full(error, out.parent)
+        raise StudyError(
+            f"{error.filename or out}: --out must be a file that can be written: {error.strerror}."
+        ) from None
+    finally:
+        for left in scratch.values():
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
+    return tuple(files)
+
+
+def _opened(found: Found, files: Mapping[Path, str], out: Path) -> tuple[DataSettings, Labelling]:
+    """The settings of the study to write, and how its masks are read: opened by the code that a run opens it by."""
+    settings = parse_study(tomllib.loads(files[out]), where=str(out)).data
+    splits = {"train": settings.train, "validation": settings.validation, "test": settings.test}
+    texts = {str(path): text for path, text in files.items()}
+    if settings.classes not in texts:
+        texts[settings.classes] = read_names(found.root / settings.classes)
+    classes = classes_in(settings, texts)
+    for split, words in splits.items():
+        pairs = found.splits.of(split)  # type: ignore[arg-type]
+        if words is not None and not _same(find_pairs(settings, words, texts), pairs):
+            raise DataError(f"{found.root}: the files of split {split} changed while they were read; run this again.")
+    if classes != found.reading.classes:
+        raise DataError(f"{settings.classes}: the names of the classes changed while they were read; run this again.")
+    return settings, labelling(settings, len(classes))
+
+
+def page_of(out: Path) -> Path:
+    """Where the page of a study lies that was written to `out`."""
+    return out.with_suffix(".html")
+
+
+def _files(found: Found, out: Path) -> dict[Path, str]:
+    """Every file to write and its text, the study first."""
+    beside = {name: out.with_name(f"{out.stem}.{name}.txt").absolute() for name in ("train", "val", "test", "classes")}
+    splits, lists = found.splits, dict[Path, str]()
+    named = _named(found)
+    if named is None:
+        words: dict[str, str] = {}
+        for key, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+            if pairs := splits.of(key):  # type: ignore[arg-type]
+                words[key] = str(beside[name])
+                lists[beside[name]] = _list(pairs)
+    else:
+        words = named
+    classes = _class_list(found)
+    if classes is None:
+        classes = str(beside["classes"])
+        lists[beside["classes"]] = "\n".join(found.reading.classes) + "\n"
+    name = _name(out)
+    return {out: _study(found, name, words=words, classes=classes), **lists}
+
+
+def _class_list(found: Found) -> str | None:
+    """The list in the folder itself, where it holds the classes and nothing else, one a line in their order."""
+    if found.class_list is None or not found.class_list.is_relative_to(found.root):
+        return None
+    try:
+        lines = found.class_list.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    same = tuple(line.strip() for line in lines) == found.reading.classes
+    return found.class_list.relative_to(found.root).as_posix() if same else None
+
+
+def _named(found: Found) -> dict[str, str] | None:
+    """The folders' names, where a run finds the same pairs by them; None: lists must say them."""
+    first = found.splits.train[0]
+    image, mask = Path(first.image.inner).parts[:-1], Path(first.mask.inner).parts[:-1]
+    if len(image) < 2 or len(mask) < 2 or found.splits.held_out:
+        return None
+    kinds_first = image[1] == mask[1]
+    at = 1 if kinds_first else 0
+    words = {"images": image[1 - at], "masks": mask[1 - at]}
+    for key in ("train", "validation", "test"):
+        pairs = found.splits.of(key)  # type: ignore[arg-type]
+        parts = {Path(pair.image.inner).parts[:-1][at : at + 1] for pair in pairs}
+        if len(parts) > 1 or () in parts:
+            return None
+        if parts:
+            words[key] = parts.pop()[0]
+            settings = DataSettings(kind="folders", root=str(found.root), height=32, width=32, **words)  # type: ignore[arg-type]
+            try:
+                run = find_pairs(settings, words[key], {})
+            except DataError:
+                return None
+            if words[key].endswith(".txt") or not _same(run, pairs):
+                return None
+    return words
+
+
+def _same(run: Sequence[RunPair], found: Sequence[Pair]) -> bool:
+    return {(pair.image, pair.mask) for pair in run} == {(pair.image.path, pair.mask.path) for pair in found}
+
+
+def _list(pairs: Sequence[Pair]) -> str:
+    """`image<tab>mask`, both from the root, so that the list still holds where the whole folder moves."""
+    return "".join(f"{pair.image.inner}\t{pair.mask.inner}\n" for pair in pairs)
+
+
+def _name(out: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", out.stem).strip("-._")[:64]
+    return name or "study"
+
+
+def _text(value: str) -> str:
+    """A TOML basic string: JSON's, unescaped beyond ASCII."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _study(found: Found, name: str, *, words: Mapping[str, str], classes: str) -> str:
+    height, width = found.size
+    count = len(found.splits.train)
+    budget = budget_for(count)
+    teacher = TEACHER.format(epochs=2 * math.ceil(budget.steps / max(1, count // budget.batch_size)))
+    notes = [*found.splits.words, *found.notes, *(f"Look at this: {warning}" for warning in found.warnings)]
+    folders = "".join(f"{key} = {_text(words[key])}\n" for key in ("images", "masks") if key in words)
+    return TEMPLATE.format(
+        name=_text(name),
+        root=_text(str(found.root)),
+        folders=folders or 'images = "."\nmasks = "."\n',
+        train=_text(words["train"]),
+        validation=_text(words["validation"]),
+        test=f"test = {_text(words['test'])}  # kept aside: nothing is decided by it\n" if "test" in words else "",
+        classes=_text(classes),
+        void=found.reading.void if found.reading.plain else VOID,
+        reading=_reading(found),
+        height=height,
+        width=width,
+        notes="".join(f"# {line}\n" for note in notes for line in _wrapped(note)),
+        train_count=count,
+        validation_count=len(found.splits.validation),
+        class_count=len(found.reading.classes),
+        image_size=f"{found.image_width}x{found.image_height}",
+        steps=budget.steps,
+        least=LEAST_STEPS,
+        batch_size=budget.batch_size,
+        learning_rate=f"{budget.learning_rate:g}",
+        smallest_zoom=budget.zooms[0],
+        largest_zoom=budget.zooms[1],
+        teacher="".join(f"# {line}".rstrip() + "\n" for line in teacher.splitlines()),
+    )
+
+
+def _reading(found: Found) -> str:
+    """What masks' values are, the levels of wide images and a word on EXIF: nothing where files say everything."""
+    lines = []
+    if found.pixels.levels is not None:
+        black, white = found.pixels.levels
+        lines.append(f"levels = [{black:g}, {white:g}]  # the stored values that are shown as black and as white")
+    if found.pixels.exif == "ignore":
+        lines.append('exif = "ignore"  # images are read as they are stored')
+    reading = found.reading
+    if not reading.plain:
+        key = "map" if reading.by == "value" else "colours"
+        lines += ["", f"[data.{key}]  # what is stored in a mask, and which class it is (its line in the list, from 0)"]
+        for rule in reading.rules:
+            stored = f"{rule.low}" if rule.low == rule.high else f"{rule.low}-{rule.high}"
+            stored = f"#{rule.low:06x}" if reading.by == "colour" else stored
+            meant = '"void"' if rule.index is None else f"{rule.index}  # {_plainly(reading.classes[rule.index])}"
+            lines.append(f"{_text(stored)} = {meant}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _plainly(words: str) -> str:
+    """Words as a comment may hold them."""
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def _wrapped(note: str) -> list[str]:
+    words = _plainly(note.replace("\n", " "))
+    return textwrap.wrap(words, 118, break_long_words=False, break_on_hyphens=False)
