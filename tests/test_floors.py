@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "workshop", "candidate", "space", "evidence", "study", "train_settings"},
     {"networks", "datasets", "compression", "runtimes"},
-    {"latency", "training", "survey"},
+    {"latency", "training", "survey", "annotations"},
     {"trial", "store", "search"},
     {"judging"},
     {"terminal", "progress", "figures", "masks", "launch", "commands", "dashboard", "__main__"},
