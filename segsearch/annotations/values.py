@@ -10,6 +10,9 @@ import numpy as np
 from segsearch.annotations.types import Ring
 from segsearch.errors import DataError
 
+# Pixels: edges to points beyond it could not be cut off exactly enough.
+_LARGEST = 1e12
+
 
 def ring_of(points: Any, where: str) -> Ring:
     """Corners of one polygon, from x, y, x, y, ... or pairs of them. Raises `DataError` for what is no finite pair."""
@@ -25,7 +28,7 @@ def ring_of(points: Any, where: str) -> Ring:
             f"{where}: a polygon must be a list of x and y in turn, got {short(points)}; correct or remove it."
         ) from None
     ring = numbers.astype(np.float64).ravel()
-    if not np.isfinite(ring).all():
+    if not (np.abs(ring) < _LARGEST).all():
         raise DataError(
             f"{where}: a polygon's points must be finite numbers, got {short(points)}; correct or remove it."
         )
@@ -40,7 +43,7 @@ def numbers_of(texts: Sequence[str | None], names: Sequence[str], where: str) ->
             number = float(text if text is not None else "nothing")
         except ValueError:
             number = np.nan
-        if not np.isfinite(number):
+        if not abs(number) < _LARGEST:
             raise DataError(f"{where}: {name} must be a finite number, got {text!r}; correct it.")
         found.append(number)
     return found

@@ -46,7 +46,9 @@ def masks(
     from segsearch.annotations.pictures import folder_of
     from segsearch.annotations.write import write_masks
 
-    again = f"segsearch masks {quoted(annotations)} --out {quoted(out)}"
+    given = [("--images", images), ("--overlaps", overlaps), *(("--void", name) for name in void or ())]
+    options = [f"{option} {quoted(value)}" for option, value in given if value is not None]
+    again = " ".join([f"segsearch masks {quoted(annotations)} --out {quoted(out)}", *options, *["--force"] * force])
     with stoppable(lambda: again), watched() as watch:
         asked = Asked(images=images, void=tuple(void or ()))
         format_, found = read_annotations(annotations, asked, progress=watch.progress)
@@ -78,13 +80,13 @@ def lines_of(found: Annotations, written: Written, rule: Overlaps) -> list[str]:
         shapes = written.shapes[value]
         drawn = _count(shapes, "shape") if value or shapes else "what no shape holds"
         lines.append(f"{value:>11}  {name:<{width}}  {share:>7}  {drawn}")
-    absent = [name for name, value in found.legend.values.items() if not written.shapes[value]]
+    absent = [name for name, value in found.legend.values.items() if value and not written.shapes[value]]
     if absent:
         lines.append(f"Absent   no shape of {', '.join(absent)}")
     other = "smaller" if rule == "later" else "later"
     lines.append(
         f"Overlaps {_count(written.disputed, 'pixel')} in shapes of two classes ({written.disputed / total:.2%}): "
-        f"{_RULES[rule]}; --overlaps {other} turns that round"
+        f"{_RULES[rule]} (--overlaps {other}: {_RULES[other]})"
     )
     for word, number, what in (
         ("Clipped", written.beyond, "that reached beyond the image"),
@@ -101,7 +103,7 @@ def lines_of(found: Annotations, written: Written, rule: Overlaps) -> list[str]:
 
 
 def _next(out: Path, images: Path | None) -> None:
-    study = f"segsearch new {quoted(out)} --out studies/{quoted(f'{out.resolve().name}.toml')}"
+    study = f"segsearch new {quoted(out)} --out {quoted(f'studies/{out.resolve().name}.toml')}"
     pair = (study, "look at images and masks, write a study for them")
     there = out.absolute() / "images"
     if images == there:

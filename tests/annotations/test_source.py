@@ -9,7 +9,7 @@ import pytest
 from segsearch.annotations import Asked, read_annotations
 from segsearch.annotations.source import open_source
 from segsearch.errors import DataError
-from tests.annotated import WRITERS, as_json, labelme_of, picture, write_cvat, write_labelme, write_yolo
+from tests.annotated import SCENE, WRITERS, as_json, labelme_of, picture, write_cvat, write_labelme, write_yolo
 
 
 def refused(path: Path, words: str) -> None:
@@ -70,8 +70,6 @@ def test_two_formats_in_a_folder_are_not_chosen_between(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_folder_is_as_good_as_its_file(kind: str, tmp_path: Path) -> None:
-    from tests.annotated import SCENE
-
     WRITERS[kind](tmp_path / "data", SCENE)
     assert read_annotations(tmp_path / "data", Asked())[1].count == 2
 

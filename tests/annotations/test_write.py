@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from segsearch.annotations import Asked, read_annotations
 from segsearch.annotations import write as writing
-from segsearch.annotations.types import Annotated, Drawn, Legend
+from segsearch.annotations.outlines import rectangle
+from segsearch.annotations.types import Annotated, Drawn, Legend, Shape
 from segsearch.annotations.write import Written, in_words, write_masks
 from segsearch.datasets.decode import read_mask
 from segsearch.datasets.folders import read_classes
 from segsearch.errors import DataError, StudyError
-from tests.annotated import SCENE, box, golden, labelme_of, as_json, write_coco, write_labelme, write_yolo
+from tests.annotated import SCENE, as_json, box, golden, labelme_of, write_coco, write_labelme, write_yolo
 
 MASK = golden("........ .111.... .111222. ...2222. ...2222. ........")
 
@@ -76,19 +78,11 @@ def broken(after: int) -> Annotated:
     """Annotations whose stream ends in an error."""
 
     def stream() -> Iterator[Drawn]:
-        shape = read_annotations_shape()
         for number in range(after):
-            yield Drawn(f"{number}", f"{number}.png", 6, 8, (shape,))
+            yield Drawn(f"{number}", f"{number}.png", 6, 8, (Shape(1, (rectangle(0, 0, 1, 1),)),))
         raise DataError("the third is broken")
 
     return Annotated(Legend(("background", "car"), {"car": 1}), stream(), 3, "later", (Path("x.json"),), ())
-
-
-def read_annotations_shape():  # type: ignore[no-untyped-def]
-    from segsearch.annotations.outlines import rectangle
-    from segsearch.annotations.types import Shape
-
-    return Shape(1, (rectangle(0, 0, 1, 1),))
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -199,8 +193,6 @@ def test_what_is_met_is_summed_over_images(tmp_path: Path) -> None:
 
 
 def test_kinds_are_told_in_words() -> None:
-    from collections import Counter
-
     assert in_words(Counter({"box without an outline": 2, "points": 2, "tag": 1})) == [
         "2 boxes without an outline", "2 points", "1 tag",
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segsearch.annotations import Asked, read_annotations
 from segsearch.errors import DataError
@@ -75,8 +76,6 @@ def test_a_broken_image_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_image_on_its_side_is_upright(tmp_path: Path) -> None:
-    from PIL import Image
-
     exif = Image.Exif()
     exif[0x0112] = 6
     flat(tmp_path)
