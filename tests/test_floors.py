@@ -19,14 +19,20 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "workshop", "candidate", "space", "evidence", "study", "settings"},
     {"networks", "datasets", "compression", "runtimes"},
-    {"latency", "training", "survey"},
+    {"latency", "training", "survey", "annotations"},
     {"trial", "store", "search"},
     {"judging"},
     {"terminal", "progress", "figures", "masks", "launch", "forecast", "commands", "dashboard", "__main__"},
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.
-OWNERS = {"optuna": {"search"}, "sqlalchemy": {"store", "search"}, "plotly": {"figures"}, "dash": {"dashboard"}}
+OWNERS = {
+    "optuna": {"search"},
+    "sqlalchemy": {"store", "search"},
+    "plotly": {"figures"},
+    "dash": {"dashboard"},
+    "pycocotools": {"annotations"},
+}
 NO_TORCH = FLOORS[0] | FLOORS[4] | FLOORS[5] | {"store"}
 MOST_LINES = 350
 MOST_ROOT_FILES = 10

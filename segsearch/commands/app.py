@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from segsearch import __version__
 from segsearch.commands.choosing import dashboard, front, pick
 from segsearch.commands.doctor import doctor
+from segsearch.commands.drawing import masks
 from segsearch.commands.searching import check, confirm, new, resume, run, status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 
 # In the order in which a person needs them.
-COMMANDS = (doctor, new, check, run, resume, status, front, pick, measure, remeasure, confirm, dashboard)
+COMMANDS = (doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm, dashboard)
 for _command in COMMANDS:
     app.command()(_command)
 
