@@ -70,11 +70,11 @@ def new(
     """Look at a folder of images and masks and write a study for it. The folder itself is not changed."""
     from segsearch.judging.training import training_words
     from segsearch.masks.folder_page import folder_page
+    from segsearch.readings.types import Wanted
     from segsearch.study import read_study
     from segsearch.survey.look import look
     from segsearch.survey.scaffold import page_of, write_study
     from segsearch.survey.table import class_table
-    from segsearch.survey.types import Wanted
 
     if out.suffix != ".toml":
         raise StudyError(f"{out}: --out must name a study file that ends in .toml.")

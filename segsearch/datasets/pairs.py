@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES, Fault, first_of
+from segsearch.datasets.tree import pictures_below
 from segsearch.errors import DataError
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import Texts, is_list
@@ -152,11 +153,10 @@ def _only(paths: list[Path]) -> Path:
 
 
 def _by_name(folder: Path) -> Names:
-    """Image files below a folder by their path in it without the suffix; hidden files are no data."""
+    """Image files below a folder by their path in it without the suffix; what programs leave there is no data."""
     names: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
-            names[_inside(path, folder)].append(path)
+    for path in pictures_below(folder):
+        names[_inside(path, folder)].append(path)
     return names
 
 

@@ -16,10 +16,10 @@ from segsearch.datasets.decode import read_image
 from segsearch.datasets.labels import Labelling, read_label
 from segsearch.datasets.types import UInt8
 from segsearch.masks.paint import class_colours
+from segsearch.pairing.types import SplitName
 from segsearch.settings.data import DataSettings
 from segsearch.survey.chosen import Pair
 from segsearch.survey.look import SPLITS, Found
-from segsearch.survey.types import SplitName
 
 # Pictures that are shown of each split, spread over it.
 SHOWN: Mapping[SplitName, int] = {"train": 16, "validation": 6, "test": 2}

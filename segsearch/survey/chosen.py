@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.errors import DataError
-from segsearch.survey.places import preferred
+from segsearch.pairing.places import preferred
+from segsearch.pairing.types import Family, Matched, Place, Walked
+from segsearch.readings.types import Wanted
+from segsearch.survey.listed import Listed
 from segsearch.survey.tally import MaskRecord, read_masks
-from segsearch.survey.types import Family, Matched, Place, Walked, Wanted
 
 # Masks of a family that are looked into to tell what kind they are.
 SAMPLED = 4
@@ -31,13 +34,16 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def pairs_of(walked: Walked, matched: Matched, listed: frozenset[Place] | None, wanted: Wanted) -> Chosen:
-    """Each image with its mask. `listed` are the images that lists of splits name, where there are usable ones.
+def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wanted) -> Chosen:
+    """Each image with its mask. `listed` says which images count, and their masks, where there are lists.
 
     Raises `DataError` where there are no pairs, where several kinds of masks could be meant, and where an image lacks
     its mask.
     """
     families = [family for family in matched.families if family.masks]
+    if listed is not None and listed.all <= listed.masks.keys():
+        pairs = tuple(Pair(image, listed.masks[image]) for image in _in_order(listed.all))
+        return Chosen(pairs, (f"Masks are those that {listed.names} name.",))
     if not families:
         raise _nothing(walked, matched)
     most = max(len(family.masks) for family in families)
@@ -45,7 +51,7 @@ def pairs_of(walked: Walked, matched: Matched, listed: frozenset[Place] | None, 
     family, notes = _one_of(full, families, wanted)
     without = [image for image in matched.images if image not in family.masks]
     notes += _demand_masks(walked, family, without, listed, wanted)
-    pairs = tuple(Pair(image, family.masks[image]) for image in matched.images if image in family.masks)
+    pairs = tuple(Pair(image, family.masks[image]) for image in _in_order(family.masks))
     if matched.alike != "name":
         first = pairs[0]
         notes.append(f"Names of images and masks differ: {first.image.inner} goes with {first.mask.inner}.")
@@ -53,6 +59,16 @@ def pairs_of(walked: Walked, matched: Matched, listed: frozenset[Place] | None, 
         some = matched.lonely[0].inner
         notes.append(f"{len(matched.lonely)} masks have no image and are not read, such as {some}.")
     return Chosen(pairs, tuple(notes))
+
+
+def _in_order(images: Iterable[Place]) -> list[Place]:
+    """Images by their paths, numbers in them as numbers: frame_10 comes after frame_9."""
+
+    def key(place: Place) -> list[tuple[int, int, str]]:
+        parts = re.split(r"(\d+)", place.inner)
+        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+    return sorted(images, key=key)
 
 
 def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) -> tuple[Family, list[str]]:
@@ -107,15 +123,15 @@ def _kind(family: Family) -> int:
 
 
 def _demand_masks(
-    walked: Walked, family: Family, without: Sequence[Place], listed: frozenset[Place] | None, wanted: Wanted
+    walked: Walked, family: Family, without: Sequence[Place], listed: Listed | None, wanted: Wanted
 ) -> list[str]:
     """Notes of images without masks that may be left out; `DataError` where they may not."""
     notes = []
-    tests = [image for image in without if image.split == "test" and (listed is None or image not in listed)]
+    tests = [image for image in without if image.split == "test" and (listed is None or image not in listed.all)]
     if tests:
         notes.append(f"{len(tests)} test images have no masks and are not read.")
     left = [image for image in without if image not in set(tests)]
-    unlisted = [image for image in left if listed is not None and image not in listed]
+    unlisted = [image for image in left if listed is not None and image not in listed.all]
     if unlisted:
         notes.append(f"{len(unlisted)} images are in no list and have no mask; they are not read.")
     left = [image for image in left if image not in set(unlisted)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
-from segsearch.survey.types import Place
+from segsearch.pairing.types import Place
 
 SHARE = 0.2
 FEWEST = 4

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.errors import DataError
+from segsearch.pairing.matching import match
+from segsearch.pairing.types import Place, SplitName
+from segsearch.pairing.walk import walk
+from segsearch.readings.choose import the_reading
+from segsearch.readings.known import known_reading
+from segsearch.readings.names import find_class_lists
+from segsearch.readings.types import ClassList, Reading, Wanted
 from segsearch.settings.data import Rule
 from segsearch.survey.chosen import Pair, pairs_of
-from segsearch.survey.known import known_reading
-from segsearch.survey.lists import find_lists
-from segsearch.survey.matching import match
-from segsearch.survey.names import find_class_lists
+from segsearch.survey.listed import listed_in
 from segsearch.survey.pixels import Pixels, pixels_of
-from segsearch.survey.readings import the_reading
-from segsearch.survey.splits import Splits, split_up
+from segsearch.survey.splits import SPLITS, Splits, split_up
 from segsearch.survey.tally import MaskRecord, read_images, read_masks, seen_in
-from segsearch.survey.types import ClassList, Place, Reading, SplitName, Wanted
-from segsearch.survey.walk import walk
 from segsearch.workshop import Progress, silent
 
 LONGEST_SIDE = 512
 GRID = 32
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,25 @@ def look(root: Path, wanted: Wanted = Wanted(), *, progress: Progress = silent) 
 def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     walked = walk(root, progress=progress)
     matched = match(walked.places)
-    lists = find_lists(walked)
-    chosen = pairs_of(walked, matched, lists, wanted)
+    listed = listed_in(walked, matched, wanted)
+    chosen = pairs_of(walked, matched, listed, wanted)
     records = dict(zip(chosen.pairs, read_masks([pair.mask.path for pair in chosen.pairs], progress), strict=True))
     seen = seen_in(list(records.values()))
     class_lists = find_class_lists(walked.texts) if wanted.classes is None else find_class_lists([wanted.classes])
-    reading = known_reading(walked, seen, class_lists, wanted) or the_reading(seen, class_lists, wanted)
+    says = (wanted.void, wanted.background, wanted.by, wanted.names, wanted.classes)
+    known = (
+        known_reading(walked, seen, class_lists)
+        if wanted.known and not any(each is not None for each in says)
+        else None
+    )
+    reading = known or the_reading(seen, class_lists, wanted)
     image_records = dict(
         zip(chosen.pairs, read_images([pair.image.path for pair in chosen.pairs], progress), strict=True)
     )
     pixels = pixels_of([(image_records[pair], records[pair]) for pair in chosen.pairs], wanted)
     index = index_of(reading)
     held = {pair: _classes_in(record, reading, index) for pair, record in records.items()}
-    splits = split_up(chosen, lists, image_records, held, wanted)
+    splits = split_up(chosen.pairs, listed, image_records, held, wanted)
     rows = _rows(splits, records, reading, index)
     (height, width), _ = Counter(pixels.shown(image_records[pair]) for pair in splits.train).most_common(1)[0]
     return Found(

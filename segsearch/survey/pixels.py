@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from segsearch.datasets.decode import Exif
 from segsearch.errors import DataError
+from segsearch.readings.types import Wanted
 from segsearch.survey.tally import ImageRecord, MaskRecord, sizes_agree
-from segsearch.survey.types import Wanted
 
 Records = Sequence[tuple[ImageRecord, MaskRecord]]
 

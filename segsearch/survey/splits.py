@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segsearch.errors import DataError
+from segsearch.pairing.types import SplitName
+from segsearch.readings.types import Wanted
 from segsearch.survey.chosen import Pair
 from segsearch.survey.holdout import FEWEST, Item, hold_out
-from segsearch.survey.lists import SplitList
+from segsearch.survey.listed import Listed
 from segsearch.survey.tally import ImageRecord
-from segsearch.survey.types import SplitName, Wanted
 
 Parts = Mapping[SplitName, tuple[Pair, ...]]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Splits:
 
 def split_up(
     pairs: Sequence[Pair],
-    lists: Sequence[SplitList],
+    listed: Listed | None,
     images: Mapping[Pair, ImageRecord],
     held: Mapping[Pair, frozenset[int]],
     wanted: Wanted,
@@ -45,29 +47,28 @@ def split_up(
     Lists come before folders, and both before a part that is held out, which is taken from training images alone.
     Raises `DataError` where lists and folders disagree, or where the same file is in two splits.
     """
-    by_folder, by_list = _by_folder(pairs), _by_list(pairs, lists)
+    by_folder, by_list = _by_folder(pairs), _by_list(pairs, listed)
     words = []
-    if by_list is not None and (wanted.splits == "lists" or (wanted.splits is None and _agree(by_list, by_folder))):
+    if listed is not None and by_list is not None and wanted.splits != "folders":
+        if wanted.splits is None and not _agree(by_list, by_folder):
+            raise DataError(
+                f"The lists ({listed.names}) and the folders' names part the images differently: {_sizes(by_list)}, "
+                f"against {_sizes(by_folder)}. Choose with --splits lists or --splits folders."
+            )
         parts: Parts = by_list
-        names = ", ".join(found.file.name for found in lists)
-        words.append(f"The splits are those of {names}.")
-    elif by_list is not None and wanted.splits is None:
-        raise DataError(
-            f"The lists ({', '.join(found.file.name for found in lists)}) and the folders' names part the images "
-            f"differently: {_sizes(by_list)}, against {_sizes(by_folder)}. Choose with --splits lists or "
-            "--splits folders."
-        )
+        words += [f"The splits are those of {listed.names}.", *listed.notes]
+        pool: Sequence[Pair] = [pair for pair in pairs if pair.image in listed.all]
     else:
-        parts = by_folder
-        if parts.get("train") or parts.get("validation") or parts.get("test"):
+        parts, pool = by_folder, [pair for pair in pairs if _split_of(pair) is None]
+        if parts:
             words.append("The splits are those of the folders.")
-    train, validation, test = (tuple(parts.get(split, ())) for split in ("train", "validation", "test"))
+    train, validation, test = (tuple(parts.get(split, ())) for split in SPLITS)
     if not train:
         known = {*validation, *test}
-        train = tuple(pair for pair in pairs if pair not in known and (by_list is None or pair.image.split is None))
+        train = tuple(pair for pair in pool if pair not in known)
     if not train:
         raise DataError(f"No images are left to train on: {_sizes(parts)}. Rename the folders or write train.txt.")
-    if left := len([pair for pair in pairs if pair not in {*train, *validation, *test}]):
+    if left := len(pairs) - len({*train, *validation, *test}):
         words.append(f"{left} images are in no split and are not read.")
     held_out = not validation
     if held_out:
@@ -79,23 +80,28 @@ def split_up(
     return Splits(train, validation, test, tuple(words), held_out)
 
 
+def _split_of(pair: Pair) -> SplitName | None:
+    return pair.image.split or pair.mask.split
+
+
 def _by_folder(pairs: Sequence[Pair]) -> Parts:
     found: dict[SplitName, list[Pair]] = {}
     for pair in pairs:
-        split = pair.image.split or pair.mask.split
+        split = _split_of(pair)
         if split is not None:
             found.setdefault(split, []).append(pair)
     return {split: tuple(there) for split, there in found.items()}
 
 
-def _by_list(pairs: Sequence[Pair], lists: Sequence[SplitList]) -> Parts | None:
-    """What lists of splits say; None where none of them says who trains."""
+def _by_list(pairs: Sequence[Pair], listed: Listed | None) -> Parts | None:
+    """What lists of splits say, with the masks that they name where they do; None without lists."""
+    if listed is None:
+        return None
     by_image = {pair.image: pair for pair in pairs}
-    found: dict[SplitName, tuple[Pair, ...]] = {}
-    for each in lists:
-        if each.split != "all":
-            found[each.split] = tuple(dict.fromkeys(by_image[place] for place in each.images if place in by_image))
-    return found if found.get("train") else None
+    return {
+        split: tuple(by_image[place] for place in places if place in by_image)
+        for split, places in listed.splits.items()
+    }
 
 
 def _agree(by_list: Parts, by_folder: Parts) -> bool:

@@ -23,8 +23,8 @@ from segsearch.datasets.decode import (
 )
 from segsearch.datasets.folders import in_order
 from segsearch.datasets.types import UInt8
+from segsearch.readings.types import Seen, Tally
 from segsearch.survey.holdout import THUMB
-from segsearch.survey.types import Seen, Tally
 from segsearch.workshop import Progress, sha256_of, silent
 
 # More colours than these are no classes.

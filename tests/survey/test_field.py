@@ -10,10 +10,10 @@ from PIL import Image
 
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.errors import DataError
+from segsearch.readings.types import Wanted
 from segsearch.study import Study, read_study
 from segsearch.survey.look import Found, look
 from segsearch.survey.scaffold import write_study
-from segsearch.survey.types import Wanted
 from tests.survey.trees import COLOURS, palette_mask, save, scene, write
 
 

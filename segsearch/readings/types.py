@@ -1,4 +1,4 @@
-"""What is known of a folder before a study is written: places of files, what masks hold, how they may be read."""
+"""What masks hold, what class lists say, and the ways to read the one by the other."""
 
 from __future__ import annotations
 
@@ -7,65 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Role = Literal["image", "mask"]
-SplitName = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a picture lies and what the folders above it say: its role and split, None where they say nothing.
-
-    `inner` is its path from the root with slashes, `rest` those folders that say neither (`aachen`), joined by slashes,
-    `stem` its name without the suffix.
-    """
-
-    path: Path
-    inner: str
-    role: Role | None
-    split: SplitName | None
-    rest: str
-    stem: str
-
-
-@dataclass(frozen=True)
-class Walked:
-    """All pictures below a folder, in the order of their inner paths, and what else was found there.
-
-    `hidden` counts skipped pictures that programs left (`.ipynb_checkpoints`, `@eaDir`, `__MACOSX`, `._x`), `linked`
-    the folders that are links and were followed, `texts` are small files that may hold lists, names or colours.
-    """
-
-    root: Path
-    places: tuple[Place, ...]
-    texts: tuple[Path, ...]
-    hidden: int
-    linked: int
-
-
-@dataclass(frozen=True)
-class Family:
-    """Masks that are named alike: `prefix` and `suffix` are what their names have beside what they share with images.
-
-    `folder` is the folder below the root that holds them (the common one), `masks` goes from an image to its mask.
-    """
-
-    prefix: str
-    suffix: str
-    folder: str
-    masks: Mapping[Place, Place]
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Images, and the families of masks that go with them, those that cover most images first.
-
-    `lonely` are masks of no image.
-    """
-
-    images: tuple[Place, ...]
-    families: tuple[Family, ...]
-    lonely: tuple[Place, ...]
-
+from segsearch.settings.data import Rule
 
 By = Literal["value", "colour"]
 
@@ -112,15 +54,6 @@ class ClassList:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Stored values `low` to `high` (or one colour, both alike) are class `index`; None: void."""
-
-    low: int
-    high: int
-    index: int | None
-
-
-@dataclass(frozen=True)
 class Reading:
     """One way to read masks: the classes in order, and which stored value or colour is which.
 
@@ -135,3 +68,26 @@ class Reading:
     rules: tuple[Rule, ...]
     plain: bool
     void: int = 255
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user said of a folder; None where nothing was said.
+
+    `void` is a stored value (or a colour's number) or "none", `background` says that 0 comes before the named classes,
+    `by` what tells the classes apart, `names` and `classes` (a file) take the place of lists that were found. `known`
+    allows that a published data set is recognised. `masks` names which of several kinds of masks are meant, `splits`
+    whose splits count where lists and folders disagree, `exif` whether images are turned as EXIF says; `unlabelled`
+    images may be left out.
+    """
+
+    void: int | Literal["none"] | None = None
+    background: Literal["first"] | None = None
+    by: Literal["values", "colours"] | None = None
+    names: tuple[str, ...] | None = None
+    classes: Path | None = None
+    known: bool = True
+    masks: str | None = None
+    splits: Literal["lists", "folders"] | None = None
+    exif: Literal["turn", "ignore"] | None = None
+    unlabelled: Literal["skip"] | None = None

@@ -1,0 +1,1 @@
+"""Which files of a folder are images, which are masks, and which of them go together."""

@@ -1,0 +1,74 @@
+"""Which of the lists in a folder say who trains and who judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segsearch.errors import DataError
+from segsearch.pairing.lists import SplitList, find_lists
+from segsearch.pairing.types import Matched, Place, SplitName, Walked
+from segsearch.readings.types import Wanted
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of each split as lists say them. `all` are those in any list, `names` the files in words.
+
+    `masks` are those that lines name beside their image.
+    """
+
+    splits: Mapping[SplitName, tuple[Place, ...]]
+    masks: Mapping[Place, Place]
+    all: frozenset[Place]
+    names: str
+    notes: tuple[str, ...]
+
+
+def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None:
+    """The lists to go by: those of the shallowest folder that has any; None where there are none, or folders count.
+
+    Raises `DataError` where a line of them names no picture, or two lists share an image.
+    """
+    groups = [] if wanted.splits == "folders" else find_lists(walked, matched=matched)
+    if not groups:
+        return None
+    chosen, notes = _chosen(groups[0].lists)
+    strays = [stray for one in chosen for stray in one.strays]
+    if strays:
+        if any(image.split for image in matched.images) and wanted.splits is None:
+            return None  # lists of another machine beside folders that say the same
+        more = f" (and {len(strays) - 1} more like it)" if len(strays) > 1 else ""
+        raise DataError(
+            f"{strays[0].file}, line {strays[0].line}: a line must name a picture in the folder, got "
+            f"{strays[0].text[:80]!r}{more}; correct the list, or part the images otherwise with --splits folders."
+        )
+    splits: dict[SplitName, tuple[Place, ...]] = {}
+    masks: dict[Place, Place] = {}
+    seen: dict[Place, SplitList] = {}
+    for one in chosen:
+        places = tuple(dict.fromkeys(line.image for line in one.listed))
+        masks |= {line.image: line.mask for line in one.listed if line.mask is not None}
+        if one.split is None:
+            continue
+        for place in places:
+            if (other := seen.setdefault(place, one)) is not one:
+                raise DataError(
+                    f"{one.file}: an image may be in one split, got {place.inner} in {other.file.name} too; remove one."
+                )
+        splits[one.split] = places
+    everything = frozenset(line.image for one in chosen for line in one.listed)
+    return Listed(splits, masks, everything, ", ".join(one.file.name for one in chosen), tuple(notes))
+
+
+def _chosen(lists: Sequence[SplitList]) -> tuple[list[SplitList], list[str]]:
+    """One list a split, the one that is called most plainly; lists of no split only where no other says who trains."""
+    chosen: dict[SplitName, SplitList] = {}
+    for one in sorted(lists, key=lambda one: (len(one.name), one.name)):
+        if one.split is not None:
+            chosen.setdefault(one.split, one)
+    if "train" not in chosen:
+        return [*chosen.values(), *(one for one in lists if one.split is None)], []
+    others = [one.file.name for one in lists if one not in chosen.values()]
+    notes = [f"Beside them lie {', '.join(others)}, which are not read."] if others else []
+    return [chosen[split] for split in ("train", "validation", "test") if split in chosen], notes  # type: ignore[index]

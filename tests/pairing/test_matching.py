@@ -1,0 +1,360 @@
+"""Layouts that people have, each with its only right pairing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from segsearch.errors import DataError
+from segsearch.pairing.matching import match
+from tests.pairing.trees import ROOT, inner, matched, pairs, places
+
+NUMBERS = range(12)
+
+
+def _both(image: str, mask: str, numbers: Sequence[int] = NUMBERS) -> dict[str, str]:
+    return {image.format(number): mask.format(number) for number in numbers}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "prefix", "suffix"),
+    [
+        ("images/{:04}.jpg", "masks/{:04}.png", "", ""),
+        ("images/{:04}_image.jpg", "masks/{:04}_annotation.png", "", "_annotation"),
+        ("images/img_{}.jpg", "masks/mask_{}.png", "mask_", ""),
+        ("images/{}_sat.jpg", "masks/{}_mask.png", "", "_mask"),
+        ("images/{}.jpg", "masks/{}_segmentation.png", "", "_segmentation"),
+        ("images/ISIC_{:07}.jpg", "gt/ISIC_{:07}_segmentation.png", "", "_segmentation"),
+        ("imagesTr/vessel_{:03}_0000.png", "labelsTr/vessel_{:03}.png", "", ""),
+        ("imagesTr/vessel_{:03}_0000.tif", "labelsTr/vessel_{:03}.tif", "", ""),
+        ("images/Bäume (links) {}.v1.x.jpg", "masks/Bäume (links) {}.v1.x_maske.png", "", "_maske"),
+        ("images/a\u0308 [{}].jpg", "masks/ä [{}].png", "", ""),
+        ("images/frame {}.jpg", "masks/frame_{}_of_12.png", "frame_", "_of_12"),
+        ("images/{}.jpg", "masks/{0}L.png", "", "L"),
+        ("train/{}.png", "trainannot/{}.png", "", ""),
+        ("images/train/{}.png", "masks/{}.png", "", ""),
+        ("images/{}.png", "masks/validation/{}.png", "", ""),
+        ("training/images/{}_training.tif", "training/1st_manual/{}_manual1.gif", "", "_manual1"),
+        ("images/{}.png", "unheard of/{}_x.png", "", "_x"),
+        ("a/images/b/{}.png", "a/masks/b/{}.png", "", ""),
+        ("CameraRGB/{}.png", "CameraSeg/{}.png", "", ""),
+    ],
+)
+def test_images_and_masks_in_folders(image: str, mask: str, prefix: str, suffix: str) -> None:
+    expected = _both(image, mask)
+    found = matched(*expected, *expected.values())
+    (family,) = found.families
+    assert pairs(family) == expected
+    assert (family.prefix, family.suffix) == (prefix, suffix)
+    assert family.folder == expected[image.format(0)].rpartition("/")[0]
+    assert inner(found.images) == sorted(expected)
+    assert (found.lonely, found.twins, found.others, found.alike) == ((), (), (), "name")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "suffix"),
+    [
+        ("{}.jpg", "{}.png", ""),
+        ("{}.png", "{}_mask.png", "_mask"),
+        ("{}_sat.jpg", "{}_mask.png", "_mask"),
+        ("{}_sat.png", "{}_mask.png", "_mask"),
+        ("train/x{}_jpg.rf.0a{}.jpg", "train/x{}_jpg.rf.0a{}_mask.png", "_mask"),
+        ("benign/benign ({}).png", "benign/benign ({})_mask.png", "_mask"),
+        ("images/{}.png", "images/{}_GT.png", "_GT"),
+        ("labels/{}.png", "labels/{}-labelIds.png", "-labelIds"),
+        ("my_masks_{}.png", "my_masks_{}_seg.png", "_seg"),
+    ],
+)
+def test_images_and_masks_side_by_side(image: str, mask: str, suffix: str) -> None:
+    expected = {image.format(number, number): mask.format(number, number) for number in NUMBERS}
+    found = matched(*expected, *expected.values())
+    (family,) = found.families
+    assert pairs(family) == expected
+    assert (family.prefix, family.suffix) == ("", suffix)
+    assert (inner(found.images), found.lonely, found.others) == (sorted(expected), (), ())
+
+
+def test_a_word_of_masks_may_be_what_the_picture_shows() -> None:
+    expected = _both("mask_{}.jpg", "mask_{}_seg.png") | _both("nomask_{}.jpg", "nomask_{}_seg.png")
+    (family,) = matched(*expected, *expected.values()).families
+    assert pairs(family) == expected
+
+
+def test_the_four_masks_of_cityscapes_are_families_of_their_own() -> None:
+    endings = ("color", "instanceIds", "labelIds", "labelTrainIds")
+    cities = (("train", "aachen"), ("train", "aachen"), ("train", "bochum"), ("val", "munster"), ("test", "berlin"))
+    stems = [f"{split}/{city}/{city}_{number:06}_000019" for number, (split, city) in enumerate(cities)]
+    masks = [f"gtFine/{stem}_gtFine_{ending}.png" for stem in stems for ending in endings]
+    found = matched(*(f"leftImg8bit/{stem}_leftImg8bit.png" for stem in stems), *masks)
+    assert {(family.prefix, family.suffix, family.folder) for family in found.families} == {
+        ("", f"_gtFine_{ending}", "gtFine") for ending in endings
+    }
+    for family in found.families:
+        assert pairs(family) == {
+            f"leftImg8bit/{stem}_leftImg8bit.png": f"gtFine/{stem}{family.suffix}.png" for stem in stems
+        }
+
+
+def test_test_images_of_nnunet_need_no_masks() -> None:
+    expected = _both("imagesTr/v_{:03}_0000.png", "labelsTr/v_{:03}.png")
+    found = matched(*expected, *expected.values(), "imagesTs/v_100_0000.png")
+    assert pairs(found.families[0]) == expected
+    assert "imagesTs/v_100_0000.png" in inner(found.images)
+
+
+def test_camvid_as_segnet_has_it() -> None:
+    expected = {
+        f"{split}/{name}.png": f"{split}annot/{name}.png"
+        for split, names in (("train", "abc"), ("val", "de"), ("test", "f"))
+        for name in names
+    }
+    (family,) = matched(*expected, *expected.values()).families
+    assert pairs(family) == expected
+
+
+def test_folders_and_splits_agree_where_both_sides_have_them() -> None:
+    expected = {
+        f"images/{split}/{city}/1.png": f"masks/{split}/{city}/1_mask.png"
+        for split in ("train", "val")
+        for city in ("aachen", "bochum")
+    }
+    (family,) = matched(*expected, *expected.values()).families
+    assert pairs(family) == expected
+    for image, mask in (("images/aachen/{}.png", "masks/bochum/{}.png"), ("train/images/{}.png", "val/masks/{}.png")):
+        apart = _both(image, mask)
+        found = matched(*apart, *apart.values())
+        assert found.families == ()
+        assert (inner(found.images), inner(found.lonely)) == (sorted(apart), sorted(apart.values()))
+
+
+def test_the_folder_that_agrees_goes_before_the_one_that_says_nothing() -> None:
+    images = [f"images/{split}{number}.png" for split in ("", "train/") for number in NUMBERS]
+    found = matched(*images, *(f"masks/train/{number}.png" for number in NUMBERS))
+    assert pairs(found.families[0]) == _both("images/train/{}.png", "masks/train/{}.png")
+
+
+def test_one_name_in_two_splits_and_one_mask_is_refused() -> None:
+    files = [f"{folder}/{number}.png" for folder in ("images/train", "images/val", "masks") for number in NUMBERS]
+    with pytest.raises(DataError) as caught:
+        matched(*files)
+    assert str(caught.value).startswith(f"{ROOT}/masks/0.png: a mask must belong to one image, got ")
+    assert "images/train/0.png and images/val/0.png; " in str(caught.value)
+
+
+@pytest.mark.parametrize("others", ["masks/second/{}.png", "masks/{}.bmp"])
+def test_two_masks_of_one_kind_are_refused(others: str) -> None:
+    first = "masks/first/{}.png" if "second" in others else "masks/{}.png"
+    files = [name.format(number) for name in ("images/{}.png", first, others) for number in NUMBERS]
+    with pytest.raises(DataError) as caught:
+        matched(*files)
+    assert "an image must have one mask of a kind, got" in str(caught.value)
+    assert first.format(0) in str(caught.value)
+    assert others.format(0) in str(caught.value)
+    assert "for images/0.png, too; remove or move one of them." in str(caught.value)
+
+
+def test_a_picture_in_two_formats_is_one_image() -> None:
+    expected = _both("images/{:04}.png", "masks/{:04}.png")
+    copies = [f"images/{number:04}.jpg" for number in NUMBERS]
+    found = matched(*expected, *expected.values(), *copies)
+    assert pairs(found.families[0]) == expected
+    assert (inner(found.images), inner(found.twins), found.others) == (sorted(expected), copies, ())
+
+
+def test_a_mask_as_a_jpeg_file_goes_before_nothing() -> None:
+    expected = _both("images/{:04}.jpg", "masks/{:04}.png")
+    copies = [f"masks/{number:04}.jpg" for number in NUMBERS]
+    found = matched(*expected, *expected.values(), *copies)
+    assert pairs(found.families[0]) == expected
+    assert (inner(found.twins), found.lonely) == (copies, ())
+
+
+def test_coloured_previews_are_a_second_family() -> None:
+    expected = _both("images/train/{}.png", "masks/train/{}.png")
+    previews = _both("images/train/{}.png", "masks/train/{}_color.png")
+    plain, coloured = matched(*expected, *expected.values(), *previews.values()).families
+    assert (pairs(plain), plain.suffix) == (expected, "")
+    assert (pairs(coloured), coloured.suffix) == (previews, "_color")
+
+
+def test_masks_and_previews_beside_each_image() -> None:
+    expected = _both("{}.png", "{}_mask.png")
+    found = matched(*expected, *expected.values(), *(f"{number}_color.png" for number in NUMBERS))
+    assert inner(found.images) == sorted(expected)
+    assert [family.suffix for family in found.families] == ["_color", "_mask"]
+    assert pairs(found.families[1]) == expected
+
+
+def test_one_mask_is_missing_and_one_has_no_image() -> None:
+    expected = _both("images/{:04}.png", "masks/{:04}_mask.png", [number for number in NUMBERS if number != 7])
+    found = matched(*expected, *expected.values(), "images/0007.png", "masks/0099_mask.png", "masks/legend.png")
+    assert pairs(found.families[0]) == expected
+    assert "images/0007.png" in inner(found.images)
+    assert inner(found.lonely) == ["masks/0099_mask.png", "masks/legend.png"]
+
+
+def test_few_masks_of_many_images() -> None:
+    expected = _both("JPEGImages/{}.jpg", "SegmentationClass/{}.png", range(3))
+    augmented = _both("JPEGImages/{}.jpg", "SegmentationClassAug/{}.png", range(60))
+    objects = [f"SegmentationObject/{number}.png" for number in range(3)]
+    images = [f"JPEGImages/{number}.jpg" for number in range(100)]
+    found = matched(*images, *expected.values(), *augmented.values(), *objects)
+    assert [pairs(family) for family in found.families] == [augmented, expected]
+    assert (len(found.images), found.lonely, inner(found.others)) == (100, (), objects)
+
+
+def test_a_number_within_a_name_is_no_match() -> None:
+    """`1` is in `x_1_2`, and `2` is, too: only what holds for all is a family."""
+    expected = _both("images/{}.png", "masks/x_{}_2.png")
+    (family,) = matched(*expected, *expected.values()).families
+    assert (pairs(family), family.prefix, family.suffix) == (expected, "x_", "_2")
+    unlike = matched(*expected, *(f"masks/scan{number}_{(7 * number) % 97}.png" for number in range(60)))
+    assert unlike.families == ()
+    assert len(unlike.lonely) == 60
+
+
+def test_case_and_padding_are_the_last_resorts() -> None:
+    for expected, alike in (
+        ({f"images/{name}.JPG": f"masks/{name.lower()}_seg.png" for name in ("Anna", "BERTA", "carl")}, "case"),
+        (_both("images/image_{}.png", "masks/mask_{:04}.png"), "padding"),
+        (_both("images/{:02}.png", "masks/{}_mask.png"), "padding"),
+    ):
+        found = matched(*expected, *expected.values())
+        assert pairs(found.families[0]) == expected
+        assert (found.alike, len(found.families), found.lonely) == (alike, 1, ())
+    both = _both("images/image_{}.png", "masks/mask_{}.png") | {"images/image_100.png": "masks/mask_100.png"}
+    found = matched(*both, *both.values(), "images/image_0001.png", "masks/mask_00.png")
+    assert (pairs(found.families[0]), found.alike) == (both, "name")
+
+
+def test_padding_that_is_not_unique_is_refused() -> None:
+    with pytest.raises(DataError, match="one mask of a kind, got masks/mask_01"):
+        matched("images/image_1.png", "images/image_2.png", "masks/mask_001.png", "masks/mask_01.png")
+
+
+def test_words_in_the_middle_of_names() -> None:
+    expected = {
+        f"images/patient{patient}_image_{number}.png": f"masks/patient{patient}_mask_{number}.png"
+        for patient in range(3)
+        for number in NUMBERS
+    }
+    found = matched(*expected, *expected.values())
+    assert pairs(found.families[0]) == expected
+    assert (found.alike, found.families[0].prefix) == ("words", "mask")
+
+
+def test_a_folder_for_each_image() -> None:
+    expected = _both("x{}_json/img.png", "x{}_json/label.png")
+    found = matched(*expected, *expected.values(), *(f"x{number}_json/label_viz.png" for number in NUMBERS))
+    assert [family.prefix for family in found.families] == ["label", "label_viz"]
+    assert (pairs(found.families[0]), found.alike) == (expected, "folder")
+
+
+def test_pictures_beside_the_folders_take_no_part() -> None:
+    expected = _both("images/{}.png", "masks/{}.png")
+    found = matched(*expected, *expected.values(), "logo.png", "docs/1.png", "instances/1.png")
+    assert pairs(found.families[0]) == expected
+    assert inner(found.others) == ["docs/1.png", "instances/1.png", "logo.png"]
+
+
+def test_no_masks_at_all() -> None:
+    found = matched(*(f"holiday/{number}.jpg" for number in NUMBERS))
+    assert (len(found.images), found.families, found.lonely) == (12, (), ())
+    assert match([]).images == ()
+
+
+def test_names_that_lack_a_part_that_most_have() -> None:
+    expected = _both("images/img_0_{}.png", "masks/mask_0_{}.png") | _both(
+        "images/img_{}.png", "masks/mask_{}.png", [5]
+    )
+    expected |= {"images/cover.png": "masks/mask_cover.png"}
+    found = matched(*expected, *expected.values(), "images/photo_77.png", "masks/mask_77.png")
+    assert pairs(found.families[0]) == expected
+    assert inner(found.lonely) == ["masks/mask_77.png"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"images/a.png": "masks/a_mask.png"},
+        {"images/a.png": "masks/a.png"},
+        {"a.jpg": "a.png"},
+        {"images/img_1.png": "masks/mask_1.png", "images/img_2.png": "masks/mask_2.png"},
+        {"images/cat.png": "masks/cat.png", "images/dog.png": "masks/dog.png"},
+    ],
+)
+def test_very_few_files(files: dict[str, str]) -> None:
+    assert pairs(matched(*files, *files.values()).families[0]) == files
+
+
+# ---- any naming
+
+
+def _own_names(draw: random.Random) -> tuple[list[tuple[str, str]], bool]:
+    """Names that differ, as images and as masks have them, and whether they begin and end with a digit."""
+    numbers = draw.sample(range(300), draw.randint(8, 40))
+    kind = draw.randrange(6)
+    if kind < 2:  # padded alike, or not
+        widths = [draw.randint(1, 6) for _ in range(2)] if kind else [draw.randint(1, 6)] * 2
+        return [(f"{number:0{widths[0]}}", f"{number:0{widths[1]}}") for number in numbers], True
+    if kind == 2:
+        names = [f"{number // 20:02}_{number % 20:03}" for number in numbers]
+    elif kind == 3:
+        names = [f"{draw.getrandbits(64):016x}" for _ in numbers]
+    elif kind == 4:
+        names = [f"{draw.choice(('aachen', 'ulm', 'Köln'))}_{number:06}_000019" for number in numbers]
+    else:
+        names = [f"2023-{number % 12 + 1:02}-{number // 12 + 1:02} ({number})" for number in numbers]
+    return [(name, name) for name in names], kind == 2
+
+
+def _affix(draw: random.Random, words: Sequence[str], glue: Callable[[str, str], str], *, may_touch: bool) -> str:
+    word = draw.choice(("", "", *words))
+    return glue(word, draw.choice(("_", "-", ".", " ", "__", *(("",) if may_touch else ())))) if word else ""
+
+
+def test_any_prefix_suffix_separator_and_padding() -> None:
+    draw = random.Random(0)
+    for scheme in range(300):
+        own, numeric = _own_names(draw)
+        sides = [
+            (
+                _affix(draw, words, lambda word, separator: word + separator, may_touch=numeric),
+                _affix(draw, words, lambda word, separator: separator + word, may_touch=numeric),
+            )
+            for words in (("img", "Photo", "left", "cam2x", "sat"), ("mask", "Label", "gt", "v2_seg", "annotation"))
+        ]
+        (image_lead, image_trail), (mask_lead, mask_trail) = sides
+        folders = draw.choice(
+            (("images", "masks"), ("images/train", "masks/train"), ("val/img", "val/gt"), ("rgb", "x"))
+        )
+        together = {
+            f"{folders[0]}/{image_lead}{name}{image_trail}.jpg": f"{folders[1]}/{mask_lead}{its}{mask_trail}.png"
+            for name, its in own
+        }
+        images = [image for image in together if draw.random() > 0.1]
+        masks = [mask for mask in together.values() if draw.random() > 0.1]
+        expected = {image: together[image] for image in images if together[image] in masks}
+        found = matched(*images, *masks)
+        about = f"scheme {scheme}: {images[:2]} and {masks[:2]}"
+        assert len(found.families) == 1, about
+        assert pairs(found.families[0]) == expected, about
+        assert sorted(inner(found.lonely)) == sorted(set(masks) - set(expected.values())), about
+
+
+def test_twice_the_files_take_twice_the_time() -> None:
+    """Flat, masks with an ending, every tenth missing: what is quadratic takes four times as long."""
+
+    def seconds(count: int) -> float:
+        names = [f"images/{number:06}.png" for number in range(count)]
+        names += [f"masks/{number:06}_mask.png" for number in range(count) if number % 10]
+        files = places(names)
+        start = time.process_time()
+        assert len(match(files).families[0].masks) == count - count // 10
+        return time.process_time() - start
+
+    rounds = [(seconds(5_000), seconds(10_000)) for _ in range(5)]
+    assert min(large for _, large in rounds) < 3 * min(small for small, _ in rounds)
