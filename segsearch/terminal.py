@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 INTERRUPTED = 130
+# Indented lines of a complaint are what one may choose from.
+MOST_CHOICES = 12
 
 
 class Stopped(Exception):
@@ -42,7 +44,10 @@ def stoppable(cure: Callable[[], str]) -> Iterator[None]:
 
 
 def complain(message: str, *, code: int = 2) -> int:
-    lines = [line.strip() for line in message.splitlines() if line.strip()][:2]
+    """Say a message's first two lines and the indented ones, which are choices; returns the exit code."""
+    told = [line.rstrip() for line in message.splitlines() if line.strip()]
+    choices = [line for line in told if line.startswith("  ")][:MOST_CHOICES]
+    lines = [*[line.strip() for line in told if not line.startswith("  ")][:2], *choices]
     typer.echo("segsearch: " + "\n".join(map(plain, lines)), err=True)
     return code
 

@@ -19,7 +19,8 @@ from segsearch.masks.paint import class_colours
 from segsearch.pairing.types import SplitName
 from segsearch.settings.data import DataSettings
 from segsearch.survey.chosen import Pair
-from segsearch.survey.look import SPLITS, Found
+from segsearch.survey.look import Found
+from segsearch.survey.splits import SPLITS
 
 # Pictures that are shown of each split, spread over it.
 SHOWN: Mapping[SplitName, int] = {"train": 16, "validation": 6, "test": 2}

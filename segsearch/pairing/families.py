@@ -23,7 +23,7 @@ from segsearch.pairing.tokens import (
 )
 from segsearch.pairing.types import Alike, Family, Place, SplitName
 
-# A family stays if it covers so much of what the best one of its folder does, ...
+# A family stays if it covers so much of what the best one of its folder does, and that folder of what the best does ...
 LEAST_SHARE = 1 / 2
 # ... and one whose masks have names of their own must cover so much of all that could be covered: `1` is in `x_1_2`.
 LEAST_COVERED = 1 / 10
@@ -177,46 +177,44 @@ _WAYS: tuple[tuple[Alike, Callable[[Sequence[Place], Sequence[Place]], Hits]], .
 
 
 def _kept(hits: Hits, images: Sequence[Place], masks: Sequence[Place], alike: Alike) -> Found:
-    in_folder = Counter([folders.word for folders in folders_of(masks)])
-    families, twins = list[tuple[str, Family]](), list[Place]()
+    in_folder = Counter(folders.word for folders in folders_of(masks))
+    best = Hits()
     for word, count in in_folder.items():
-        own = {key: pairs for key, pairs in hits.items() if key.word == word}
-        for key, pairs in _best(own, images=len(images), masks=count).items():
-            settled, left_out = _settled(pairs, images, masks)
-            twins.extend(left_out)
-            families.append((word, Family(key.prefix, key.suffix, _common_folder(settled.values()), settled)))
-    most = max((len(family.masks) for _, family in families), default=0)
+        best |= _best({key: hit for key, hit in hits.items() if key.word == word}, images=len(images), masks=count)
+    covered = {key: len({hit.image for hit in found}) for key, found in best.items()}
     explained = Counter[str]()
-    for word, family in families:
-        explained[word] += len(family.masks)
-    stay = [
-        family
-        for word, family in families
-        if len(family.masks) >= LEAST_SHARE * most or explained[word] >= LEAST_SHARE * in_folder[word]
-    ]
-    stay.sort(key=lambda family: (-len(family.masks), family.folder, family.prefix + family.suffix))
-    taken = {mask.inner for family in stay for mask in family.masks.values()} | {twin.inner for twin in twins}
-    return Found(tuple(stay), tuple(mask for mask in masks if mask.inner not in taken), tuple(twins), alike)
+    for key, count in covered.items():
+        explained[key.word] += count
+    families, twins = list[Family](), list[Place]()
+    for key, count in covered.items():
+        # A folder of few masks that all have images is no accident: VOC has 2,913 for 17,125 images.
+        if count >= LEAST_SHARE * max(covered.values()) or explained[key.word] >= LEAST_SHARE * in_folder[key.word]:
+            settled, left_out = _settled(best[key], images, masks)
+            twins.extend(left_out)
+            families.append(Family(key.prefix, key.suffix, _common_folder(settled.values()), settled))
+    families.sort(key=lambda family: (-len(family.masks), family.folder, family.prefix + family.suffix))
+    taken = {mask.inner for family in families for mask in family.masks.values()} | {twin.inner for twin in twins}
+    return Found(tuple(families), tuple(mask for mask in masks if mask.inner not in taken), tuple(twins), alike)
 
 
 def _best(hits: Hits, *, images: int, masks: int) -> Hits:
     """Of one folder's families those that cover much, each mask in the one that covers most."""
-    covered = {key: len({image for image, _, _ in pairs}) for key, pairs in hits.items()}
+    covered = {key: len({hit.image for hit in found}) for key, found in hits.items()}
     most = max((count for key, count in covered.items() if _counts(key, count, images, masks)), default=0)
     left = {key: hits[key] for key, count in covered.items() if most and count >= LEAST_SHARE * most}
     best, used = Hits(), set[int]()
     while left:
-        left = {key: [pair for pair in pairs if pair[1] not in used] for key, pairs in left.items()}
-        covered = {key: len({image for image, _, _ in pairs}) for key, pairs in left.items()}
+        left = {key: [hit for hit in found if hit.mask not in used] for key, found in left.items()}
+        covered = {key: len({hit.image for hit in found}) for key, found in left.items()}
         left = {
-            key: pairs
-            for key, pairs in left.items()
+            key: found
+            for key, found in left.items()
             if covered[key] >= LEAST_SHARE * most and _counts(key, covered[key], images, masks)
         }
         if left:
             key = min(left, key=lambda key: (-covered[key], len(key.prefix + key.suffix), key))
             best[key] = left.pop(key)
-            used.update(mask for _, mask, _ in best[key])
+            used.update(hit.mask for hit in best[key])
     return best
 
 

@@ -13,7 +13,7 @@ from segsearch.pairing.tokens import MASK_NAMES, has_mask_word, tokens_of
 from segsearch.pairing.types import Matched, Place
 
 # The formats of a picture that is there twice, the one to keep first.
-_FORMATS = (".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jpg", ".jpeg")
+_FORMATS = (".png", ".tif", ".tiff", ".bmp", ".webp", ".jpg", ".jpeg", ".gif")
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,15 @@ def _without_twins(images: Sequence[Place], masks: Sequence[Place]) -> _Sides:
         by_name[image.inner.rpartition(".")[0]].append(image)
     kept, twins = list[Place](), list[Place]()
     for same in by_name.values():
-        first, *others = sorted(same, key=lambda place: _FORMATS.index(place.path.suffix.lower()))
+        first, *others = sorted(same, key=_loss) if len(same) > 1 else same
         kept.append(first)
         twins.extend(others)
     return _Sides(tuple(kept), tuple(masks), tuple(twins))
+
+
+def _loss(place: Place) -> tuple[int, str]:
+    suffix = place.path.suffix.lower()
+    return _FORMATS.index(suffix) if suffix in _FORMATS else len(_FORMATS), place.inner
 
 
 def _matched(places: Sequence[Place], sides: _Sides, found: Found) -> Matched:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from segsearch.errors import DataError
 from segsearch.readings.blur import dense, lossless
-from segsearch.readings.compose import Tallies, compose, counted, demand_few, last_of, listed, present, shown
+from segsearch.readings.compose import Tallies, compose, counted, demand_few, last_of, listed, meaning, present, shown
 from segsearch.readings.names import means_background
 from segsearch.readings.numbers import number_readings
 from segsearch.readings.tables import CITYSCAPES, VOC, voc_colour
@@ -110,7 +110,14 @@ def _by_voc(colours: Tallies, names: ClassList | None, wanted: Wanted) -> tuple[
             void=255,
         )
         for reading in number_readings(tallies, names, wanted)
+        if names is None or names.values is not None or _counts(reading, tallies, names)
     )
+
+
+def _counts(reading: Reading, tallies: Tallies, names: ClassList) -> bool:
+    """Whether the indices count the names, from 0 or from 1 on: that they have the same order proves nothing."""
+    held = [(index, name) for index, name in meaning(reading, tallies) if name in names.names]
+    return {names.names.index(name) - index for index, name in held if name is not None} in ({0}, {-1})
 
 
 def _go_together(numbers: frozenset[int], names: ClassList | None) -> bool:

@@ -67,5 +67,5 @@ def _one_void(values: list[int], beyond: list[int], names: ClassList, wanted: Wa
 def _given(option: str, names: ClassList, assigned: Mapping[int, str], void: Iterable[int], wanted: Wanted) -> Reading:
     if not isinstance(wanted.void, int):
         return listed(option, names, assigned, void, wanted)
-    option = f"--void {wanted.void}" if option in ("--void none", "--read values") else option
+    option = option if option == "--background first" else f"--void {wanted.void}"
     return listed(option, names, assigned, {*void, wanted.void}, wanted)

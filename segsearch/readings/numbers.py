@@ -190,7 +190,7 @@ def _valued(tallies: Tallies, names: ClassList, wanted: Wanted) -> list[Reading]
         ]
     void = said | extra
     reading = listed(f"--void {max(said or extra)}" if void else "--read values", names, assigned, void, wanted)
-    if present(reading, tallies) < 2 and list(assigned) == list(range(len(assigned))):
+    if present(reading, tallies) < 2 <= len(assigned) and list(assigned) == list(range(len(assigned))):
         meant = {names.names[index] for index in names.void}
         ordered = tuple(assigned.values())
         plain = ClassList(names.file, ordered, void=frozenset(map(ordered.index, meant)))

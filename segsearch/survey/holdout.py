@@ -128,12 +128,14 @@ def _copies(items: Sequence[Item]) -> list[int]:
 
 def _near(thumbs: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Pairs of thumbnails (count, pixels) that are as good as the same."""
+    if len(thumbs) < 2:
+        return []
     # A coarse look first: distances of 4 x 4 grey means, all pairs of a block as one product of matrices.
     side = THUMB // 4
     coarse = thumbs.reshape(-1, 4, side, 4, side, 3).mean(axis=(2, 4, 5)).reshape(len(thumbs), -1)
-    coarse = coarse - coarse.mean(axis=0, keepdims=True) if len(coarse) else coarse
+    coarse = coarse - coarse.mean(axis=0, keepdims=True)
     lengths = (coarse**2).sum(axis=1)
-    limit = float(coarse.shape[1]) * 4.0 if len(coarse) else 0.0
+    limit = float(coarse.shape[1]) * 4.0
     found = []
     for start in range(0, len(coarse), _BLOCK):
         block = slice(start, start + _BLOCK)

@@ -71,4 +71,4 @@ def _chosen(lists: Sequence[SplitList]) -> tuple[list[SplitList], list[str]]:
         return [*chosen.values(), *(one for one in lists if one.split is None)], []
     others = [one.file.name for one in lists if one not in chosen.values()]
     notes = [f"Beside them lie {', '.join(others)}, which are not read."] if others else []
-    return [chosen[split] for split in ("train", "validation", "test") if split in chosen], notes  # type: ignore[index]
+    return [chosen[split] for split in ("train", "validation", "test") if split in chosen], notes

@@ -17,11 +17,13 @@ from segsearch.datasets.labels import Labelling, labelling
 from segsearch.datasets.pairs import Pair as RunPair
 from segsearch.datasets.pairs import find_pairs
 from segsearch.errors import DataError, StudyError
+from segsearch.pairing.types import SplitName
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import read_names
 from segsearch.study import parse_study
 from segsearch.survey.chosen import Pair
 from segsearch.survey.look import Found
+from segsearch.survey.splits import SPLITS
 from segsearch.survey.template import LEAST_STEPS, TEACHER, TEMPLATE, budget_for
 from segsearch.workshop import raise_if_full
 
@@ -66,13 +68,17 @@ def write_study(
 def _opened(found: Found, files: Mapping[Path, str], out: Path) -> tuple[DataSettings, Labelling]:
     """The settings of the study to write, and how its masks are read: opened by the code that a run opens it by."""
     settings = parse_study(tomllib.loads(files[out]), where=str(out)).data
-    splits = {"train": settings.train, "validation": settings.validation, "test": settings.test}
+    splits: dict[SplitName, str | None] = {
+        "train": settings.train,
+        "validation": settings.validation,
+        "test": settings.test,
+    }
     texts = {str(path): text for path, text in files.items()}
     if settings.classes not in texts:
         texts[settings.classes] = read_names(found.root / settings.classes)
     classes = classes_in(settings, texts)
     for split, words in splits.items():
-        pairs = found.splits.of(split)  # type: ignore[arg-type]
+        pairs = found.splits.of(split)
         if words is not None and not _same(find_pairs(settings, words, texts), pairs):
             raise DataError(f"{found.root}: the files of split {split} changed while they were read; run this again.")
     if classes != found.reading.classes:
@@ -92,10 +98,10 @@ def _files(found: Found, out: Path) -> dict[Path, str]:
     named = _named(found)
     if named is None:
         words: dict[str, str] = {}
-        for key, name in (("train", "train"), ("validation", "val"), ("test", "test")):
-            if pairs := splits.of(key):  # type: ignore[arg-type]
-                words[key] = str(beside[name])
-                lists[beside[name]] = _list(pairs)
+        for key in SPLITS:
+            if pairs := splits.of(key):
+                path = beside["val" if key == "validation" else key]
+                words[key], lists[path] = str(path), _list(pairs)
     else:
         words = named
     classes = _class_list(found)
@@ -127,8 +133,8 @@ def _named(found: Found) -> dict[str, str] | None:
     kinds_first = image[1] == mask[1]
     at = 1 if kinds_first else 0
     words = {"images": image[1 - at], "masks": mask[1 - at]}
-    for key in ("train", "validation", "test"):
-        pairs = found.splits.of(key)  # type: ignore[arg-type]
+    for key in SPLITS:
+        pairs = found.splits.of(key)
         parts = {Path(pair.image.inner).parts[:-1][at : at + 1] for pair in pairs}
         if len(parts) > 1 or () in parts:
             return None

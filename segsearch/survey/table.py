@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from segsearch.survey.look import SPLITS, ClassRow
+from segsearch.survey.look import ClassRow
+from segsearch.survey.splits import SPLITS
 
 # Rows that are shown; the rest are counted, and stand on the page.
 MOST_ROWS = 40

@@ -117,7 +117,7 @@ def _mask_record(path: Path) -> MaskRecord | Fault:
             f"{path}: a mask must hold classes' numbers, grey levels or RGB colours, got {mask.mode} pixels; "
             "write the classes' numbers into an 8-bit grey PNG.",
         )
-    found = mask.convert("RGB").getcolors(MOST_COLOURS)
+    found: Any = mask.convert("RGB").getcolors(MOST_COLOURS)
     if found is None:
         return MaskRecord(path, {}, None, None, lossy, size, turned)
     colours = {red << 16 | green << 8 | blue: count for count, (red, green, blue) in found}

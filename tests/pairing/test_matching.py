@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -288,73 +286,3 @@ def test_names_that_lack_a_part_that_most_have() -> None:
 )
 def test_very_few_files(files: dict[str, str]) -> None:
     assert pairs(matched(*files, *files.values()).families[0]) == files
-
-
-# ---- any naming
-
-
-def _own_names(draw: random.Random) -> tuple[list[tuple[str, str]], bool]:
-    """Names that differ, as images and as masks have them, and whether they begin and end with a digit."""
-    numbers = draw.sample(range(300), draw.randint(8, 40))
-    kind = draw.randrange(6)
-    if kind < 2:  # padded alike, or not
-        widths = [draw.randint(1, 6) for _ in range(2)] if kind else [draw.randint(1, 6)] * 2
-        return [(f"{number:0{widths[0]}}", f"{number:0{widths[1]}}") for number in numbers], True
-    if kind == 2:
-        names = [f"{number // 20:02}_{number % 20:03}" for number in numbers]
-    elif kind == 3:
-        names = [f"{draw.getrandbits(64):016x}" for _ in numbers]
-    elif kind == 4:
-        names = [f"{draw.choice(('aachen', 'ulm', 'Köln'))}_{number:06}_000019" for number in numbers]
-    else:
-        names = [f"2023-{number % 12 + 1:02}-{number // 12 + 1:02} ({number})" for number in numbers]
-    return [(name, name) for name in names], kind == 2
-
-
-def _affix(draw: random.Random, words: Sequence[str], glue: Callable[[str, str], str], *, may_touch: bool) -> str:
-    word = draw.choice(("", "", *words))
-    return glue(word, draw.choice(("_", "-", ".", " ", "__", *(("",) if may_touch else ())))) if word else ""
-
-
-def test_any_prefix_suffix_separator_and_padding() -> None:
-    draw = random.Random(0)
-    for scheme in range(300):
-        own, numeric = _own_names(draw)
-        sides = [
-            (
-                _affix(draw, words, lambda word, separator: word + separator, may_touch=numeric),
-                _affix(draw, words, lambda word, separator: separator + word, may_touch=numeric),
-            )
-            for words in (("img", "Photo", "left", "cam2x", "sat"), ("mask", "Label", "gt", "v2_seg", "annotation"))
-        ]
-        (image_lead, image_trail), (mask_lead, mask_trail) = sides
-        folders = draw.choice(
-            (("images", "masks"), ("images/train", "masks/train"), ("val/img", "val/gt"), ("rgb", "x"))
-        )
-        together = {
-            f"{folders[0]}/{image_lead}{name}{image_trail}.jpg": f"{folders[1]}/{mask_lead}{its}{mask_trail}.png"
-            for name, its in own
-        }
-        images = [image for image in together if draw.random() > 0.1]
-        masks = [mask for mask in together.values() if draw.random() > 0.1]
-        expected = {image: together[image] for image in images if together[image] in masks}
-        found = matched(*images, *masks)
-        about = f"scheme {scheme}: {images[:2]} and {masks[:2]}"
-        assert len(found.families) == 1, about
-        assert pairs(found.families[0]) == expected, about
-        assert sorted(inner(found.lonely)) == sorted(set(masks) - set(expected.values())), about
-
-
-def test_twice_the_files_take_twice_the_time() -> None:
-    """Flat, masks with an ending, every tenth missing: what is quadratic takes four times as long."""
-
-    def seconds(count: int) -> float:
-        names = [f"images/{number:06}.png" for number in range(count)]
-        names += [f"masks/{number:06}_mask.png" for number in range(count) if number % 10]
-        files = places(names)
-        start = time.process_time()
-        assert len(match(files).families[0].masks) == count - count // 10
-        return time.process_time() - start
-
-    rounds = [(seconds(5_000), seconds(10_000)) for _ in range(5)]
-    assert min(large for _, large in rounds) < 3 * min(small for small, _ in rounds)

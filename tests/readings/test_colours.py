@@ -88,6 +88,17 @@ def test_colours_of_vocs_palette_are_its_indices() -> None:
     assert mapped(_one(painted(voc), valued)) == mapped(reading)
 
 
+def test_vocs_last_colour_is_never_a_class() -> None:
+    seen = painted([0x000000, 0x008000, 0xE0E0C0])
+    assert mapped(_one(seen, names("a", "b", "c"))) == {
+        0x000000: "a",
+        0x800000: "b",
+        0x008000: "c",
+        0xE0E0C0: None,
+    }
+    assert "2 names without colours" in _refused([0x000000, 0x008000, 0xE0E0C0], names("a", "background"))
+
+
 def test_a_palette_gives_numbers_but_no_names() -> None:
     """labelme writes VOC's colours for any classes: the names go by the rules of values."""
     seen, three = painted([0x000000, 0x800000, 0x008000, 0x808000]), names("wall", "building", "sky")

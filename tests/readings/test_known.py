@@ -14,7 +14,7 @@ from tests.readings.held import mapped, names
 
 ROOT = Path("/data/set")
 FRAMES = ("0001TP_006690", "0006R0_f00930", "0016E5_00390", "Seq05VD_f00000")
-TO = "; --read found reads them without that"
+TO = "; --as-found reads them without that"
 
 
 def _walked(*inner: str, texts: Sequence[str] = ()) -> Walked:

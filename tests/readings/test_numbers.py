@@ -317,6 +317,7 @@ def test_labelmes_list_leaves_no_name_moved() -> None:
 
 
 def test_binary_masks_may_be_listed_as_0_and_1() -> None:
+    assert "at least two classes" in _refused([0, 255], names("cat", values=(0,)))
     reading = _one([0, 255], names("cat", "background", values=(1, 0)))
     assert mapped(reading) == {0: "background", 255: "cat"}
 
