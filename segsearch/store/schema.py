@@ -237,6 +237,13 @@ def _keep_spreads(connection: Connection) -> None:
     confirmations.create(connection, checkfirst=True)
 
 
+def _score_classes_of_the_truth(connection: Connection) -> None:
+    """Schema 8: a mIoU is the mean over the classes of the truth, and not over those that were predicted, too."""
+    from segsearch.store.truth_classes import score_classes_of_the_truth
+
+    score_classes_of_the_truth(connection)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (The third and the seventh only add tables; others
 # change rows.)
@@ -248,6 +255,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _say_what_was_meant,
     _leave_out_gross_energy,
     _keep_spreads,
+    _score_classes_of_the_truth,
 )
 
 
