@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StorageFull, StudyError
+from segsearch.evidence.objectives import demand_sense
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Dice, Facts, Recorder, settled
 from segsearch.space.keys import to_json
@@ -47,7 +48,7 @@ class Ended:
 class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
-    Of `looked` candidates `within` met the limits.
+    Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     """
 
     study: Study
@@ -60,6 +61,7 @@ class Forecast:
     free_bytes: int
     looked: int
     within: int
+    nearest: tuple[str, ...] = ()
 
 
 def default_out(study: Study) -> Path:
@@ -94,6 +96,8 @@ def run(
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
             study, space = under_way(store, study, artifacts, space)
+    else:
+        demand_sense(study.bounds, where="limits")
     check_designs(study, space)
     dataset = open_data(study, folder, progress)
     with open_store(database, create=True) as store:
@@ -189,6 +193,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
             study, space = under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
+    else:
+        demand_sense(study.bounds, where="limits")
     for seed in range(CHECKED_DRAWS):
         space.draw(Dice(random.Random(seed)), facts_of(study))
     check_designs(study, space)
@@ -214,6 +220,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         free_bytes=free_bytes(folder),
         looked=found.looked,
         within=found.within,
+        nearest=found.nearest,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -266,9 +273,11 @@ def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) ->
     """A study and its space as they began, where they did: an update of segsearch changes no study under way.
 
     A built-in space is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
+    Raises `StudyError` for limits that no new study may begin with.
     """
     begun = next((row for row in store.studies() if row.name == study.name), None)
     if begun is None:
+        demand_sense(study.bounds, where="limits")
         return study, space
     if not study.space.endswith(".py") and artifacts.has(begun.space):
         space = stored_space(replace(begun, artifacts=artifacts))
