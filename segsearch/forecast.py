@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from segsearch import launch
 from segsearch.errors import StorageFull
+from segsearch.evidence.objectives import demand_sense
 from segsearch.settings.texts import texts_of
 from segsearch.space.draws import Dice, settled
 from segsearch.space.load import load_space
@@ -26,7 +27,7 @@ ESTIMATED_DRAWS = 24
 class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
-    Of `looked` candidates `within` met the limits.
+    Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     """
 
     study: Study
@@ -39,6 +40,7 @@ class Forecast:
     free_bytes: int
     looked: int
     within: int
+    nearest: tuple[str, ...] = ()
 
 
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
@@ -49,6 +51,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
             study, space = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
+    else:
+        demand_sense(study.bounds, where="limits")
     for seed in range(CHECKED_DRAWS):
         space.draw(Dice(random.Random(seed)), facts_of(study))
     launch.check_designs(study, space)
@@ -76,6 +80,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         free_bytes=free_bytes(folder),
         looked=found.looked,
         within=found.within,
+        nearest=found.nearest,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(

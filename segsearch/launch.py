@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StudyError
+from segsearch.evidence.objectives import demand_sense
 from segsearch.settings.texts import Texts, texts_of
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Facts, Recorder, settled
@@ -71,6 +72,8 @@ def run(
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
             study, space = under_way(store, study, artifacts, space)
+    else:
+        demand_sense(study.bounds, where="limits")
     check_designs(study, space)
     texts = texts_of(study.data)
     dataset = open_data(study, folder, progress, texts)
@@ -214,9 +217,11 @@ def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) ->
     """A study and its space as they began, where they did: an update of segsearch changes no study under way.
 
     A built-in space is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
+    Raises `StudyError` for limits that no new study may begin with.
     """
     begun = next((row for row in store.studies() if row.name == study.name), None)
     if begun is None:
+        demand_sense(study.bounds, where="limits")
         return study, space
     if not study.space.endswith(".py") and artifacts.has(begun.space):
         space = stored_space(replace(begun, artifacts=artifacts))

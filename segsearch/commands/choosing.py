@@ -97,7 +97,9 @@ def dashboard(
     """Choose a model with your eyes: the front, each model, its masks and the search, live in a browser."""
     from segsearch.dashboard.reading import Reader
     from segsearch.dashboard.serve import address_of, serve
-    from segsearch.store.location import shown
+    from segsearch.store.location import hides_password, shown
+
+    hides_password(db)  # what cannot be the name of a database is refused; what is wrong with it the page tells
 
     def ready(bound: int) -> None:
         where = address_of(host, bound, token)

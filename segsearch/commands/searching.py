@@ -146,7 +146,8 @@ def check(study: StudyFile) -> None:
     )
     if settings.limits and not found.within:
         say(
-            f"Warning: none of {found.looked} draws meets the limits; the time is that of draws beyond them. "
+            f"Warning: none of {found.looked} draws meets the limits: {'; '.join(found.nearest)}. "
+            "The time is that of draws beyond them. "
             "Loosen the limits, or begin with designs that meet them ([[search.first]])."
         )
     if warning := warning_of_few_steps(settings.train, found.train_images):

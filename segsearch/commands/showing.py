@@ -32,10 +32,11 @@ def open_to_read(db: str) -> Store:
 
 def report_of(store: Store, study: str | None, limits: Sequence[str] | None, machine: str | None) -> Report:
     """A study of a database under further limits, as it is on one machine."""
-    from segsearch.evidence.objectives import read_limit
+    from segsearch.evidence.objectives import demand_sense, read_limit
     from segsearch.judging.fronts import make_report, one_machine
 
     bounds = [read_limit(limit) for limit in limits or ()]
+    demand_sense(bounds, where="--limit")
     row = store.study(study)
     trials, timings = store.trials(row.name), store.timings(row.name)
     key = one_machine(trials, timings, store.machines(), machine)

@@ -128,11 +128,17 @@ def _listed_pair(
 
 
 def _listed_file(text: str, root: Path, folder: Path, tree: Names) -> Path | None:
-    """A path from the root, from the folder of its kind, or a bare name in that folder, as Pascal VOC lists them."""
-    for candidate in (root / text, folder / text):
-        if candidate.is_file():
-            return candidate
-    return _only(tree[text]) if text in tree else None
+    """A path from the root, from the folder of its kind, or a bare name in that folder, as Pascal VOC lists them.
+
+    Where no file is called so, backslashes part folders: the list was written on Windows.
+    """
+    for spelt in dict.fromkeys((text, text.replace("\\", "/"))):
+        for candidate in (root / spelt, folder / spelt):
+            if candidate.is_file():
+                return candidate
+        if spelt in tree:
+            return _only(tree[spelt])
+    return None
 
 
 def _mask_of(image: Path, found: list[Path] | None, place: Path) -> Path:

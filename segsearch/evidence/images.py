@@ -37,7 +37,7 @@ class PerImage:
     @property
     def miou(self) -> float:
         """The very number that `Confusion.miou` makes of the same pixels."""
-        scores = [hits / (truth + predicted - hits) for hits, truth, predicted in self.pooled if truth + predicted]
+        scores = [hits / (truth + predicted - hits) for hits, truth, predicted in self.pooled if truth]
         if not scores:
             raise ValueError("mIoU is undefined: every pixel of the split is void")
         return sum(scores) / len(scores)

@@ -141,6 +141,38 @@ def read_limit(text: str) -> Limit:
     return Limit(name, "<=" if operator == "<=" else ">=", bound)
 
 
+def demand_sense(limits: Iterable[Limit], *, where: str) -> None:
+    """Raise `StudyError` for an upper bound on what is maximised, which keeps the best models out.
+
+    A lower bound on a cost has a use: it narrows a search before anything is trained. Of what a person writes now:
+    a stored study goes on as it began.
+    """
+    for limit in limits:
+        if limit.operator == "<=" and OBJECTIVES[limit.objective].direction == "maximize":
+            bound = str(limit).partition("<=")[2]
+            raise StudyError(
+                f"{where}: {limit} leaves out every model that is better than {bound}, and so the best. Write "
+                f"{limit.objective}>={bound} where a model must reach that, and no limit where the best is wanted."
+            )
+
+
+def nearest_misses(limits: Sequence[Limit], found: Sequence[Evidence]) -> tuple[str, ...]:
+    """Of each limit that some of these break: how many do, and which value of theirs is nearest to it."""
+    told = []
+    for limit in limits:
+        name = limit.objective
+        over = [
+            (limit.sure_excess(values_of(one)[name], intervals_of(one).get(name)), one)
+            for one in found
+            if limit in broken_limits(limits, one)
+        ]
+        if over:
+            nearest = min(over, key=lambda pair: pair[0])[1]
+            reached = with_ends(values_of(nearest)[name], intervals_of(nearest).get(name))
+            told.append(f"{limit} is broken by {len(over)}, of which the nearest has {reached}")
+    return tuple(told)
+
+
 def broken_limits(limits: Sequence[Limit], evidence: Evidence) -> tuple[Limit, ...]:
     """The limits that this evidence breaks beyond doubt: with the whole of a 95 % interval where there is one.
 

@@ -2,10 +2,10 @@
 
 What an image does to the mIoU is how much leaving it out changes that (the jackknife). A resample gives every image a
 random weight above 0 (the Bayesian bootstrap: Rubin 1981, Annals of Statistics 9) and adds up what the images do, so
-weighted. So every resample scores the very classes that the whole split scores. Images drawn with replacement would
-leave a class that two images hold out of every seventh resample, and score another set of classes there; and they show
-too little spread where few images hold a class, which leaving out does not (MacKinnon and White 1985, Journal of
-Econometrics 29: it is their HC3).
+weighted. So every resample scores the very classes that the whole split scores, those of its truth. Images drawn with
+replacement would leave a class that two images hold out of every seventh resample, and score another set of classes
+there; and they show too little spread where few images hold a class, which leaving out does not (MacKinnon and White
+1985, Journal of Econometrics 29: it is their HC3).
 
 The weights depend on a fixed seed and the number of images alone. Two models of a study have the same weights in the
 same resample, and the spread of their difference leaves out what both find hard.
@@ -74,19 +74,18 @@ def spread_of(images: PerImage | None) -> Spread | NoSpread:
 def moves(images: PerImage) -> NDArray[np.float64]:
     """How far the mIoU moves in each resample, before `stretch`: (resamples,).
 
-    Needs two images with truth of each class that has any. A class of predictions alone is scored 0 in all resamples,
-    as in the whole split.
+    Needs two images with truth of each class that has any: these classes are scored in every resample, as in the whole
+    split.
     """
     counts = np.zeros((3, len(images.images), len(images.classes)))
     for number, image in enumerate(images.images):
         for index, *found in image:
             counts[:, number, index] = found
-    scored = np.count_nonzero(counts.any(axis=(0, 1)))
     hits, truth, predicted = counts[:, :, counts[1].any(axis=0)]
     union = truth + predicted - hits
     whole = hits.sum(axis=0) / union.sum(axis=0)
     without = (hits.sum(axis=0) - hits) / (union.sum(axis=0) - union)
-    pulls = (whole - without).sum(axis=1) / scored
+    pulls = (whole - without).mean(axis=1)
     moved: NDArray[np.float64] = weights(len(pulls)) @ pulls - pulls.sum()
     return moved
 

@@ -25,19 +25,15 @@ class Confusion:
 
     @property
     def class_iou(self) -> tuple[float | None, ...]:
-        """Intersection over union of each class; None where a class is in neither truth nor prediction."""
-        scores: list[float | None] = []
-        for index, row in enumerate(self.counts):
-            hit = row[index]
-            union = sum(row) + sum(other[index] for other in self.counts) - hit
-            scores.append(hit / union if union else None)
-        return tuple(scores)
+        """Intersection over union of each class; None where the truth holds no pixel of a class."""
+        return tuple(hit / (truth + predicted - hit) if truth else None for hit, truth, predicted in self.sums)
 
     @property
     def miou(self) -> float:
-        """Mean intersection over union, pooled over all pixels.
+        """Mean intersection over union over the classes of the truth, pooled over all pixels.
 
-        Classes absent from both truth and prediction are left out, not scored 1.
+        All models of a split are so scored over one set of classes. A pixel that is taken for a class which the truth
+        lacks is missed by its own class and counts there.
         """
         present = [score for score in self.class_iou if score is not None]
         if not present:

@@ -16,21 +16,29 @@ from segsearch.figures.theme import dress, empty_figure, label_pixels, theme
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: its IoU (None where it is in neither truth nor prediction) and its share of the labelled pixels."""
+    """One class: its IoU (None where the truth lacks it), its share of the labelled pixels, and of the predicted."""
 
     name: str
     iou: float | None
     share: float
+    predicted: float
 
 
 def class_scores(confusion: Confusion, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """The classes by their IoU, the best first; absent ones last."""
+    """The classes by their IoU, the best first; those that the truth lacks last."""
     total = sum(map(sum, confusion.counts)) or 1
     found = [
-        ClassScore(name, iou, sum(row) / total)
-        for name, iou, row in zip(_named(confusion, names), confusion.class_iou, confusion.counts, strict=True)
+        ClassScore(name, iou, truth / total, predicted / total)
+        for name, iou, (_, truth, predicted) in zip(
+            _named(confusion, names), confusion.class_iou, confusion.sums, strict=True
+        )
     ]
     return tuple(sorted(found, key=lambda one: (one.iou is None, -(one.iou or 0.0))))
+
+
+def _seen(absent: ClassScore) -> str:
+    """How much is taken for a class that the truth lacks: its own classes miss those pixels."""
+    return f"; {absent.predicted:.2g} of the pixels are taken for it" if absent.predicted else ""
 
 
 def _named(confusion: Confusion, names: Sequence[str]) -> list[str]:
@@ -39,7 +47,7 @@ def _named(confusion: Confusion, names: Sequence[str]) -> list[str]:
 
 
 def class_iou_figure(confusion: Confusion, names: Sequence[str], *, dark: bool = False) -> Any:
-    """IoU of each class as bars, the best first, with the mean as a line; absent classes are said to be so."""
+    """IoU of each class as bars, the best first, with the mean as a line; what the truth lacks is said."""
     look = theme(dark)
     scores = class_scores(confusion, names)
     here = [one for one in scores if one.iou is not None]
@@ -64,7 +72,7 @@ def class_iou_figure(confusion: Confusion, names: Sequence[str], *, dark: bool =
                 x=[0.0] * len(absent),
                 y=[escape(one.name) for one in absent],
                 mode="text",
-                text=["\u00a0absent from truth and prediction"] * len(absent),
+                text=[f"\u00a0absent from the truth{_seen(one)}" for one in absent],
                 textposition="middle right",
                 textfont={"size": 12, "color": look.muted},
                 hoverinfo="skip",

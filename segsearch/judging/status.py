@@ -26,7 +26,7 @@ def status_lines(
     """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970.
 
     `alive` are the workers that can still finish what they hold, of whatever study. `teachers` are the outcomes of the
-    stage `teacher`; those of an older segsearch tell no mIoU.
+    stage `teacher`; those of an older segsearch tell no mIoU, or one over predicted classes too.
     """
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
@@ -54,8 +54,16 @@ def status_lines(
     rejected = next((trial for trial in reversed(trials) if trial.state == "rejected" and trial.failure), None)
     if rejected is not None and rejected.failure:
         lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
-    lines += [f"Teacher  mIoU {in_words('miou', found['miou'])}" for found in teachers if found.get("miou") is not None]
+    lines += [line for found in teachers for line in _teacher(found)]
     return [*lines, *map(_machine, machines)]
+
+
+def _teacher(outcome: Outcome) -> list[str]:
+    """A teacher's own mIoU; one of an older segsearch does not compare with its students', and says so."""
+    for name, more in (("miou", ""), ("former_miou", " over predicted classes too: told by an earlier version")):
+        if outcome.get(name) is not None:
+            return [f"Teacher  mIoU {in_words('miou', outcome[name])}{more}"]
+    return []
 
 
 def _others(counts: Mapping[str, int]) -> str:

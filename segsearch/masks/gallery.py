@@ -53,8 +53,8 @@ class Shown:
 class Answer:
     """What one exported file says of one image: a class for each pixel of the label, and how well that fits.
 
-    `iou` is the mean over the classes in this image's truth or answer, `right` the share of labelled pixels that are
-    right; both None where nothing is labelled.
+    `iou` is the mean over the classes of this image's truth, `right` the share of labelled pixels that are right; both
+    None where nothing is labelled.
     """
 
     artifact: str
@@ -167,12 +167,12 @@ def answer(gallery: Gallery, artifact: str, index: int, cache: MaskCache) -> Ans
 
 
 def image_iou(label: UInt8, prediction: UInt8, *, classes: int) -> float | None:
-    """Mean IoU of one image over the classes that its truth or its answer holds; None where nothing is labelled."""
+    """Mean IoU of one image over the classes of its truth; None where nothing is labelled."""
     # An answer beyond the classes is wrong whatever it is: it must not count as another pair.
     counts = count(label, np.minimum(prediction, classes - 1).astype(np.int64), classes=classes)
-    hits = counts.diagonal()
-    unions = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    present = unions > 0
+    hits, truth = counts.diagonal(), counts.sum(axis=1)
+    unions = counts.sum(axis=0) + truth - hits
+    present = truth > 0
     return float((hits[present] / unions[present]).mean()) if present.any() else None
 
 

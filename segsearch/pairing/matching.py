@@ -78,8 +78,10 @@ def _loss(place: Place) -> tuple[int, str]:
 def _matched(places: Sequence[Place], sides: _Sides, found: Found) -> Matched:
     twins = (*sides.twins, *found.twins)
     taken = {place.inner for side in (sides.images, sides.masks, twins) for place in side}
-    others = tuple(place for place in places if place.inner not in taken)
-    return Matched(sides.images, found.families, found.lonely, twins, others, found.alike)
+    left = [place for place in places if place.inner not in taken]
+    lonely = (*found.lonely, *(place for place in left if place.role == "mask"))
+    others = tuple(place for place in left if place.role != "mask")
+    return Matched(sides.images, found.families, lonely, twins, others, found.alike)
 
 
 # ---- images and masks in one folder

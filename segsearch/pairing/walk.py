@@ -19,7 +19,7 @@ TEXTS = (".txt", ".csv", ".json", ".yaml", ".names")
 LEFT_BY_PROGRAMS = ("@eaDir", "__MACOSX", "Thumbs.db", "#recycle", "$RECYCLE.BIN", "lost+found")
 MOST_TEXTS = 200
 LONGEST_TEXT_BYTES = 2 * 1024 * 1024
-DEEPEST_TEXT = 3
+DEEPEST_TEXT = 5
 FOLDERS_BETWEEN_SIGNS = 100
 
 Identity = tuple[int, int]

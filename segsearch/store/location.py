@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sqlite3
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ Mode = Literal["ro", "rw", "rwc"]
 _POSTGRESQL = {"postgresql": "psycopg", "postgres": "psycopg"}
 _DRIVERS = {"psycopg", "psycopg2"}
 _SECRETS = {"password", "sslpassword"}
+_NO_FILE = "A study must outlive its process, so a SQLite URL must name a file: sqlite:///study.db."
+# What a shell leaves where it does not fill a variable in.
+_UNFILLED = re.compile(r"\$\{\w+\}")
 # A server that stays silent is given up after this long; libpq takes whole seconds, and at least two.
 CONNECT_SECONDS = 10
 
@@ -41,7 +45,7 @@ def locate(where: str | Path, *, mode: Mode, timeout_seconds: float, immutable: 
     """Resolve a path or a SQLAlchemy URL. Raises `DatabaseError` for a URL that cannot be used."""
     text = str(where)
     if not is_url(text):
-        path = Path(where)
+        path = _demand_path(text)
     else:
         url = _read(text)
         if url.get_backend_name() != "sqlite":
@@ -63,33 +67,77 @@ def shown(where: str | Path) -> str:
     try:
         return locate(where, mode="ro", timeout_seconds=1.0).shown
     except DatabaseError:
-        return "the database" if is_url(where) else str(where)
+        return "the database"
 
 
 def hides_password(where: str | Path) -> bool:
-    """Whether `shown` leaves a password out that a command would need."""
-    return is_url(where) and locate(where, mode="ro", timeout_seconds=1.0).hides_password
+    """Whether `shown` leaves a password out that a command would need. Raises as `locate` does."""
+    return locate(where, mode="ro", timeout_seconds=1.0).hides_password
+
+
+def _demand_path(text: str) -> Path:
+    """A path as it was given; what is a URL but for a slip is not taken for the name of a new file.
+
+    Of such a text nothing is repeated: it may hold a password.
+    """
+    path = Path(text)
+    if os.path.lexists(path):
+        return path
+    if re.match(r"[a-z0-9]*(postgres|mysql|mariadb|sqlite)[a-z0-9+]*:", text, re.IGNORECASE):
+        raise DatabaseError(
+            "A database URL has :// after its kind, as in postgresql://role@host:5432/name or sqlite:///study.db; this "
+            "one has something else."
+        )
+    if re.match(r"[^/\\]*:.*@", text):
+        raise DatabaseError(
+            "A database must be a path or a SQLAlchemy URL; this looks like a URL without its kind. "
+            "Write postgresql://role@host:5432/name."
+        )
+    return _demand_local(path)
+
+
+def _demand_local(path: Path) -> Path:
+    """A path of this system, or of a file that has such a name all the same."""
+    text = str(path)
+    if os.path.lexists(path):
+        return path
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]", text):
+        raise DatabaseError(
+            f"{text}: a path of Windows, and this system would take it for a name. Write a path of this system, as in "
+            "runs/mine/study.db, or sqlite:////home/me/study.db as a URL."
+        )
+    if _UNFILLED.search(text):
+        raise DatabaseError(
+            f"{text}: a variable of the shell stands in this path as it was written. Set it, and do not put it into "
+            "single quotes."
+        )
+    return path
 
 
 def _read(text: str) -> URL:
     """Take a URL apart. What it holds is never repeated: any part of it may be of a password."""
     scheme, _, rest = text.partition("://")
-    if not scheme.startswith("sqlite") and rest.count("@") > 1:
+    if scheme.startswith("sqlite"):
+        _demand_slashes(rest)
+    elif rest.count("@") > 1:
         raise DatabaseError(
             "A database URL may hold one @, before the host; this one holds several. Write those of the role and the "
             "password as %40, or leave the password out and set PGPASSWORD."
         )
+    url, fault = None, ""
     try:
         url = make_url(text)
     except exc.ArgumentError:
-        raise DatabaseError(
+        fault = (
             "A database must be a path or a SQLAlchemy URL, as in postgresql://role@host:5432/name; this is neither."
-        ) from None
+        )
     except ValueError:
-        raise DatabaseError(
+        fault = (
             "The port of a database URL must be a number, as in postgresql://role@host:5432/name; this one's is none. "
             "Was a variable of the shell not set?"
-        ) from None
+        )
+    if url is None:  # raised here, so that what SQLAlchemy repeats of the URL is not even a context
+        raise DatabaseError(fault)
     backend, _, driver = url.drivername.partition("+")
     if backend in _POSTGRESQL:
         url = url.set(drivername=f"postgresql+{driver or _POSTGRESQL[backend]}")
@@ -103,26 +151,49 @@ def _read(text: str) -> URL:
     return url
 
 
-def _sqlite_file(url: URL) -> Path:
-    if url.host:
-        path = f"{url.host}/{url.database or ''}".rstrip("/")
+def _demand_slashes(rest: str) -> None:
+    """What follows the two slashes of a SQLite URL begins with a third one: it names no host and no role."""
+    if rest in ("", ":memory:"):
+        raise DatabaseError(_NO_FILE)
+    if not rest.startswith("/"):
+        path = "PATH" if "@" in rest else rest.partition("?")[0].rstrip("/")
         raise DatabaseError(
             "A SQLite URL has three slashes before a relative path and four before an absolute one; this one has two. "
             f"Write sqlite:///{path}."
         )
+
+
+def _sqlite_file(url: URL) -> Path:
     if not url.database or url.database == ":memory:":
-        raise DatabaseError("A study must outlive its process, so a SQLite URL must name a file: sqlite:///study.db.")
+        raise DatabaseError(_NO_FILE)
     if url.query:
         raise DatabaseError(
             f"A SQLite URL of a study takes no options, and {', '.join(sorted(url.query))} would have no effect. "
             f"Write sqlite:///{url.database}."
         )
-    return Path(url.database)
+    return _demand_local(Path(url.database))
+
+
+def _demand_server(url: URL) -> None:
+    if url.username is None and "@" in (url.database or ""):
+        raise DatabaseError(
+            "The @ of a database URL stands before the host; in this one a / comes before it. "
+            "Write a / of the role or the password as %2F, or leave the password out and set PGPASSWORD."
+        )
+    if not url.database:
+        raise DatabaseError("A PostgreSQL URL must name a database: postgresql://role@host:5432/name.")
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise DatabaseError("The port of a database URL must lie between 1 and 65535; that of a server is often 5432.")
+    for name, part in (("role", url.username), ("host", url.host), ("database", url.database)):
+        if part is not None and _UNFILLED.search(part):
+            raise DatabaseError(
+                f"A variable of the shell stands in the {name} of the database URL as it was written. Set it, and do "
+                "not put the URL in single quotes."
+            )
 
 
 def _on_server(url: URL, *, only_reads: bool, timeout_seconds: float) -> Location:
-    if not url.database:
-        raise DatabaseError("A PostgreSQL URL must name a database: postgresql://role@host:5432/name.")
+    _demand_server(url)
     secrets = _SECRETS & url.query.keys()
     public = URL.create(
         "postgresql" if url.drivername == "postgresql+psycopg" else url.drivername,

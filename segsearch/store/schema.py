@@ -244,14 +244,24 @@ def _keep_spreads(connection: Connection) -> None:
     confirmations.create(connection, checkfirst=True)
 
 
+def _score_classes_of_the_truth(connection: Connection) -> None:
+    """Schema 8: a mIoU is the mean over the classes of the truth, and not over those that were predicted, too."""
+    from segsearch.store.truth_classes import score_classes_of_the_truth
+
+    score_classes_of_the_truth(connection)
+
+
 def _keep_texts(connection: Connection) -> None:
-    """Schema 9: the lists that a study names are kept with it. Studies of before keep them when they are carried on."""
+    """Schema 9: the lists that a study names are kept with it, those of older studies when they are carried on.
+
+    Older studies go on with the high bytes of images with more than 8 bits, as they began.
+    """
     texts.create(connection, checkfirst=True)
+    _say_what_was_meant(connection)
 
 
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
-# tables: it may create only what stood there at its own time. (The third and the seventh only add tables; others
-# change rows.)
+# tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _tables.create_all,
     _keep_timings_by_machine,
@@ -260,6 +270,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _say_what_was_meant,
     _leave_out_gross_energy,
     _keep_spreads,
+    _score_classes_of_the_truth,
     _keep_texts,
 )
 

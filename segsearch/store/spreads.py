@@ -56,12 +56,17 @@ def put_confirmation(
     connection: Connection, study: str, trial: int, seed: int, *, artifact: str, miou: float, images: PerImage | None
 ) -> None:
     """Write what a trial scored from another seed into the caller's transaction."""
+    low, high = over_images(images)
+    values = {"miou": miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
+    put(connection, confirmations, {"study": study, "trial": trial, "seed": seed}, values)
+
+
+def over_images(images: PerImage | None) -> tuple[float, float] | tuple[None, None]:
+    """The ends of a mIoU's interval as a row holds them."""
     from segsearch.evidence.resample import spread_of
 
     found = spread_of(images)
-    low, high = (None, None) if isinstance(found, NoSpread) else (found.low, found.high)
-    values = {"miou": miou, "low": low, "high": high, "artifact": artifact, "finished": stamp(connection)}
-    put(connection, confirmations, {"study": study, "trial": trial, "seed": seed}, values)
+    return (None, None) if isinstance(found, NoSpread) else (found.low, found.high)
 
 
 def confirmations_of(connection: Connection, study: str) -> tuple[ConfirmationRow, ...]:

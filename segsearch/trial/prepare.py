@@ -12,7 +12,7 @@ import torch
 
 from segsearch.datasets import Dataset
 from segsearch.errors import StudyError, TrialFailed
-from segsearch.evidence.objectives import broken_limits
+from segsearch.evidence.objectives import broken_limits, nearest_misses
 from segsearch.evidence.timing import Machine
 from segsearch.evidence.types import Evidence
 from segsearch.latency.effort import effort_of
@@ -128,7 +128,8 @@ def estimate(
     gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
     training = sum(trainings) / len(trainings)
     size = sum(sizes) // len(sizes)
-    return Estimate(gate, gate + training, teacher, size, looked=len(gates), within=len(within))
+    near = () if within else nearest_misses(bench.limits, [evidence for _, evidence in over])
+    return Estimate(gate, gate + training, teacher, size, looked=len(gates), within=len(within), nearest=near)
 
 
 def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:

@@ -23,7 +23,8 @@ class Teacher:
 class Estimate:
     """What a trial costs here, from a few candidates with random weights; the teacher comes once on top.
 
-    Of `looked` candidates `within` met the limits; a trial's cost is that of these, where there are any.
+    Of `looked` candidates `within` met the limits; a trial's cost is that of these, where there are any. Where there
+    are none, `nearest` tells of each limit how near they came.
     """
 
     gate_seconds: float
@@ -32,6 +33,7 @@ class Estimate:
     bytes_per_trial: int
     looked: int
     within: int
+    nearest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

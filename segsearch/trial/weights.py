@@ -170,7 +170,8 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
                 teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
             logits = stages.artifacts.keep(target)
         miou = found.miou if any(map(any, found.counts)) else None  # a split that is all void says nothing
-        return {"logits": logits, "weights": save_weights(network, stages.artifacts), "miou": miou}
+        kept = {"miou": miou, "confusion": to_json(found)}
+        return {"logits": logits, "weights": save_weights(network, stages.artifacts), **kept}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
     name = str(stages.once("teacher", key, make)["logits"])

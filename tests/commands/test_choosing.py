@@ -79,6 +79,13 @@ def test_pick_takes_the_knee_and_keeps_the_reason(command: Command, filled: Path
     assert Path(model).is_file()
 
 
+@pytest.mark.parametrize("verb", ["front", "pick"])
+def test_an_upper_bound_on_quality_is_refused_with_both_readings(command: Command, filled: Path, verb: str) -> None:
+    said = command(verb, filled, "--limit", "miou<=0.9")
+    assert_refused(said, "--limit: miou<=0.9", "leaves out every model that is better", "miou>=0.9", "no limit")
+    assert command(verb, filled, "--limit", "latency_ms>=0.001").code == 0
+
+
 def test_pick_by_preference_limit_and_number(command: Command, filled: Path) -> None:
     objects = json.loads(command("front", filled, "--json").out)
     best = max(objects, key=lambda entry: entry["objectives"]["miou"])

@@ -8,14 +8,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from segsearch.space.load import load_space, space_from_source
 from segsearch.store import open_store
+from segsearch.trial.child import Task
+from segsearch.trial.types import Estimate
+from segsearch.workshop import Progress
 from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
-from tests.conftest import STUDY, Command
+from tests.conftest import STUDY, Command, fake_room
 
 # ---- run, resume
 
@@ -156,6 +162,47 @@ def test_check_knows_a_study_under_way_by_what_it_began_with(
     assert "another space" in command("check", study_file).err
 
 
+def test_check_names_each_limit_that_no_draw_meets_and_how_near_they_came(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = fake_room()
+    near = ("latency_ms<=0.1 is broken by 5, of which the nearest has 1.3", "params<=9 is broken by 2, of which ...")
+    found = Estimate(2.0, 30.0, 0.0, 1_000_000, looked=5, within=0, nearest=near)
+
+    @contextmanager
+    def contained(order: Task, *, progress: Progress) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(estimate=lambda candidates, artifacts: found)
+
+    monkeypatch.setattr(room, "contained", contained)
+    monkeypatch.setitem(sys.modules, "segsearch.trial.contained", room)
+    monkeypatch.chdir(tmp_path)
+    study_file.write_text(
+        STUDY.replace("epochs = 2\nfine_tune_epochs = 1", "steps = 600").replace(
+            "trials = 3\n", 'trials = 3\nlimits = ["latency_ms<=0.1", "params<=9"]\n'
+        )
+    )
+    said = command("check", study_file)
+    assert said.code == 0, said.err
+    assert "Limits   kept by 0 of 5 draws, before training" in said.out
+    (warning,) = [line for line in said.out.splitlines() if line.startswith("Warning")]
+    assert warning.startswith(f"Warning: none of 5 draws meets the limits: {near[0]}; {near[1]}. The time is that of")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_study_that_began_with_an_upper_bound_on_quality_goes_on(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions took it; a study goes on as it began."""
+    monkeypatch.chdir(tmp_path)
+    study_file.write_text(STUDY.replace("trials = 3\n", 'trials = 3\nlimits = ["miou<=0.9"]\n'))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("segsearch.launch.demand_sense", lambda limits, where: None)
+        assert command("run", study_file, "--trials", 1).code == 0
+    for again in (("run", study_file, "--trials", 2), ("check", study_file), ("resume", "runs/tiny/study.db")):
+        said = command(*again)
+        assert said.code == 0, said.err
+
+
 # ---- status
 
 
@@ -193,6 +240,7 @@ def test_names_are_text_and_not_markup(command: Command, filled: Path) -> None:
         (('space = "mobile"', 'space = "mobil"'), ["mobil"]),
         (('space = "mobile"', 'space = "mobile"\nobjectives = ["speed"]'), ["speed", "latency_ms"]),
         (('space = "mobile"', 'space = "mobile"\nlimits = ["latency_ms<12"]'), ["latency_ms<12"]),
+        (('space = "mobile"', 'space = "mobile"\nlimits = ["miou<=0.9"]'), ["limits: miou<=0.9", "miou>=0.9"]),
         (('kind = "synthetic"', 'kind = "folders"'), ["root"]),
         (('kind = "synthetic"', 'kind = "folders"\nroot = "nowhere"'), ["nowhere"]),
         (

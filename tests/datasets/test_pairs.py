@@ -52,14 +52,24 @@ def test_hidden_and_foreign_files_are_no_data(root: Path, settings: MakeSettings
         "images/train/train2.png\n\n  images/train/train0.png  \n",
         "\ufefftrain/train2.png\ntrain/train0\n",
         "images/train/train2.png\tmasks/train/train2.png\nimages/train/train0.png\t train/train0.png",
+        "images\\train\\train2.png masks\\train\\train2.png\r\nimages\\train\\train0.png masks\\train/train0.png\r\n",
+        "train\\train2.png\r\ntrain\\train0\r\n",
     ],
-    ids=["two columns", "one column", "from the images folder", "tabs"],
+    ids=["two columns", "one column", "from the images folder", "tabs", "of Windows", "names of Windows"],
 )
 def test_list_files_keep_their_order(root: Path, settings: MakeSettings, lines: str) -> None:
     (root / "mine.txt").write_text(lines, encoding="utf-8")
     pairs = found(settings(), "mine.txt")
     assert [pair.image.name for pair in pairs] == ["train2.png", "train0.png"]
     assert [pair.mask for pair in pairs] == [root / "masks/train/train2.png", root / "masks/train/train0.png"]
+
+
+def test_a_file_whose_name_holds_a_backslash_is_meant_where_it_is_there(root: Path, settings: MakeSettings) -> None:
+    (root / "images/train/train0.png").rename(root / "images" / "train\\train1.png")
+    (root / "mine.txt").write_text("train\\train1.png masks/train/train0.png\n")
+    (pair,) = find_pairs(settings(), "mine.txt")
+    assert pair.image == root / "images" / "train\\train1.png"
+    assert pair.image.is_file()
 
 
 def test_list_files_may_hold_paths_with_spaces_between_tabs(root: Path, settings: MakeSettings) -> None:
@@ -139,6 +149,7 @@ def test_two_files_of_one_name(root: Path, settings: MakeSettings, kind: str) ->
         ("", "a split must list images, got an empty list; add lines"),
         ("images/train/nope.png", "line 1: a listed image must be there, got no file .*nope.png"),
         ("images/train/train0.png masks/nope.png", "line 1: a listed mask must be there, got no file .*nope.png"),
+        ("images\\train\\nope.png", r"line 1: a listed image must be there, got no file .*images\\train\\nope.png"),
         ("a b c", "line 1: a line must be `image mask` or `image`, got 3 columns"),
         ("train/train0\n\ntrain/train0", "line 3: an image must be listed once, .* on line 1 too"),
         ("a\nb\nc", r"line 1: a listed image .* \(and 2 more like it\)"),

@@ -55,6 +55,11 @@ def test_a_hand_worked_split() -> None:
     assert images.miou == (10 / 13 + 0 / 5) / 2
 
 
+def test_a_class_that_the_truth_lacks_is_in_no_mean() -> None:
+    images = PerImage(("road", "bus"), (((0, 6, 8, 7), (1, 0, 0, 1)), ((0, 4, 4, 4),)))
+    assert images.miou == 10 / 13
+
+
 @pytest.mark.parametrize(
     "image",
     [

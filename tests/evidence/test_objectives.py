@@ -14,7 +14,9 @@ from segsearch.evidence.objectives import (
     Limit,
     Rejected,
     broken_limits,
+    demand_sense,
     intervals_of,
+    nearest_misses,
     objective,
     read_limit,
     samples_wanted,
@@ -266,6 +268,31 @@ def test_a_gate_does_not_break_a_limit_on_what_it_could_not_measure() -> None:
 def test_a_limit_is_broken_with_the_whole_interval_where_there_is_one(limit: str, broken: bool) -> None:
     bound = read_limit(limit)
     assert broken_limits((bound,), FULL) == ((bound,) if broken else ())
+
+
+def test_an_upper_bound_on_quality_is_a_mistake_and_a_lower_one_on_a_cost_is_none() -> None:
+    demand_sense(map(read_limit, ("miou>=0.9", "latency_ms<=12", "latency_ms>=5", "params>=100000")), where="limits")
+    with pytest.raises(StudyError) as caught:
+        demand_sense(map(read_limit, ("latency_ms<=12", "miou <= 0.90")), where="--limit")
+    assert str(caught.value) == (
+        "--limit: miou<=0.9 leaves out every model that is better than 0.9, and so the best. Write miou>=0.9 where a "
+        "model must reach that, and no limit where the best is wanted."
+    )
+    assert read_limit("miou<=0.9") == Limit("miou", "<=", 0.9), "a study that began with it goes on"
+
+
+def test_the_nearest_misses_of_each_limit_by_hand() -> None:
+    wide = replace(GATE, params=900, macs=10)
+    limits = (read_limit("params<=600"), read_limit("macs<=5"), read_limit("size_bytes<=9999"))
+    assert nearest_misses(limits, [wide, GATE]) == (
+        "params<=600 is broken by 2, of which the nearest has 700",
+        "macs<=5 is broken by 2, of which the nearest has 10",
+    )
+    timed = (read_limit("latency_ms<=100"),)
+    assert nearest_misses(timed, [GATE, FULL]) == (
+        "latency_ms<=100 is broken by 1, of which the nearest has 125 (95 %: 120 to 128)",
+    )
+    assert nearest_misses(limits, []) == ()
 
 
 def test_the_least_excess_is_that_of_the_near_end() -> None:

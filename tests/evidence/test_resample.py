@@ -59,12 +59,24 @@ def test_what_cannot_be_seen_has_no_interval_and_a_reason(images: PerImage | Non
     assert spread_of(images) == NoSpread(reason)
 
 
-def test_a_class_that_no_image_holds_is_scored_0_in_the_whole_and_in_every_resample() -> None:
-    """It has no truth to be hit; left out of some resamples it would make those better than the split."""
+def test_a_class_that_no_image_holds_is_scored_neither_in_the_whole_nor_in_any_resample() -> None:
+    """Whoever takes a pixel for it misses that pixel's own class; it has no truth to be hit."""
     images = PerImage(("road", "bus"), (((0, 5, 10, 8), (1, 0, 0, 3)), ((0, 9, 10, 10),), ((0, 2, 10, 9),)))
     alone = PerImage(("road",), tuple(image[:1] for image in images.images))
-    assert images.miou == alone.miou / 2
-    assert moves(images) == pytest.approx(moves(alone) / 2)
+    assert images.miou == alone.miou
+    assert spread_of(images) == spread_of(alone)
+
+
+def test_models_that_take_pixels_for_an_absent_class_are_compared_over_the_classes_of_the_others() -> None:
+    """One stray pixel in 1000 must not make a sure gap of a sixth."""
+    clean = PerImage(("road", "bus"), tuple(((0, hit, 1000, 1000),) for hit in (600, 700, 800)))
+    stray = PerImage(
+        ("road", "bus"), (((0, 599, 1000, 999), (1, 0, 0, 1)), *(((0, hit, 1000, 1000),) for hit in (700, 800)))
+    )
+    found = gap(clean.miou, seen(clean), stray.miou, seen(stray))
+    assert found is not None
+    assert found.value == pytest.approx(2100 / 3900 - 2099 / 3900)
+    assert found.low < 0 < found.high
 
 
 def test_what_every_image_gets_right_has_an_interval_of_no_width() -> None:

@@ -9,14 +9,19 @@ from segsearch.figures import class_iou_figure, confusion_figure, losses_figure
 from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, loss_rows
 
 CONFUSION = Confusion(((8, 2, 0, 0), (1, 3, 0, 0), (0, 0, 0, 0), (2, 0, 0, 0)))
+STRAY = Confusion(((8, 2, 2, 0), (1, 3, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)))
 
 
 def test_classes_by_their_iou() -> None:
     assert class_scores(CONFUSION, ("sky", "road", "boat")) == (
-        ClassScore("sky", 8 / 13, 10 / 16),
-        ClassScore("road", 3 / 6, 4 / 16),
-        ClassScore("class 3", 0.0, 2 / 16),
-        ClassScore("boat", None, 0.0),
+        ClassScore("sky", 8 / 13, 10 / 16, 11 / 16),
+        ClassScore("road", 3 / 6, 4 / 16, 5 / 16),
+        ClassScore("class 3", 0.0, 2 / 16, 0.0),
+        ClassScore("boat", None, 0.0, 0.0),
+    )
+    assert class_scores(STRAY, ("sky", "road", "boat"))[2:] == (
+        ClassScore("boat", None, 0.0, 2 / 16),
+        ClassScore("class 3", None, 0.0, 0.0),
     )
 
 
@@ -28,8 +33,14 @@ def test_rows_of_a_confusion_sum_to_one_or_nothing() -> None:
 def test_scores_are_drawn_and_absent_classes_said(dark: bool) -> None:
     names = ("sky", "road", "<boat>")
     sent = class_iou_figure(CONFUSION, names, dark=dark).to_json()
-    assert "absent from truth and prediction" in sent
+    assert 'absent from the truth"' in sent
     assert "mean 0.372" in sent
+    stray = class_iou_figure(STRAY, names, dark=dark)
+    assert list(stray.data[1].text) == [
+        "\u00a0absent from the truth; 0.12 of the pixels are taken for it",
+        "\u00a0absent from the truth",
+    ]
+    assert f"mean {STRAY.miou:.3f}" in stray.to_json()
     heat = confusion_figure(CONFUSION, names, dark=dark).data[0]
     assert heat.customdata[0][1] == 2
     assert list(heat.x) == ["sky", "road", "&lt;boat&gt;", "class 3"]

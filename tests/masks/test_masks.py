@@ -132,8 +132,9 @@ def grid(*rows: str) -> NDArray[np.uint8]:
 
 def test_the_iou_of_an_image_by_hand() -> None:
     truth, said = grid("001", "01."), grid("000", "112")
-    # Class 0: 2 hits of 4; class 1: 1 hit of 3; class 2 only where nothing is labelled.
+    # Class 0: 2 hits of 4; class 1: 1 hit of 3; class 2 only where nothing is labelled, or nowhere in the truth.
     assert image_iou(truth, said, classes=3) == pytest.approx((2 / 4 + 1 / 3) / 2)
+    assert image_iou(truth, grid("002", "112"), classes=3) == pytest.approx((2 / 3 + 1 / 3) / 2)
     assert image_iou(grid("..."), grid("000"), classes=3) is None
 
 

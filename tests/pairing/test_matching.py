@@ -8,7 +8,7 @@ import pytest
 
 from segsearch.errors import DataError
 from segsearch.pairing.matching import match
-from tests.pairing.trees import ROOT, inner, matched, pairs, places
+from tests.pairing.trees import ROOT, inner, matched, pairs
 
 NUMBERS = range(12)
 
@@ -256,6 +256,13 @@ def test_pictures_beside_the_folders_take_no_part() -> None:
     found = matched(*expected, *expected.values(), "logo.png", "docs/1.png", "instances/1.png")
     assert pairs(found.families[0]) == expected
     assert inner(found.others) == ["docs/1.png", "instances/1.png", "logo.png"]
+
+
+def test_a_folder_of_masks_that_match_nothing_is_lonely_beside_pairs_in_another() -> None:
+    expected = _both("train/{}.jpg", "train/{}_mask.png")
+    found = matched(*expected, *expected.values(), "masks/legend.png", "masks/scale.png")
+    assert pairs(found.families[0]) == expected
+    assert (inner(found.lonely), found.others) == (["masks/legend.png", "masks/scale.png"], ())
 
 
 def test_no_masks_at_all() -> None:

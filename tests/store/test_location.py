@@ -9,34 +9,40 @@ import pytest
 from segsearch.errors import DatabaseError
 from segsearch.store import open_store
 from segsearch.store.location import hides_password, locate, shown
+from tests.addresses import SECRETS, WRONG
 
 pytestmark = pytest.mark.sqlite  # nothing is opened here
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("postgresql://optuna:pa@ss#w/rd@db.example:5432/optuna", "one @"),
-        ("postgresql://optuna:secret@db.example:port/optuna", "port of a database URL must be a number"),
-        ("postgresql://optuna:secret/optuna", "port of a database URL must be a number"),
-        ("mysql://root:p%40ss@localhost:${MYSQL_PORT}/optuna", "port of a database URL must be a number"),
-        ("mysql://root:secret@localhost/optuna", "no driver for 'mysql'"),
-        ("postgresql+nothing://root:secret@localhost/optuna", r"no driver for 'postgresql\+nothing'"),
-        ("postgresql://root:secret@localhost", "must name a database"),
-        ("://root:secret@localhost", "this is neither"),
-        ("sqlite://runs/mine/study.db", r"Write sqlite:///runs/mine/study\.db\."),
-        ("sqlite://study.db", r"Write sqlite:///study\.db\."),
-        ("sqlite:///study.db?timeout=60", "timeout would have no effect"),
-        ("sqlite:///", "must name a file"),
-    ],
-)
+@pytest.mark.parametrize(("url", "words"), WRONG)
 def test_what_is_wrong_with_a_url_is_said_without_its_password(url: str, words: str) -> None:
+    """Nowhere: not in what an error was raised from, and not in what it was raised beside."""
     with pytest.raises(DatabaseError, match=words) as raised:
         locate(url, mode="rw", timeout_seconds=30)
-    said = str(raised.value)
-    assert not any(part in said for part in ("pa@", "p%40ss", "ss#w", "rd@", "secret"))
-    assert "\n" not in said
+    error: BaseException | None = raised.value
+    while error is not None:
+        said = str(error)
+        assert not any(part in said for part in SECRETS)
+        assert "\n" not in said
+        error = error.__cause__ or error.__context__
     assert shown(url) == "the database"
+
+
+def test_a_file_whose_name_looks_like_a_url_or_a_path_of_windows_is_meant_where_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("C:\\runs\\study.db", "me:v1@home.db", "sqlite:study.db", "${NAME}.db"):
+        Path(name).touch()
+        assert locate(name, mode="rw", timeout_seconds=30).file == tmp_path / name
+    assert locate("sqlite:///${NAME}.db", mode="rw", timeout_seconds=30).file == tmp_path / "${NAME}.db"
+    assert locate("a@b/c:d.db", mode="rw", timeout_seconds=30).file == tmp_path / "a@b/c:d.db"
+
+
+def test_marks_in_a_password_that_can_only_be_its_own_are_taken_as_they_are() -> None:
+    for written in ("pa#ss", "pa/ss", "pa?ss", "pa:ss", "pa%2Fss", "${ss}"):
+        found = locate(f"postgresql://me:{written}@host:5432/db", mode="rw", timeout_seconds=30)
+        assert found.shown == "postgresql://me@host:5432/db"
 
 
 def test_postgresql_is_spoken_to_by_psycopg_unless_another_driver_is_named() -> None:

@@ -76,6 +76,8 @@ def test_an_estimate_is_of_what_would_be_trained(tmp_path: Path, monkeypatch: py
     assert (enough.looked, enough.within) == (4, 4), "a few are enough"
     none = estimated(["params<=1"], wide, narrow, wide)
     assert (none.looked, none.within) == (3, 0)
+    assert none.nearest == (f"params<=1 is broken by 3, of which the nearest has {params[0]}",)
+    assert found.nearest == enough.nearest == ()
     assert round(none.seconds_per_trial - none.gate_seconds) == 67
 
 

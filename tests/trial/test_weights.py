@@ -10,8 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from segsearch.errors import StudyError
+from segsearch.evidence.types import Confusion
 from segsearch.networks import build
 from segsearch.space.candidate import Distill, Head
+from segsearch.space.keys import from_json
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
 from segsearch.trial.score import score
@@ -108,6 +110,8 @@ def test_distillation_trains_its_teacher_once_and_weight_changes_the_student(not
     export(network, bench.size, model)
     found = score(bench.runtime.open(model, threads=1), bench.dataset.validation, classes=3)
     assert teacher["miou"] == pytest.approx(found.miou, abs=2e-3)
+    counts = from_json(Confusion, teacher["confusion"])
+    assert counts.miou == teacher["miou"], "kept, so that a later version can tell it anew"
     assert notebook.known.count("teacher") == 1
     assert len({alone.artifact, taught.artifact, again.artifact}) == 3
 
