@@ -84,6 +84,9 @@ def test_what_is_cut_off_or_without_area_is_said(command: Command, tmp_path: Pat
 def test_new_takes_what_was_drawn_by_the_commands_that_are_suggested(command: Command, tmp_path: Path) -> None:
     scene = {f"{number}.png": SCENE["a.png"] for number in range(5)}
     data, out = write_yolo(tmp_path / "data", scene), tmp_path / "out"
+    for number, path in enumerate(sorted((data / "images").iterdir())):  # no two pictures alike
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
     printed = lines(command, data, "--out", out)
     assert printed[-2].split("   ")[0].strip() == f"ln -s {data / 'images'} {out / 'images'}"
     (out / "images").symlink_to(data / "images")

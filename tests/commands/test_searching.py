@@ -98,7 +98,7 @@ def test_a_study_under_way_keeps_the_built_in_space_that_it_began_with(
     command("run", study_file, "--out", tmp_path / "out", "--trials", 1)
     now = load_space("mobile")
     newer = space_from_source(now.source + "\n# another version of segsearch\n", name=now.name)
-    monkeypatch.setattr("segsearch.launch.load_space", lambda spec: newer)
+    monkeypatch.setattr("segsearch.forecast.load_space", lambda spec: newer)
     said = command("run", study_file, "--out", tmp_path / "out", "--trials", 2)
     assert said.code == 0, said.err
     (copy,) = (tmp_path / "out" / "artifacts").glob("*.py")
@@ -156,7 +156,7 @@ def test_check_knows_a_study_under_way_by_what_it_began_with(
     monkeypatch.chdir(tmp_path)
     assert command("run", study_file, "--trials", 1).code == 0
     newer = space_from_source("def draw(choose):\n    raise ValueError('another space')\n", name="mobile.py")
-    monkeypatch.setattr("segsearch.launch.load_space", lambda spec: newer)
+    monkeypatch.setattr("segsearch.forecast.load_space", lambda spec: newer)
     assert command("check", study_file).code == 0
     study_file.write_text(study_file.read_text().replace('name = "tiny"', 'name = "other"'))
     assert "another space" in command("check", study_file).err

@@ -107,7 +107,7 @@ def test_the_root_must_be_a_folder(tmp_path: Path) -> None:
 
 def test_texts_that_belong_to_pictures_do_not_crowd_out_lists(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{number:04d}.{suffix}" for number in range(250) for suffix in ("png", "json")))
-    touch(tmp_path, "zebra.names", "VOC/ImageSets/Segmentation/train.txt", "a/b/c/deep.csv", "a/b/c/d/too_deep.csv")
+    touch(tmp_path, "zebra.names", "VOC/ImageSets/Segmentation/train.txt", "a/b/c/deep.csv", "a/b/c/d/e/f/too_deep.csv")
     touch(tmp_path, "labels.TXT", "readme.md", ".hidden.txt", ".hidden/labels.txt", "data.yaml/x.png")
     (tmp_path / "large.txt").write_bytes(b" " * (2 * 1024 * 1024))
     texts = [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path).texts]

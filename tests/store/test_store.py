@@ -814,7 +814,10 @@ def test_a_database_of_schema_1_is_brought_up_to_date(tmp_path: Path) -> None:
     with open_store(tmp_path / "study.db") as store:
         fresh = fakes.make_study(limits=["latency_ms<=9"], output="scores")
         train, search = fresh.train.model_copy(update={"recipe": 1}), {"startup_on_top": False}
-        fresh = fresh.model_copy(update={"train": train, "search": fresh.search.model_copy(update=search)})
+        data = fresh.data.model_copy(update={"levels": "high_byte"})
+        fresh = fresh.model_copy(
+            update={"data": data, "train": train, "search": fresh.search.model_copy(update=search)}
+        )
         assert store.study("fake").study == fresh, "what newer settings would change is said"
         assert json.loads(dump_study(store.study("empty").study))["timing"]["interval"] == fresh.timing.interval
         assert store.timings("empty") == ()
