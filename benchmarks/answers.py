@@ -24,7 +24,7 @@ from segsearch.compression.quantize import quantize
 from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, measure
 from segsearch.networks import build, wear_in
-from segsearch.runtimes.graphs import with_mask
+from segsearch.runtimes.graphs import Ready, with_mask
 from segsearch.space.candidate import (
     Architecture,
     Context,
@@ -147,7 +147,8 @@ def front() -> None:
             scores = int8_file(one.architecture, "scores", scratch)
             size = scores.stat().st_size / 1e3
             shipped = latency_ms(scores)
-            times = [shipped, shipped + argmax_ms(scores), latency_ms(with_mask(scores, scratch / "masked.onnx"))]
+            masked = with_mask(Ready(scores), scratch / "masked.onnx").path
+            times = [shipped, shipped + argmax_ms(scores), latency_ms(masked)]
             coarse = [replace(one.architecture, answer_scale=scale) for scale in (0.5, 0.25)]
             times += [latency_ms(int8_file(each, "mask", scratch)) for each in coarse]
             print(

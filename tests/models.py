@@ -85,6 +85,27 @@ def fails_when_run(path: Path) -> Path:
     return save(path, [node], [image], [numpy_helper.from_array(np.array([4]), "sides")])
 
 
+def resized(path: Path, *, open_size: bool = False) -> Path:
+    """An image and the size that it is brought to, as a list of four numbers: zeros are no size."""
+    node = helper.make_node("Resize", ["image", "", "", "size"], ["scores"], mode="nearest")
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+    size = helper.make_tensor_value_info("size", TensorProto.INT64, ["count" if open_size else 4])
+    return save(path, [node], [image, size])
+
+
+def beside(path: Path, *, name: str = "model.data", size: int | str = 32) -> Path:
+    """`convolutions` whose weights lie in another file."""
+    onnx.save(
+        onnx.load(convolutions(path, size=size)),
+        path,
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=name,
+        size_threshold=0,
+    )
+    return path
+
+
 def scoring(path: Path, *, kind: int = TensorProto.FLOAT, node: str = "scores", rank: int = 4) -> Path:
     """A model whose scores are its input."""
     shape = (1, 5, 8, 8)[:rank]

@@ -20,6 +20,8 @@ from segsearch.workshop import Progress
 
 if TYPE_CHECKING:
     from segsearch.runtimes import Operation
+    from segsearch.runtimes.graphs import Ready
+    from segsearch.runtimes.inputs import Input
 
 PROFILED_RUNS = 30
 SHOWN_OPERATIONS = 20
@@ -31,7 +33,10 @@ _STATES: Mapping[State, str] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's timing on a machine; `against` names the model that it was compared with, if any."""
+    """A model's timing on a machine; `against` names the model that it was compared with, if any.
+
+    `size_bytes` is that of the file and of the weights that lie beside it; `inputs` are those that it was fed.
+    """
 
     model: Path
     machine: Machine
@@ -40,6 +45,7 @@ class Measured:
     size_bytes: int
     mask: bool = False
     operations: tuple[Operation, ...] = ()
+    inputs: tuple[Input, ...] = ()
 
 
 def measure_own(
@@ -47,7 +53,8 @@ def measure_own(
     *,
     against: Path | None,
     threads: int,
-    shape: str | None,
+    shapes: Sequence[str] = (),
+    values: Sequence[str] = (),
     interval: float,
     max_seconds: float,
     mask: bool = False,
@@ -57,37 +64,54 @@ def measure_own(
 ) -> Measured:
     """Time a file; with `mask` as if it answered with classes, whatever it is compared with.
 
-    Raises `StudyError` for what is wrong with it, with the reason that the runtime gave.
+    `shapes` and `values` are those of the inputs of both, by name where a model has several. Raises `StudyError` for
+    what is wrong with it, with the reason that the runtime gave.
     """
     from segsearch.latency.measure import Effort, compare, machine_for, measure
     from segsearch.latency.room import machine_room
     from segsearch.runtimes import RUNTIMES
-    from segsearch.runtimes.graphs import with_fixed_shape, with_mask
+    from segsearch.runtimes.external import load_graph, size_of
+    from segsearch.runtimes.graphs import made_ready, with_mask
+    from segsearch.runtimes.inputs import inputs_of
 
     runtime = RUNTIMES["onnxruntime"]
     effort = Effort(interval=interval, max_seconds=max_seconds, state=state)
     with TemporaryDirectory(prefix="segsearch-") as scratch:
         for name in ("model", "against"):  # both files may have one name
             (Path(scratch) / name).mkdir()
-        file = with_fixed_shape(model, shape, Path(scratch) / "model" / model.name)
+        names = [{value.name for value in inputs_of(load_graph(one))} if one else set() for one in (against, model)]
+        said = {"shapes": shapes, "values": values}
+        file = made_ready(model, Path(scratch) / "model" / model.name, **said, elsewhere=names[0])
         if mask:
             file = with_mask(file, Path(scratch) / "model" / f"mask-{model.name}")
         other = None
         if against is not None:
-            other = with_fixed_shape(against, shape, Path(scratch) / "against" / against.name)
+            other = made_ready(against, Path(scratch) / "against" / against.name, **said, elsewhere=names[1])
         progress("machine", 0, 1)
         machine = machine_for(runtime, threads=threads, cores=None)
         progress("measure", 0, 1)
         try:
             with machine_room().quiet():
                 if other is None:
-                    timing = measure(file, machine, runtime, effort=effort)
+                    timing = measure(file.path, machine, runtime, effort=effort, feed=file.feed)
                 else:
-                    timing = compare(file, other, machine, runtime, effort=effort)
-                operations = runtime.profile(file, threads=threads, runs=PROFILED_RUNS) if profile else ()
+                    feeds = {"feed": file.feed, "reference_feed": other.feed}
+                    timing = compare(file.path, other.path, machine, runtime, effort=effort, **feeds)
+                runs = PROFILED_RUNS if profile else 0
+                operations = runtime.profile(file.path, threads=threads, runs=runs, feed=file.feed) if runs else ()
         except TrialFailed as failed:
-            raise StudyError(" ".join(str(failed).split())) from failed
-    return Measured(model, machine, timing, against, model.stat().st_size, mask, operations)
+            why = " ".join(str(failed).split())
+            raise StudyError("\n".join([why, *_zeros_of(file, other)])) from failed
+    return Measured(model, machine, timing, against, size_of(model), mask, operations, file.inputs)
+
+
+def _zeros_of(*files: Ready | None) -> list[str]:
+    """Where whole numbers were 0 and a run failed: how they are given others."""
+    names = list(dict.fromkeys(one.name for file in files if file for one in file.inputs if one.zeros))
+    if not names:
+        return []
+    were = "was" if len(names) == 1 else "were"
+    return [f"{', '.join(names)} {were} given zeros. Where it needs others: --value {names[0]}=NUMBER, one for all."]
 
 
 def lines_of(found: Measured) -> list[str]:
@@ -102,6 +126,7 @@ def lines_of(found: Measured) -> list[str]:
         f"Model    {found.model}, {in_words('size_bytes', found.size_bytes)}{', with a mask' if found.mask else ''}",
         f"Latency  {timing.latency_ms:.4g} ms, {spread}",
     ]
+    lines[1:1] = [f"Input    {one.words}{', zeros' if one.zeros else ''}" for one in found.inputs]
     if found.against is not None:
         lines.append(
             f"Ratio    {comparison.ratio:.4g} times {found.against} ({comparison.low:.4g} to {comparison.high:.4g})"
@@ -145,6 +170,10 @@ def as_json(found: Measured) -> str:
             {
                 "model": str(found.model),
                 "size_bytes": found.size_bytes,
+                "inputs": [
+                    {"name": one.name, "type": one.kind, "shape": list(one.shape), "values": list(one.values) or None}
+                    for one in found.inputs
+                ],
                 "mask": found.mask,
                 "latency_ms": timing.latency_ms,
                 "interval_ms": list(timing.interval_ms or ()),

@@ -22,7 +22,16 @@ def measure(
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="The runtime's threads.")] = 1,
     shape: Annotated[
-        str | None, typer.Option("--shape", metavar="SHAPE", help="Of an input without a fixed one: 1x3x360x480.")
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="SHAPE",
+            help="Of an input without a fixed one: 1x3x360x480, or image:1x3x360x480 for each of several.",
+        ),
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option("--value", metavar="VALUE", help="Of an input that is no picture: size=1,5,360,480."),
     ] = None,
     interval: Annotated[
         float, typer.Option("--interval", min=0.0001, max=1.0, help="Go on until the 95 % interval is this narrow.")
@@ -53,7 +62,8 @@ def measure(
             model,
             against=against,
             threads=threads,
-            shape=shape,
+            shapes=shape or (),
+            values=value or (),
             interval=interval,
             max_seconds=seconds,
             mask=mask,

@@ -23,7 +23,7 @@ from segsearch.latency.ratio import of_one_process, ratio_of
 from segsearch.latency.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
 from segsearch.latency.room import machine_room
 from segsearch.latency.stopwatch import Order
-from segsearch.runtimes import Runtime
+from segsearch.runtimes import NOISE, Feed, Runtime
 from segsearch.space.candidate import later
 from segsearch.workshop import user_folder
 
@@ -47,20 +47,30 @@ class Effort:
     state: Annotated[State, later("pipeline")] = "pipeline"
 
 
-def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
-    """Time a model on this machine against its reference. `machine` says how many threads, on which cores.
+def measure(model: Path, machine: Machine, runtime: Runtime, *, effort: Effort, feed: Feed = NOISE) -> Timing:
+    """Time a model on this machine against its reference. `machine` says how many threads, on which cores; `feed` what
+    the model is given beside noise.
 
     Raises `TrialFailed` of kind `runtime` where the file cannot be run, and `crash` where it ends the process.
     """
     name = _reference_for(model)
-    raw = _ask(model, _reference_file(name), machine, runtime, effort)
+    raw = _ask(model, _reference_file(name), machine, runtime, effort, feed=feed)
     calibrated = dict(machine.references)[reference_name(name)]
     return _timing(raw, machine, effort, name=reference_name(name), reference_ms=calibrated)
 
 
-def compare(model: Path, reference: Path, machine: Machine, runtime: Runtime, *, effort: Effort) -> Timing:
+def compare(
+    model: Path,
+    reference: Path,
+    machine: Machine,
+    runtime: Runtime,
+    *,
+    effort: Effort,
+    feed: Feed = NOISE,
+    reference_feed: Feed = NOISE,
+) -> Timing:
     """Time a model against another one: the ratio is theirs, and the milliseconds are on the other's median."""
-    raw = _ask(model, reference, machine, runtime, effort)
+    raw = _ask(model, reference, machine, runtime, effort, feed=feed, reference_feed=reference_feed)
     between = sorted(block["reference_ms"] for block in raw["blocks"])
     return _timing(raw, machine, effort, name=reference.name, reference_ms=between[len(between) // 2])
 
@@ -134,7 +144,16 @@ def _kept_file(name: str, content: bytes) -> Path:
     return file
 
 
-def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effort: Effort) -> dict[str, Any]:
+def _ask(
+    model: Path,
+    reference: Path,
+    machine: Machine,
+    runtime: Runtime,
+    effort: Effort,
+    *,
+    feed: Feed = NOISE,
+    reference_feed: Feed = NOISE,
+) -> dict[str, Any]:
     """Start the process that measures and read its answer."""
     order = Order(
         runtime=runtime.name,
@@ -149,6 +168,8 @@ def _ask(model: Path, reference: Path, machine: Machine, runtime: Runtime, effor
         samples=effort.samples,
         parent=os.getpid(),
         state=effort.state,
+        feed=feed,
+        reference_feed=reference_feed,
     )
     try:
         ended = subprocess.run(

@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from segsearch.errors import TrialFailed
 from segsearch.evidence.timing import Block, Energy, State
 from segsearch.latency.energy import Counter, Part, find_counter, of_turn
 from segsearch.latency.ratio import FEWEST_SESSIONS, ratio_of
-from segsearch.runtimes import RUNTIMES, Runtime, Timer
+from segsearch.runtimes import NOISE, RUNTIMES, Feed, Runtime, Timer
 
 # Of a block each of its four parts takes about this long: shorter ones are all clock, longer ones let drift in.
 SEGMENT_MS = 4.0
@@ -43,7 +43,7 @@ class Order:
     """What to time. `deadline` is on the system's monotonic clock, which all processes share.
 
     `samples` is the least number of the model's runs, whatever the interval says. `empty` is a model that does nothing.
-    `parent` is the process that asks; the order is dropped where it is gone.
+    `parent` is the process that asks; the order is dropped where it is gone. Feeds are what the two files are given.
     """
 
     runtime: str
@@ -58,6 +58,8 @@ class Order:
     samples: int
     parent: int
     state: State = "pipeline"
+    feed: Feed = NOISE
+    reference_feed: Feed = NOISE
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Orphaned(Exception):
 
 def main() -> int:
     raw = json.load(sys.stdin)
-    order = Order(**(raw | {"cores": tuple(raw["cores"])}))
+    feeds = {name: feed_of(raw[name]) for name in ("feed", "reference_feed")}
+    order = Order(**(raw | {"cores": tuple(raw["cores"])} | feeds))
     make_quiet(order.cores)
     try:
         answer = asdict(take(order))
@@ -95,6 +98,11 @@ def main() -> int:
         return 1
     json.dump(answer, sys.stdout)
     return 0
+
+
+def feed_of(raw: Any) -> Feed:
+    """A feed as it comes in an order."""
+    return Feed(tuple((name, tuple(values)) for name, values in raw["values"]), raw["weights"])
 
 
 def make_quiet(cores: tuple[int, ...]) -> None:
@@ -118,7 +126,7 @@ def take(order: Order) -> Answer:
     runtime, model, reference = RUNTIMES[order.runtime], Path(order.model), Path(order.reference)
     clock: Literal["cpu", "wall"] = "cpu" if order.threads == 1 else "wall"
     watch = _Watch(runtime, order.threads, clock, order.parent, order.state)
-    memory = watch.peak_memory(Path(order.empty), model)
+    memory = watch.peak_memory(Path(order.empty), model, order.feed)
     samples: list[float] = []
     walls: list[float] = []
     blocks: list[Block] = []
@@ -127,10 +135,10 @@ def take(order: Order) -> Answer:
     ended: Literal["interval", "time"] | None = None
     session = 0
     while ended is None:
-        opened, load, first = watch.open(model)
+        opened, load, first = watch.open(model, order.feed)
         loads.append(load)
         firsts.append(first)
-        other, _, _ = watch.open(reference)
+        other, _, _ = watch.open(reference, order.reference_feed)
         for timer in (opened, other):
             watch.runs(timer, order.warmup_runs if session == 0 else 2)
         for times, block in watch.session(opened, other, session, order.deadline):
@@ -187,10 +195,10 @@ class _Watch:
             timer.times_ns(max(1, round(WARM_MS / run_ms)))
         return timer.times_ns(count)
 
-    def open(self, model: Path) -> tuple[Timer, float, float]:
+    def open(self, model: Path, feed: Feed) -> tuple[Timer, float, float]:
         """The opened file, the milliseconds that took, and those of its first run."""
         start = self.now()
-        timer = self.runtime.timer(model, threads=self.threads)
+        timer = self.runtime.timer(model, threads=self.threads, feed=feed)
         load = (self.now() - start) / 1e6
         return timer, load, self.runs(timer, 1)[0]
 
@@ -211,13 +219,13 @@ class _Watch:
             if time.monotonic() > deadline:
                 return
 
-    def peak_memory(self, empty: Path, model: Path) -> int | None:
+    def peak_memory(self, empty: Path, model: Path, feed: Feed) -> int | None:
         """Bytes that opening and running the model take above the runtime's own; None where that cannot be read."""
-        self.open(empty)
+        self.open(empty, NOISE)
         before = _resident()
         if before is None or not _forget_peak():
             return None
-        timer, _, _ = self.open(model)
+        timer, _, _ = self.open(model, feed)
         self.runs(timer, 1)
         peak = _status("VmHWM")
         return None if peak is None else max(peak - before, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segsearch.runtimes.onnxruntime import OnnxRuntime
-from segsearch.runtimes.types import Answer, Image, Operation, Runtime, Session, Timer
+from segsearch.runtimes.types import NOISE, Answer, Feed, Image, Operation, Runtime, Session, Timer
 
 RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime()}
 
-__all__ = ["RUNTIMES", "Answer", "Image", "Operation", "Runtime", "Session", "Timer"]
+__all__ = ["NOISE", "RUNTIMES", "Answer", "Feed", "Image", "Operation", "Runtime", "Session", "Timer"]

@@ -1,70 +1,74 @@
-"""Look at an ONNX file of any origin before it is run: one input, and its shape made fixed."""
+"""Look at an ONNX file of any origin before it is run: its inputs made fixed, its scores made a mask."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
 from segsearch.errors import StudyError
+from segsearch.runtimes.external import files_beside, load_graph, point_at
+from segsearch.runtimes.inputs import Input, fix_shapes, settled_inputs
+from segsearch.runtimes.types import NOISE, Feed
 
-_SHAPE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<sides>[0-9]{1,9}(?:[x,][0-9]{1,9})*)")
+
+@dataclass(frozen=True)
+class Ready:
+    """A file that can be run: the model itself or a copy, with what its inputs are and what it is fed."""
+
+    path: Path
+    inputs: tuple[Input, ...] = ()
+    feed: Feed = NOISE
 
 
-def with_fixed_shape(model: Path, shape: str | None, target: Path) -> Path:
-    """The model itself where its input's shape is fixed, else a copy at `target` with the shape that is given.
+def made_ready(
+    model: Path,
+    target: Path,
+    *,
+    shapes: Sequence[str] = (),
+    values: Sequence[str] = (),
+    elsewhere: Collection[str] = (),
+) -> Ready:
+    """The model itself where its inputs' shapes are fixed, else a copy at `target` with the shapes that are given.
 
-    `shape` is as in `1x3x360x480`, or `image=1x3x360x480`. Raises `StudyError` where the file is not an ONNX model of
-    one input, or where the shape is needed, is not one, or does not fit.
+    Weights that lie beside it stay where they are, and are not read. `shapes`, `values` and `elsewhere` are those of
+    `settled_inputs`. Raises `StudyError` where the file is not an ONNX model, and as that does.
     """
-    found = _load(model)
-    constants = {tensor.name for tensor in found.graph.initializer}
-    inputs = [value for value in found.graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise StudyError(f"{model}: a model to time must have one input; this one has {len(inputs)}: {names}.")
-    name, tensor = inputs[0].name, inputs[0].type.tensor_type
-    sides, of_any_rank = tensor.shape.dim, not tensor.HasField("shape")
-    now = "x".join(str(side.dim_value) if side.dim_value > 0 else side.dim_param or "?" for side in sides)
-    now = "any" if of_any_rank else now
-    fixed = not of_any_rank and all(side.dim_value > 0 for side in sides)
-    if shape is None:
-        if not fixed:
-            raise StudyError(f"{model}: {name} has no fixed shape ({now}). Give one: --shape {_example(now)}.")
-        return model
-    wanted = _sides(shape, name)
-    fits = len(wanted) == len(sides) and all(
-        side.dim_value <= 0 or side.dim_value == want for side, want in zip(sides, wanted, strict=False)
-    )
-    if not fits and not of_any_rank:
-        raise StudyError(f"{model}: --shape must fit the input {name} ({now}), got {shape!r}.")
-    if fixed:
-        return model
-    tensor.shape.ClearField("dim")
-    for want in wanted:
-        tensor.shape.dim.add().dim_value = want
-    for value in (*found.graph.output, *found.graph.value_info):
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.ClearField("shape")  # they follow from the input's
-    onnx.save(found, str(target))
-    return target
+    found = load_graph(model)
+    inputs = settled_inputs(model, found, shapes, values, elsewhere=elsewhere)
+    ready = Ready(model, inputs, Feed(tuple((one.name, one.values) for one in inputs if one.values)))
+    return _saved(found, ready, target) if fix_shapes(found, inputs) else ready
 
 
-def with_mask(model: Path, target: Path) -> Path:
+def _saved(found: onnx.ModelProto, ready: Ready, target: Path) -> Ready:
+    """A changed graph at `target`; the weights that lie beside the model are found from there."""
+    weights = ready.feed.weights
+    if weights is None:
+        folder = ready.path.parent
+        weights = point_at(found, files_beside(found, ready.path), folder)
+    target.write_bytes(found.SerializeToString())
+    return replace(ready, path=target, feed=replace(ready.feed, weights=weights))
+
+
+def with_mask(ready: Ready, target: Path) -> Ready:
     """A copy at `target` that answers with the class of each pixel, (n, height, width) uint8, as its user would want.
 
     The model must answer scores (n, classes, height, width). Raises `StudyError` where it does not.
     """
-    found = _load(model)
+    model = ready.path
+    found = load_graph(model) if ready.feed.weights is None else onnx.load(str(model), load_external_data=False)
     outputs = found.graph.output
     if len(outputs) != 1:
         names = ", ".join(value.name for value in outputs) or "none"
         raise StudyError(f"{model}: a mask is made of one output's scores; this model has {len(outputs)}: {names}.")
     scores = outputs[0]
-    known = {value.name: value for value in onnx.shape_inference.infer_shapes(found).graph.output}[scores.name]
+    try:
+        known = {value.name: value for value in onnx.shape_inference.infer_shapes(found).graph.output}[scores.name]
+    except Exception as error:  # onnx's own errors, of files that it does not know
+        raise StudyError(f"{model}: --mask cannot tell the shape of {scores.name}: {_one_line(error)}") from None
     sides, kind = known.type.tensor_type.shape.dim, known.type.tensor_type.elem_type
     rank = len(sides)
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
@@ -92,8 +96,7 @@ def with_mask(model: Path, target: Path) -> Path:
     del found.graph.output[:]
     shape = [side.dim_value or side.dim_param or None for side in (sides[0], *sides[2:])]
     found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(mask, onnx.TensorProto.UINT8, shape))
-    onnx.save(found, str(target))
-    return target
+    return _saved(found, ready, target)
 
 
 def with_scores(model: Path, target: Path) -> Path:
@@ -111,34 +114,5 @@ def _fresh(name: str) -> Iterator[str]:
     yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
-def _load(model: Path) -> onnx.ModelProto:
-    try:
-        found = onnx.load(str(model))
-    except FileNotFoundError:
-        raise StudyError(f"{model}: no such file.") from None
-    except OSError as error:
-        raise StudyError(f"{model}: cannot be read: {error.strerror}.") from None
-    except onnx.checker.ValidationError as error:
-        why = " ".join(str(error).split())
-        raise StudyError(f"{model}: the data that belongs to it cannot be read: {why}") from None
-    except Exception:  # protobuf's errors are of its own kind
-        raise StudyError(f"{model}: not an ONNX file; export the model to ONNX first.") from None
-    if not found.graph.node:
-        raise StudyError(f"{model}: not an ONNX model: its graph has no operations.")
-    return found
-
-
-def _sides(text: str, name: str) -> list[int]:
-    match = _SHAPE.fullmatch(text.strip())
-    if match is None or match["name"] not in (None, name):
-        raise StudyError(f"--shape must look like 1x3x360x480 or {name}=1x3x360x480, got {text!r}.")
-    sides = [int(side) for side in re.split("[x,]", match["sides"])]
-    if min(sides) < 1:
-        raise StudyError(f"--shape must hold sizes of at least 1, got {text!r}.")
-    return sides
-
-
-def _example(now: str) -> str:
-    sides = now.split("x") if now != "any" else ["?"] * 4
-    guesses = ("1", "3", "360", "480") if len(sides) == 4 else ("1",) * len(sides)
-    return "x".join(side if side.isdigit() else guess for side, guess in zip(sides, guesses, strict=True))
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -23,6 +23,22 @@ class Operation:
     mean_ms: float
 
 
+# A number that an input is given.
+Value = int | float
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a file needs to be run beside noise: the values of inputs by name, in the order of memory, and the folder
+    that its external data are named from, where that is not its own."""
+
+    values: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    weights: str | None = None
+
+
+NOISE = Feed()
+
+
 class Session(Protocol):
     """One opened model. `shape` is its input: (1, 3, height, width)."""
 
@@ -35,7 +51,7 @@ class Session(Protocol):
 
 
 class Timer(Protocol):
-    """One opened model of any kind, with an input of fixed noise."""
+    """One opened model of any kind, with inputs of fixed noise or of given values."""
 
     def times_ns(self, runs: int, /) -> list[tuple[int, int]]:
         """Of each run the time that passed, and the processor time of the thread that ran it."""
@@ -55,10 +71,10 @@ class Runtime(Protocol):
         """Raises `TrialFailed` where the file cannot be run."""
         ...
 
-    def timer(self, model: Path, /, *, threads: int) -> Timer:
-        """Raises `TrialFailed` where the file cannot be run, or has not one input of a fixed shape."""
+    def timer(self, model: Path, /, *, threads: int, feed: Feed = NOISE) -> Timer:
+        """Raises `TrialFailed` where the file cannot be run, or has no inputs of fixed shapes."""
         ...
 
-    def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
+    def profile(self, model: Path, /, *, threads: int, runs: int, feed: Feed = NOISE) -> tuple[Operation, ...]:
         """Mean time of each operation of the optimized graph, in the order they run. Raises as `timer` does."""
         ...

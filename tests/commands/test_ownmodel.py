@@ -22,9 +22,21 @@ from segsearch.evidence.timing import Block, Comparison, Energy, Machine, Timing
 from segsearch.latency.measure import calibrated
 from segsearch.latency.room import machine_room
 from segsearch.runtimes import Operation
+from segsearch.runtimes.inputs import Input
 from segsearch.runtimes.onnxruntime import OnnxRuntime
 from tests.conftest import Command, Said
-from tests.models import RUNTIME, calibrate_at_once, convolutions, fails_when_run, here, one_node, save, scoring
+from tests.models import (
+    RUNTIME,
+    beside,
+    calibrate_at_once,
+    convolutions,
+    fails_when_run,
+    here,
+    one_node,
+    resized,
+    save,
+    scoring,
+)
 
 SHORT = ("--seconds", 0.5)
 
@@ -69,9 +81,10 @@ def test_the_numbers_of_a_model_as_a_person_reads_them(command: Command, model: 
     number = r"[0-9.e-]+"
     ended = "(its time was up|its interval is narrow enough)"
     latency = rf"Latency  {number} ms, 95 % interval {number} to {number} ms \(\d+ runs; it ended because {ended}\)"
-    assert re.fullmatch(latency, lines[1])
+    assert lines[1] == "Input    image: float32 1x3x32x32"
+    assert re.fullmatch(latency, lines[2])
     words = [line.split()[0] for line in lines]
-    assert words[:6] == ["Model", "Latency", "State", "p95", "p99", "Start"]
+    assert words[:7] == ["Model", "Input", "Latency", "State", "p95", "p99", "Start"]
     assert words[-1] == "Machine"
     about = f"{machine.cpu}, {machine.cores} cores, {machine.runtime}, 1 thread, cpu clock"
     assert lines[-1] == f"Machine  {machine.short}: {about}"
@@ -161,6 +174,53 @@ def test_two_open_shapes_of_one_name_are_given(command: Command, tmp_path: Path)
     other = convolutions(tmp_path / "other" / "against", size="side", depth=1)
     found = measured(command, model, "--against", other, "--shape", "1x3x16x16")
     assert found["against"] == str(other)
+
+
+def test_a_model_weighs_what_its_files_do_and_its_weights_are_not_copied(command: Command, tmp_path: Path) -> None:
+    model = beside(tmp_path / "model.onnx", size="side")
+    found = measured(command, model, "--shape", "1x3x16x16", "--mask")
+    assert found["size_bytes"] == model.stat().st_size + (tmp_path / "model.data").stat().st_size
+    assert found["inputs"] == [{"name": "image", "type": "float32", "shape": [1, 3, 16, 16], "values": None}]
+
+
+def test_several_inputs_are_given_by_name_and_told(command: Command, tmp_path: Path) -> None:
+    model = resized(tmp_path / "model.onnx", open_size=True)
+    said = command("measure", model, "--value", "size=1,3,16,24", *SHORT, "--profile")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[1:3] == [
+        "Input    image: float32 1x3x8x8",
+        "Input    size: int64 4 = 1,3,16,24",
+    ]
+
+
+def test_two_models_share_no_names_and_are_compared(command: Command, tmp_path: Path) -> None:
+    """A name that only one of them has is no mistake of the other's."""
+    model, other = resized(tmp_path / "model.onnx"), convolutions(tmp_path / "other.onnx", size="side")
+    given = ("--value", "size=1,3,16,24", "--shape", "image:1x3x8x8")
+    assert measured(command, model, "--against", other, *given)["inputs"][1]["values"] == [1, 3, 16, 24]
+    assert_refused(command("measure", model, "--against", other, *given, "--value", "sise=1", *SHORT), "'sise=1'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("FLOAT16", (1, 3, 8, 8)), ("UINT8", (1, 8, 8, 3)), ("FLOAT", (8, 3, 8, 8))], ids=str
+)
+def test_an_input_is_of_its_own_type_and_shape(
+    command: Command, tmp_path: Path, kind: str, shape: tuple[int, ...]
+) -> None:
+    model = one_node(tmp_path / "model.onnx", "Identity", shape, dtype=getattr(TensorProto, kind))
+    (one,) = measured(command, model)["inputs"]
+    assert one["shape"] == list(shape)
+    assert one["type"] == {"FLOAT16": "float16", "UINT8": "uint8", "FLOAT": "float32"}[kind]
+
+
+def test_a_run_that_fails_on_zeros_says_how_to_give_others(command: Command, tmp_path: Path) -> None:
+    """A table of indices that must not be 0."""
+    node = helper.make_node("Div", ["image", "by"], ["scores"])
+    values = [helper.make_tensor_value_info(name, TensorProto.INT64, [1, 32]) for name in ("image", "by")]
+    path = save(tmp_path / "bad.onnx", [node], values, output=TensorProto.INT64)
+    said = command("measure", path, *SHORT)
+    assert_refused(said, "bad.onnx", "image, by were given zeros", "--value image=NUMBER, one for all")
+    assert command("measure", path, "--value", "by=1", *SHORT).code == 0
 
 
 # ---- profiles
@@ -265,8 +325,23 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...], tuple[str, ...]]
         ("bad.onnx: not an ONNX file",),
     ),
     "unknown operator": (lambda path: one_node(path, "NoSuchThing"), (), ("cannot open bad.onnx", "NoSuchThing")),
-    "two inputs": (lambda path: one_node(path, "Add", inputs=("one", "two")), (), ("one input", "2: one, two")),
-    "no input": (_none, (), ("one input", "0: none")),
+    "a size beside the image": (resized, (), ("size (int64, 4 numbers)", "--value size=NUMBER,NUMBER,NUMBER,NUMBER")),
+    "two open shapes": (
+        lambda path: one_node(path, "Add", (1, 3, "h", "w"), inputs=("one", "two")),
+        (),
+        ("--shape one:1x3x360x480 --shape two:1x3x360x480",),
+    ),
+    "whose shape": (
+        lambda path: one_node(path, "Add", (1, 3, "h", "w"), inputs=("one", "two")),
+        ("--shape", "1x3x8x8"),
+        ("has 2 inputs", "--shape one:1x3x360x480"),
+    ),
+    "no input": (_none, (), ("must have an input", "none")),
+    "no weights beside it": (
+        lambda path: (beside(path), (path.parent / "model.data").unlink()),
+        (),
+        ("bad.onnx: its weights lie beside it, in model.data", "no such file"),
+    ),
     "strings": (lambda path: one_node(path, "Identity", dtype=TensorProto.STRING), (), ("numbers", "string")),
     "fails when run": (fails_when_run, (), ("bad.onnx could not be timed", "Reshape")),
     "an open shape": (
@@ -278,7 +353,7 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...], tuple[str, ...]]
     "another input's shape": (
         lambda path: convolutions(path, size="side"),
         ("--shape", "picture=1x3x8x8"),
-        ("image=1x3x360x480", "'picture=1x3x8x8'"),
+        ("--shape must name an input", "'picture=1x3x8x8'", "image"),
     ),
     "a shape that does not fit": (
         convolutions,
@@ -300,7 +375,7 @@ def test_a_model_that_cannot_be_timed_is_refused(command: Command, tmp_path: Pat
     assert_refused(command("measure", tmp_path / "bad.onnx", *arguments, *SHORT), *words)
 
 
-@pytest.mark.parametrize("case", ["missing", "text", "unknown operator", "two inputs", "an open shape"])
+@pytest.mark.parametrize("case", ["missing", "text", "unknown operator", "a size beside the image", "an open shape"])
 def test_another_model_that_cannot_be_timed_is_refused(
     command: Command, model: Path, tmp_path: Path, case: str
 ) -> None:
@@ -367,13 +442,16 @@ ENERGY = Energy((9_000.0, 11_000.0), 20.0, 4.0)
 TIMING = Timing(
     (2.0,) * 4, 5, 1, MACHINE.key, "cpu", COMPARED, (6.0,), (3.0,), 2_500_000, 1.5, wall_ms=(3.0,) * 4, energy=ENERGY
 )
-FOUND = Measured(Path("model.onnx"), MACHINE, TIMING, None, 1_234_567)
+INPUTS = (Input("image", "float32", (1, 3, 8, 8)), Input("ids", "int64", (1, 99)))
+FOUND = Measured(Path("model.onnx"), MACHINE, TIMING, None, 1_234_567, inputs=INPUTS)
 
 
 def test_every_line_by_hand() -> None:
     counter = "by the processor's counter, 20 mJ of the idle machine taken out"
     assert lines_of(FOUND) == [
         "Model    model.onnx, 1.23 MB",
+        "Input    image: float32 1x3x8x8",
+        "Input    ids: int64 1x99, zeros",
         "Latency  2 ms, 95 % interval 1.95 to 2.05 ms (4 runs; it ended because its time was up)",
         "State    pipeline: it ran among other work, which left its own in the caches",
         "p95      too few runs to tell",
@@ -390,7 +468,7 @@ def test_a_machine_that_was_slow_is_noted_and_taken_out() -> None:
     compared = replace(COMPARED, blocks=(Block(0, 500, 4.0, 10.0),), ended_by="interval")
     timing = replace(TIMING, samples_ms=(4.0,) * 500, wall_ms=(6.0,) * 500, comparison=compared, state="warm")
     timing = replace(timing, peak_memory_bytes=None, energy_mj=None, energy=None)
-    assert lines_of(replace(FOUND, timing=timing))[1:-1] == [
+    assert lines_of(replace(FOUND, timing=timing, inputs=()))[1:-1] == [
         "Latency  2 ms, 95 % interval 1.95 to 2.05 ms (500 runs; it ended because its interval is narrow enough)",
         "State    warm: it ran again and again, its own in the caches",
         "p95      6 ms on the wall clock; 2 ms on the cpu clock, drift taken out",
@@ -404,7 +482,7 @@ def test_the_ratio_to_another_model_by_hand() -> None:
     """The reference's own times are the unit then: nothing can be said of how slow the machine was."""
     compared = replace(COMPARED, reference="other.onnx", reference_ms=10.0, blocks=(Block(0, 4, 4.0, 10.0),))
     found = replace(FOUND, timing=replace(TIMING, comparison=compared), against=Path("there/other.onnx"))
-    lines = lines_of(found)
+    lines = lines_of(replace(found, inputs=()))
     assert lines[1].startswith("Latency  4 ms, 95 % interval 3.9 to 4.1 ms")
     assert lines[2] == "Ratio    0.4 times there/other.onnx (0.39 to 0.41)"
     assert not [line for line in lines if line.startswith("Note")]
@@ -415,6 +493,10 @@ def test_json_by_hand() -> None:
     assert json.loads(as_json(replace(FOUND, operations=operations))) == {
         "model": "model.onnx",
         "size_bytes": 1_234_567,
+        "inputs": [
+            {"name": "image", "type": "float32", "shape": [1, 3, 8, 8], "values": None},
+            {"name": "ids", "type": "int64", "shape": [1, 99], "values": None},
+        ],
         "mask": False,
         "latency_ms": 2.0,
         "interval_ms": [0.39 * 5.0, 0.41 * 5.0],

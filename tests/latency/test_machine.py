@@ -20,7 +20,7 @@ from segsearch.latency import machine
 from segsearch.latency.cores import own_cores
 from segsearch.latency.machine import allowed_cores, this_machine
 from segsearch.latency.measure import machine_for
-from segsearch.runtimes import RUNTIMES, Operation, Session, Timer
+from segsearch.runtimes import NOISE, RUNTIMES, Feed, Operation, Session, Timer
 from segsearch.space.keys import from_json, to_json
 from tests.models import KNOWN
 
@@ -35,10 +35,10 @@ class Other:
     def open(self, model: Path, /, *, threads: int) -> Session:
         raise NotImplementedError
 
-    def timer(self, model: Path, /, *, threads: int) -> Timer:
+    def timer(self, model: Path, /, *, threads: int, feed: Feed = NOISE) -> Timer:
         raise NotImplementedError
 
-    def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
+    def profile(self, model: Path, /, *, threads: int, runs: int, feed: Feed = NOISE) -> tuple[Operation, ...]:
         raise NotImplementedError
 
 

@@ -98,9 +98,9 @@ def test_what_the_counter_said_arrives_with_the_timing(model: Path, monkeypatch:
     """There may be no counter here: the process's answer is a real one, with an energy put into it."""
     real = measuring._ask
 
-    def ask(*arguments: Any) -> dict[str, Any]:
+    def ask(*arguments: Any, **more: Any) -> dict[str, Any]:
         energy = {"idle_mw": [900.0, 1100.0], "idle_mj": 5.0, "reference_mj": 2.0}
-        return real(*arguments) | {"energy_mj": 1.5, "energy": energy}
+        return real(*arguments, **more) | {"energy_mj": 1.5, "energy": energy}
 
     monkeypatch.setattr(measuring, "_ask", ask)
     timing = measure(model, here(), RUNTIME, effort=SHORT)
@@ -346,13 +346,15 @@ def test_half_a_file_fails_the_trial(model: Path, tmp_path: Path) -> None:
     [
         (lambda path: path.write_bytes(b""), r"cannot open bad\.onnx"),
         (lambda path: one_node(path, "NoSuchThing"), "NoSuchThing"),
-        (lambda path: one_node(path, "Add", inputs=("one", "other")), "one input; bad.onnx has 2: one, other"),
-        (lambda path: save(path, [helper.make_node("Constant", [], ["y"], value_float=1.0)], []), "has 0: none"),
+        (
+            lambda path: save(path, [helper.make_node("Constant", [], ["y"], value_float=1.0)], []),
+            "must have an input; bad.onnx has none",
+        ),
         (lambda path: one_node(path, shape=(1, 3, "height", "width")), "fixed shape; bad.onnx takes .*height"),
         (lambda path: one_node(path, "Identity", dtype=TensorProto.STRING), r"numbers; .* takes tensor\(string\)"),
         (fails_when_run, r"bad\.onnx could not be timed: .*Reshape"),
     ],
-    ids=["empty", "unknown operator", "two inputs", "no input", "dynamic", "strings", "fails when run"],
+    ids=["empty", "unknown operator", "no input", "dynamic", "strings", "fails when run"],
 )
 def test_what_the_runtime_refuses_fails_the_trial(
     tmp_path: Path, make: Callable[[Path], object], words: str, capfd: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from segsearch.latency import stopwatch
 from segsearch.latency.energy import Counter, find_counter
 from segsearch.latency.ratio import FEWEST_SESSIONS
 from segsearch.latency.stopwatch import LEAST_SESSIONS, MOST_BLOCKS, Order, Orphaned, take
-from segsearch.runtimes import RUNTIMES, Operation, Session, Timer
+from segsearch.runtimes import NOISE, RUNTIMES, Feed, Operation, Session, Timer
 from tests.models import convolutions, one_node
 
 Run = tuple[str, int]
@@ -40,10 +40,10 @@ class Script:
     def open(self, model: Path, /, *, threads: int) -> Session:
         raise NotImplementedError
 
-    def profile(self, model: Path, /, *, threads: int, runs: int) -> tuple[Operation, ...]:
+    def profile(self, model: Path, /, *, threads: int, runs: int, feed: Feed = NOISE) -> tuple[Operation, ...]:
         raise NotImplementedError
 
-    def timer(self, model: Path, /, *, threads: int) -> Scripted:
+    def timer(self, model: Path, /, *, threads: int, feed: Feed = NOISE) -> Scripted:
         self.calls.append((f"open {model}", threads))
         return Scripted(str(model), self)
 
