@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES, Fault, first_of
 from segsearch.datasets.tree import pictures_below
 from segsearch.errors import DataError
 from segsearch.settings.data import DataSettings
-from segsearch.settings.texts import Texts, is_list
+from segsearch.settings.texts import Texts, is_list, root_of
 
 Names = Mapping[str, list[Path]]
+Tree = Callable[[], Names]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ def find_pairs(settings: DataSettings, split: str, texts: Texts) -> tuple[Pair, 
 
     Directories give them in the order of their names, list files in their own. Raises `DataError`.
     """
-    root = Path(settings.root or "")
-    if not root.is_dir():
-        raise DataError(f"{root}: data.root must be a folder with images and masks, got none there; correct the path.")
+    root = root_of(settings)
     if is_list(split):
         return _from_list(root, settings, split, texts[split])
     images, masks = _split_folders(root, settings, split)
@@ -74,7 +74,8 @@ def _from_folders(images: Path, masks: Path) -> tuple[Pair, ...]:
 
 def _from_list(root: Path, settings: DataSettings, split: str, text: str) -> tuple[Pair, ...]:
     path = root / split
-    trees = _by_name(root / settings.images), _by_name(root / settings.masks)
+    # Looked through only where a line does not say the path itself.
+    trees = cache(partial(_by_name, root / settings.images)), cache(partial(_by_name, root / settings.masks))
     pairs, faults, first_line = list[Pair](), list[Fault](), dict[Path, int]()
     for number, line in enumerate(text.splitlines(), start=1):
         try:
@@ -100,7 +101,7 @@ def _from_list(root: Path, settings: DataSettings, split: str, text: str) -> tup
 
 
 def _listed_pair(
-    root: Path, settings: DataSettings, columns: list[str], trees: tuple[Names, Names], *, where: str
+    root: Path, settings: DataSettings, columns: list[str], trees: tuple[Tree, Tree], *, where: str
 ) -> Pair:
     if len(columns) > 2:
         rule = "a line must be `image mask` or `image`"
@@ -123,11 +124,11 @@ def _listed_pair(
             )
         return Pair(name, image, mask)
     inner = _inside(image, root / settings.images)
-    found = trees[1].get(inner) or trees[1].get(Path(inner).name)
+    found = trees[1]().get(inner) or trees[1]().get(Path(inner).name)
     return Pair(name, image, _mask_of(image, found, root / settings.masks / inner))
 
 
-def _listed_file(text: str, root: Path, folder: Path, tree: Names) -> Path | None:
+def _listed_file(text: str, root: Path, folder: Path, tree: Tree) -> Path | None:
     """A path from the root, from the folder of its kind, or a bare name in that folder, as Pascal VOC lists them.
 
     Where no file is called so, backslashes part folders: the list was written on Windows.
@@ -136,8 +137,8 @@ def _listed_file(text: str, root: Path, folder: Path, tree: Names) -> Path | Non
         for candidate in (root / spelt, folder / spelt):
             if candidate.is_file():
                 return candidate
-        if spelt in tree:
-            return _only(tree[spelt])
+        if found := tree().get(spelt):
+            return _only(found)
     return None
 
 

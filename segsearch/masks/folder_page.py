@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsearch.datasets.decode import read_image
+from segsearch.datasets.decode import read_image, resize_image, resize_mask
 from segsearch.datasets.labels import Labelling, read_label
 from segsearch.datasets.types import UInt8
 from segsearch.masks.paint import class_colours
@@ -85,9 +85,12 @@ def _section(found: Found, split: SplitName, settings: DataSettings, how: Labell
 
 def _picture(pair: Pair, settings: DataSettings, how: Labelling, colours: Sequence[str]) -> str:
     image = read_image(pair.image.path, levels=settings.levels, exif=settings.exif)
-    painted = _painted(image, read_label(pair.mask.path, how), how.void, colours)
+    label = read_label(pair.mask.path, how)
+    shrink = min(1.0, SIDE / max(label.shape))
+    height, width = (max(1, round(side * shrink)) for side in label.shape)
+    image, label = resize_image(image, height, width), resize_mask(label, height, width)
     names = f"{pair.image.inner} with {pair.mask.inner}"
-    plain, over = (_as_address(_small(pixels)) for pixels in (image, painted))
+    plain, over = (_as_address(pixels) for pixels in (image, _painted(image, label, how.void, colours)))
     return (
         f'<figure><div class="both"><img src="{plain}" alt=""><img class="over" src="{over}" alt=""></div>'
         f"<figcaption>{html.escape(names)}</figcaption></figure>"
@@ -112,15 +115,9 @@ def _rgb(colour: str) -> tuple[int, int, int]:
     return number >> 16, number >> 8 & 255, number & 255
 
 
-def _small(pixels: UInt8) -> Image.Image:
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((SIDE, SIDE))
-    return picture
-
-
-def _as_address(picture: Image.Image) -> str:
+def _as_address(pixels: UInt8) -> str:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=82)
+    Image.fromarray(pixels).save(stream, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 

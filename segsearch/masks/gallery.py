@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.errors import DatabaseError, DataError, TrialFailed
-from segsearch.store import StudyRow
 from segsearch.trial.score import classes_of, count, nearest, to_input
 from segsearch.workshop import Artifacts, Progress, silent
 
 if TYPE_CHECKING:
     from segsearch.datasets import Split
     from segsearch.runtimes import Session
+    from segsearch.store import StudyRow
 
 UInt8 = NDArray[np.uint8]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import commonpath
 
+from segsearch.datasets.decode import SUFFIXES
 from segsearch.errors import DataError
 from segsearch.pairing.places import SPLIT_WORDS, Folders, folders_of, read_folders
 from segsearch.pairing.types import Matched, Place, Role, SplitName, Walked
-from segsearch.pairing.walk import PICTURES
 
 FOLDERS = ("imagesets/segmentation", "imagesets", "lists", "list", "splits", "split")
 # Of a list's lines so many must name pictures: `train.txt` may also hold the names of classes.
@@ -23,7 +23,7 @@ LEAST_NAMED = 1 / 2
 _ADDED = re.compile(r"[\s_.\-]*(lists?|split|set|files|images|pairs|ids)$")
 _UNSPLIT = ("trainval", "default", "all")
 _TRAIN_AND_MORE = ("trainaug",)
-_MORE_THAN_ONE = re.compile(rf"({'|'.join(map(re.escape, PICTURES))})[\s,;]", re.IGNORECASE)
+_MORE_THAN_ONE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})[\s,;]", re.IGNORECASE)
 _COLUMNS = (re.compile(r"\s*\t\s*"), re.compile(r"\s*[,;]\s*"), re.compile(r"\s+"))
 
 
@@ -190,7 +190,7 @@ class _Index:
         if not parts:
             return None
         name, dot, suffix = parts[-1].rpartition(".")
-        names = [parts[-1], name] if name and f"{dot}{suffix}".lower() in PICTURES else [parts[-1]]
+        names = [parts[-1], name] if name and f"{dot}{suffix}".lower() in SUFFIXES else [parts[-1]]
         for name in names:
             for start in range(len(parts)):
                 end = "/".join([*parts[start:-1], name])

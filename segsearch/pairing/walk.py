@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES
+from segsearch.datasets.tree import is_left_out
 from segsearch.errors import DataError
 from segsearch.pairing.places import place_in, read_folders
 from segsearch.pairing.types import Place, Walked
 from segsearch.workshop import Progress, silent
 
-# What counts as a picture: what can be decoded, and what people have besides.
-PICTURES = tuple(dict.fromkeys((*SUFFIXES, ".tif", ".tiff", ".gif")))
 TEXTS = (".txt", ".csv", ".json", ".yaml", ".names")
-LEFT_BY_PROGRAMS = ("@eaDir", "__MACOSX", "Thumbs.db", "#recycle", "$RECYCLE.BIN", "lost+found")
 MOST_TEXTS = 200
 LONGEST_TEXT_BYTES = 2 * 1024 * 1024
 DEEPEST_TEXT = 5
@@ -68,17 +66,17 @@ def _look_into(root: Path, folder: _Folder, found: _Found) -> Iterator[_Folder]:
     for entry in _entries(path):
         inner = f"{folder.inner}/{entry.name}" if folder.inner else entry.name
         if _is_folder(entry):
-            if _is_hidden(entry.name):
+            if is_left_out(entry.name):
                 found.hidden += _pictures_below(entry)
             elif (identity := _identity(root / inner)) not in folder.above:
                 found.linked += entry.is_symlink()
                 yield _Folder(inner, folder.above | {identity})
             continue
         suffix = os.path.splitext(entry.name)[1].lower()
-        is_picture = suffix in PICTURES
+        is_picture = suffix in SUFFIXES
         if not (is_picture or (suffix in TEXTS and depth <= DEEPEST_TEXT)) or not _is_file(entry):
             continue
-        if _is_hidden(entry.name):
+        if is_left_out(entry.name):
             found.hidden += is_picture
         elif is_picture:
             found.places.append(place_in(root, told, inner, entry.name))
@@ -120,15 +118,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in LEFT_BY_PROGRAMS
-
-
 def _pictures_below(folder: os.DirEntry[str]) -> int:
     """How many pictures a folder holds that is not looked into; what cannot be read there does not matter."""
     if folder.is_symlink():
         return 0
-    return sum(name.lower().endswith(PICTURES) for _, _, names in os.walk(folder.path) for name in names)
+    return sum(name.lower().endswith(SUFFIXES) for _, _, names in os.walk(folder.path) for name in names)
 
 
 def _texts(root: Path, found: _Found) -> tuple[Path, ...]:

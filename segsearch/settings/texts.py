@@ -21,9 +21,18 @@ def texts_of(settings: DataSettings) -> dict[str, str]:
     """All small files that the settings name, by their words. Raises `DataError` where one cannot be read."""
     if settings.kind != "folders":
         return {}
+    root = root_of(settings)
     splits = [split for split in (settings.train, settings.validation, settings.test) if split and is_list(split)]
-    texts = {split: read_list(Path(settings.root or "") / split) for split in splits}
-    return {**texts, settings.classes: read_names(Path(settings.root or "") / settings.classes)}
+    texts = {split: read_list(root / split) for split in splits}
+    return {**texts, settings.classes: read_names(root / settings.classes)}
+
+
+def root_of(settings: DataSettings) -> Path:
+    """The folder of the data. Raises `DataError` where there is none."""
+    root = Path(settings.root or "")
+    if not root.is_dir():
+        raise DataError(f"{root}: data.root must be a folder with images and masks, got none there; correct the path.")
+    return root
 
 
 def read_list(path: Path) -> str:

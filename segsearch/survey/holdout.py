@@ -116,13 +116,19 @@ def _copies(items: Sequence[Item]) -> list[int]:
         first, second = sorted((root(one), root(other)))
         parent[second] = first
 
-    seen: dict[str, int] = {}
+    seen: dict[str | bytes, int] = {}
+    different: list[int] = []
     for index, item in enumerate(items):
         join(seen.setdefault(item.digest, index), index)
-    thumbs = np.stack([item.thumb for item in items]).reshape(len(items), -1).astype(np.float32)
-    detailed = np.flatnonzero(thumbs.std(axis=1) >= _FLAT)
-    for one, other in _near(thumbs[detailed]):
-        join(int(detailed[one]), int(detailed[other]))
+        if item.thumb.std() >= _FLAT:
+            first = seen.setdefault(item.thumb.tobytes(), index)
+            join(first, index)
+            if first == index:
+                different.append(index)
+    if different:
+        thumbs = np.stack([items[index].thumb for index in different]).reshape(len(different), -1)
+        for one, other in _near(thumbs.astype(np.float32)):
+            join(different[one], different[other])
     return [root(index) for index in range(len(items))]
 
 

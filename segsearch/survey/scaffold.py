@@ -156,7 +156,24 @@ def _same(run: Sequence[RunPair], found: Sequence[Pair]) -> bool:
 
 def _list(pairs: Sequence[Pair]) -> str:
     """`image<tab>mask`, both from the root, so that the list still holds where the whole folder moves."""
-    return "".join(f"{pair.image.inner}\t{pair.mask.inner}\n" for pair in pairs)
+    lines = []
+    for pair in pairs:
+        for place in (pair.image, pair.mask):
+            if not _can_be_listed(place.inner):
+                raise DataError(
+                    f"{str(place.path)!r}: a list holds names in UTF-8 without tabs, line breaks and blanks "
+                    "at their ends; rename this one."
+                )
+        lines.append(f"{pair.image.inner}\t{pair.mask.inner}\n")
+    return "".join(lines)
+
+
+def _can_be_listed(inner: str) -> bool:
+    try:
+        inner.encode()
+    except UnicodeEncodeError:
+        return False
+    return inner == inner.strip() and "\t" not in inner and len(inner.splitlines()) == 1
 
 
 def _name(out: Path) -> str:

@@ -67,7 +67,7 @@ def test_list_files_keep_their_order(root: Path, settings: MakeSettings, lines: 
 def test_a_file_whose_name_holds_a_backslash_is_meant_where_it_is_there(root: Path, settings: MakeSettings) -> None:
     (root / "images/train/train0.png").rename(root / "images" / "train\\train1.png")
     (root / "mine.txt").write_text("train\\train1.png masks/train/train0.png\n")
-    (pair,) = find_pairs(settings(), "mine.txt")
+    (pair,) = found(settings(), "mine.txt")
     assert pair.image == root / "images" / "train\\train1.png"
     assert pair.image.is_file()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from PIL import Image
 
 from segsearch.datasets import open_dataset
-from segsearch.errors import DataError, StudyError
+from segsearch.errors import DatabaseError, DataError, StudyError
 from segsearch.launch import check_designs
 from segsearch.readings.types import Wanted
 from segsearch.space.candidate import Named
 from segsearch.space.load import load_space
+from segsearch.store import open_store
 from segsearch.study import Study, read_study
 from segsearch.survey.look import look
 from segsearch.survey.scaffold import write_study
@@ -333,3 +335,33 @@ def test_the_data_may_move(command: Command, tmp_path: Path, monkeypatch: pytest
     said = command("run", "mine.toml", "--trials", "2", "--data", "moved")
     assert said.code == 0, said.err
     assert command("resume", "runs/mine/study.db", "--trials", "3").code == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_goes_on_where_the_folder_of_studies_is_gone(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks", 6)
+    assert command("new", "data", "--out", "studies/mine.toml").code == 0
+    assert command("run", "studies/mine.toml", "--trials", "1").code == 0
+    shutil.rmtree(tmp_path / "studies")
+    said = command("resume", "runs/mine/study.db", "--trials", "2")
+    assert said.code == 0, said.err
+    with open_store("runs/mine/study.db") as store:
+        row = store.study()
+        assert row.texts is not None
+        assert row.texts[row.study.data.classes] == "class_0\nclass_1\nclass_2\n"
+        row.artifacts.path(str(row.kept)).write_text("{}")
+        with pytest.raises(DatabaseError, match="must hold the bytes it is named after"):
+            _ = row.texts
+
+
+def test_names_that_a_list_cannot_hold_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    fill(root / "images", root / "masks", 6)
+    for kind, suffix in (("images", "jpg"), ("masks", "png")):
+        (root / kind / f"frame 03.{suffix}").rename(root / kind / f"frame\t03.{suffix}")
+    with pytest.raises(DataError, match="a list holds names in UTF-8 without tabs"):
+        write_study(look(root), tmp_path / "mine.toml")
+    assert not (tmp_path / "mine.toml").exists()
