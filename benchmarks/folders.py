@@ -3,14 +3,15 @@
     python benchmarks/folders.py speed --pairs 2000 16000     seconds and peak memory of the command
     python benchmarks/folders.py fuzz --count 2000            how mutated folders end: a study, a refusal, anything else
 
-`speed` makes pairs of 640x480 JPEG images and PNG masks in a folder that is removed afterwards (linked copies of 200
-different ones, each image with a byte of its own at its end). `fuzz` changes right folders of a dozen layouts by a fixed
-seed: names, modes, sizes, truncations, links, lists, class lists; a study that is written is opened as a run opens it.
+`speed` makes pairs of 640x480 JPEG images and PNG masks in a folder that is removed afterwards (copies of 200 different
+ones, each image with bytes of its own at its end). `fuzz` changes right folders of nine layouts by a fixed seed: names,
+modes, sizes, truncations, links, lists, class lists; a study that is written is opened as a run opens it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import resource
 import shutil
@@ -110,74 +111,108 @@ def base(root: Path, draw: random.Random) -> None:
         (root / "classes.txt").write_text("\n".join(["ground", "car", "tree", "sky"][: draw.randrange(1, 5)]))
 
 
-def mutate(root: Path, draw: random.Random) -> None:
-    """One thing goes wrong."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    if not files:
-        return
-    path = draw.choice(files)
+def cut(path: Path, root: Path, draw: random.Random) -> None:
     content = path.read_bytes()
-    what = draw.randrange(16)
-    if what == 0:
-        path.write_bytes(content[: draw.randrange(len(content) + 1)])
-    elif what == 1:
-        path.write_bytes(bytes(draw.randrange(256) for _ in range(draw.randrange(200))))
-    elif what == 2 and content:
-        at = draw.randrange(len(content))
-        path.write_bytes(content[:at] + bytes([draw.randrange(256)]) + content[at + 1 :])
-    elif what == 3:
-        path.unlink()
-    elif what == 4:
-        path.rename(path.with_name(draw.choice(["ü ß", "a.b", "-", "x" * 200, "mask", "0", "\udce4"]) + path.suffix))
-    elif what == 5:
-        path.rename(path.with_suffix(draw.choice([".PNG", ".tif", ".txt", "", ".jpeg", ".gif"])))
-    elif what == 6:
-        shutil.copy(path, path.with_name(f"copy_{path.name}"))
-    elif what == 7:
-        link = path.parent / draw.choice(["loop", "masks", "images"])
-        if not link.exists():
-            link.symlink_to(draw.choice([root, path.parent, root / "nowhere"]), target_is_directory=True)
-    elif what == 8:
-        name = draw.choice(
-            ["classes.txt", "labels.txt", "labelmap.txt", "_classes.csv", "class_dict.csv", "dataset.json"]
-        )
-        text = draw.choice(
-            ["", "a\n\nb\n", "a\na\n", "0 a\n1 b\n", "name,r,g,b\na,1,2\n", '{"labels": 3}', "\ufeffa\r\nb", "[" * 5000]
-        )
-        (root / name).write_text(text)
-    elif what == 9:
-        text = draw.choice(["nothing here\n", "0\n0\n", "../../etc/passwd x\n", "images/1.png\n", "\0\n", ""])
-        (root / draw.choice(["train.txt", "val.txt", "test.txt"])).write_text(text)
-    elif what == 10:
-        path.write_bytes(b"")
-    elif what == 11:
-        (path.parent / draw.choice([".ipynb_checkpoints", "@eaDir", "test", "train", "SegmentationObject"])).mkdir(
-            exist_ok=True
-        )
-    elif what >= 12 and path.suffix.lower() in (".png", ".jpg"):
-        try:
-            with Image.open(path) as stored:
-                picture = stored.copy()
-        except Exception:
-            return
-        modes = ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I", "F", "I;16", "HSV"]
-        if what == 12:
-            picture = picture.resize((draw.randrange(1, 50), draw.randrange(1, 50)))
-        elif what == 13:
-            exif = Image.Exif()
-            exif[0x0112] = draw.randrange(0, 12)
-            picture.save(path, exif=exif)
-            return
-        else:
-            try:
-                picture = picture.convert(draw.choice(modes))
-            except Exception:
-                return
-        suffix = draw.choice([path.suffix, ".png", ".tif", ".jpg"])
-        try:
-            picture.save(path.with_suffix(suffix))
-        except Exception:
-            return
+    path.write_bytes(content[: draw.randrange(len(content) + 1)])
+
+
+def rubbish(path: Path, root: Path, draw: random.Random) -> None:
+    path.write_bytes(bytes(draw.randrange(256) for _ in range(draw.randrange(200))))
+
+
+def one_byte(path: Path, root: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes() or b" ")
+    content[draw.randrange(len(content))] = draw.randrange(256)
+    path.write_bytes(content)
+
+
+def removed(path: Path, root: Path, draw: random.Random) -> None:
+    path.unlink()
+
+
+def emptied(path: Path, root: Path, draw: random.Random) -> None:
+    path.write_bytes(b"")
+
+
+def renamed(path: Path, root: Path, draw: random.Random) -> None:
+    names = ["\u00fc \u00df", "a.b", "-", "x" * 200, "mask", "0", "\udce4", "a\tb", " "]
+    path.rename(path.with_name(draw.choice(names) + path.suffix))
+
+
+def other_suffix(path: Path, root: Path, draw: random.Random) -> None:
+    path.rename(path.with_suffix(draw.choice([".PNG", ".tif", ".txt", "", ".jpeg", ".gif"])))
+
+
+def copied(path: Path, root: Path, draw: random.Random) -> None:
+    shutil.copy(path, path.with_name(f"copy_{path.name}"))
+
+
+def linked(path: Path, root: Path, draw: random.Random) -> None:
+    link = path.parent / draw.choice(["loop", "masks", "images"])
+    if not link.exists() and not link.is_symlink():
+        link.symlink_to(draw.choice([root, path.parent, root / "nowhere"]), target_is_directory=True)
+
+
+def listed_classes(path: Path, root: Path, draw: random.Random) -> None:
+    names = ["classes.txt", "labels.txt", "labelmap.txt", "_classes.csv", "class_dict.csv", "dataset.json"]
+    texts = ["", "a\n\nb\n", "a\na\n", "0 a\n1 b\n", "name,r,g,b\na,1,2\n", '{"labels": 3}', "\ufeffa\r\nb", "[" * 5000]
+    (root / draw.choice(names)).write_text(draw.choice(texts))
+
+
+def listed_splits(path: Path, root: Path, draw: random.Random) -> None:
+    texts = ["nothing here\n", "0\n0\n", "../../etc/passwd x\n", "images/1.png\n", "\0\n", ""]
+    (root / draw.choice(["train.txt", "val.txt", "test.txt"])).write_text(draw.choice(texts))
+
+
+def folder_made(path: Path, root: Path, draw: random.Random) -> None:
+    names = [".ipynb_checkpoints", "@eaDir", "test", "train", "SegmentationObject"]
+    (path.parent / draw.choice(names)).mkdir(exist_ok=True)
+
+
+def other_size(path: Path, root: Path, draw: random.Random) -> None:
+    with contextlib.suppress(OSError, ValueError), Image.open(path) as picture:
+        picture.resize((draw.randrange(1, 50), draw.randrange(1, 50))).save(path)
+
+
+def turned(path: Path, root: Path, draw: random.Random) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = draw.randrange(0, 12)
+    with contextlib.suppress(OSError, ValueError), Image.open(path) as picture:
+        picture.copy().save(path, exif=exif)
+
+
+def other_mode(path: Path, root: Path, draw: random.Random) -> None:
+    mode = draw.choice(["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I", "F", "I;16", "HSV"])
+    suffix = draw.choice([path.suffix, ".png", ".tif", ".jpg"])
+    with contextlib.suppress(OSError, ValueError), Image.open(path) as picture:
+        picture.convert(mode).save(path.with_suffix(suffix))
+
+
+MUTATIONS = (
+    cut,
+    rubbish,
+    one_byte,
+    removed,
+    emptied,
+    renamed,
+    other_suffix,
+    copied,
+    linked,
+    listed_classes,
+    listed_splits,
+    folder_made,
+    other_size,
+    turned,
+    other_mode,
+    other_mode,
+)
+
+
+def mutate(root: Path, draw: random.Random) -> None:
+    """One thing goes wrong with one file or beside it."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    if files:
+        draw.choice(MUTATIONS)(draw.choice(files), root, draw)
 
 
 def fuzz(count: int, seed: int) -> int:

@@ -24,6 +24,7 @@ from segsearch.survey.splits import SPLITS
 
 # Pictures that are shown of each split, spread over it.
 SHOWN: Mapping[SplitName, int] = {"train": 16, "validation": 6, "test": 2}
+WORDS: Mapping[SplitName, str] = {"train": "training", "validation": "validation", "test": "test"}
 TITLES: Mapping[SplitName, str] = {"train": "Training", "validation": "Validation", "test": "Test (kept aside)"}
 # Longest side of a picture on the page, in pixels.
 SIDE = 360
@@ -51,7 +52,7 @@ def folder_page(found: Found, settings: DataSettings, how: Labelling, *, name: s
 
 
 def _facts(found: Found) -> str:
-    counts = ", ".join(f"{len(there)} {split}" for split in SPLITS if (there := found.splits.of(split)))
+    counts = ", ".join(f"{len(there)} {WORDS[split]}" for split in SPLITS if (there := found.splits.of(split)))
     height, width = found.size
     return (
         f"{counts} images, most of them {found.image_width}x{found.image_height}; the model will take {width}x{height}."
