@@ -212,7 +212,8 @@ def mutate(root: Path, draw: random.Random) -> None:
     """One thing goes wrong with one file or beside it."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     if files:
-        draw.choice(MUTATIONS)(draw.choice(files), root, draw)
+        with contextlib.suppress(OSError):  # a name that is taken, or too long
+            draw.choice(MUTATIONS)(draw.choice(files), root, draw)
 
 
 def fuzz(count: int, seed: int) -> int:

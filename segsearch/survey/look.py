@@ -107,6 +107,7 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     held = {pair: _classes_in(record, reading, index) for pair, record in records.items()}
     splits = split_up(chosen.pairs, listed, image_records, held, wanted)
     rows = _rows(splits, records, reading, index)
+    _demand_labels(splits, rows)
     (height, width), _ = Counter(pixels.shown(image_records[pair]) for pair in splits.train).most_common(1)[0]
     return Found(
         root=root,
@@ -173,6 +174,16 @@ def _rows(
         for each in (*range(len(reading.classes)), None)
         if each is not None or any(rule.index is None for rule in reading.rules)
     )
+
+
+def _demand_labels(splits: Splits, rows: Sequence[ClassRow]) -> None:
+    """Raise `DataError` where the masks of a split hold nothing but void."""
+    for split in ("train", "validation"):
+        if not any(row.shares[split].pixels for row in rows if row.name is not None):
+            raise DataError(
+                f"{splits.of(split)[0].mask.path.parent}: a split must have labelled pixels, got only void in "
+                f"{split}; say with --void what is void, or correct the masks."
+            )
 
 
 def _stored(rules: Sequence[Rule], reading: Reading) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import onnx
@@ -49,3 +50,15 @@ def test_a_study_of_recipe_1_goes_on_with_signed_symmetric_activations(recipe: i
     assert graph_steps(symmetric, bench) == (Quantize(symmetric_activations=True, signed=signed),)
     assert graph_steps(INT8, bench) == INT8.after_export
     assert '"signed"' not in to_json(symmetric), "the keys of stages are what they were"
+
+
+def test_files_of_wide_images_say_which_stored_values_are_black_and_white(notebook: Notebook) -> None:
+    bench = make_bench()
+    wide = replace(bench, dataset=replace(bench.dataset, levels=(800.0, 3200.0)))
+    plain, quantized = evaluate(PLAIN, wide, notebook), evaluate(INT8, wide, notebook)
+    for found in (plain, quantized):
+        model = onnx.load(notebook.artifacts.path(found.artifact))
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        assert json.loads(told["segsearch.levels"]) == {"black": 800.0, "white": 3200.0}
+    narrow = onnx.load(notebook.artifacts.path(evaluate(PLAIN, bench, notebook).artifact))
+    assert "segsearch.levels" not in {entry.key for entry in narrow.metadata_props}
