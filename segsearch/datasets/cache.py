@@ -20,7 +20,7 @@ from segsearch.datasets.types import Dataset, Split, UInt8
 from segsearch.errors import DataError
 from segsearch.workshop import raise_if_full
 
-_FORMAT = 1
+_FORMAT = 2
 _IMAGES, _MASKS, _LABELS, _META = "images.bin", "masks.bin", "labels.bin", "meta.json"
 _TEMPORARY = ".tmp-"
 _ABANDONED_AFTER_SECONDS = 3600.0

@@ -72,7 +72,7 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
     elif image.mode == "P":
         image = image.convert("RGBA")
     pixels = np.asarray(image.convert("RGB"))
-    if wide:
+    if wide and levels != "high_byte":
         _demand_light(pixels, path)
     return pixels
 
@@ -122,13 +122,18 @@ def orientation_of(picture: Image.Image) -> int:
 
 
 def palette_of(mask: Image.Image) -> tuple[int, ...] | None:
-    """The colours of a mask's indices as 0xRRGGBB; None where it has no palette, or one of greys."""
+    """The colours of a mask's indices as 0xRRGGBB; None where it has no palette, or shows each index as that grey.
+
+    A mask of one bit shows 1 as white.
+    """
+    if mask.mode == "1":
+        return 0x000000, 0xFFFFFF
     if mask.mode != "P" or mask.palette is None:
         return None
     flat = np.array(mask.getpalette("RGB") or [], dtype=np.int64).reshape(-1, 3)
-    if (flat == flat[:, :1]).all():
-        return None
-    return tuple(int(red) << 16 | int(green) << 8 | int(blue) for red, green, blue in flat)
+    colours = tuple(int(red) << 16 | int(green) << 8 | int(blue) for red, green, blue in flat)
+    used = [index for index, count in enumerate(mask.histogram()) if count and index < len(colours)]
+    return None if all(colours[index] == index * 0x010101 for index in used) else colours
 
 
 def resize_image(image: UInt8, height: int, width: int) -> UInt8:

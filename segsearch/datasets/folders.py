@@ -82,8 +82,8 @@ def _how_read(settings: DataSettings) -> dict[str, Any]:
     if rules is not None:
         found["by"] = "value" if settings.map is not None else "colour"
         found["rules"] = [[rule.low, rule.high, rule.index] for rule in rules]
-    if isinstance(settings.levels, tuple):
-        found["levels"] = list(settings.levels)
+    if settings.levels is not None:
+        found["levels"] = settings.levels
     if settings.exif != "turn":
         found["exif"] = settings.exif
     return found

@@ -15,6 +15,8 @@ from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import Texts, is_list, root_of
 
 Names = Mapping[str, list[Path]]
+# Files of these suffixes give way to others of the same name: once they were not read at all.
+RARE = (".tif", ".tiff", ".gif")
 Tree = Callable[[], Names]
 
 
@@ -164,6 +166,9 @@ def _by_name(folder: Path) -> Names:
     names: defaultdict[str, list[Path]] = defaultdict(list)
     for path in pictures_below(folder):
         names[_inside(path, folder)].append(path)
+    for name, paths in names.items():
+        if len(paths) > 1 and (common := [path for path in paths if path.suffix.lower() not in RARE]):
+            names[name] = common
     return names
 
 

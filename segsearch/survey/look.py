@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segsearch.errors import DataError
 from segsearch.pairing.matching import match
-from segsearch.pairing.types import Place, SplitName
+from segsearch.pairing.types import Place, SplitName, Walked
 from segsearch.pairing.walk import walk
 from segsearch.readings.choose import the_reading
 from segsearch.readings.known import known_reading
@@ -19,7 +19,7 @@ from segsearch.readings.types import ClassList, Reading, Wanted
 from segsearch.settings.data import Rule
 from segsearch.survey.chosen import Pair, pairs_of
 from segsearch.survey.listed import listed_in
-from segsearch.survey.pixels import Pixels, pixels_of
+from segsearch.survey.pixels import Pixels, pixels_of, with_levels
 from segsearch.survey.splits import SPLITS, Splits, split_up
 from segsearch.survey.tally import MaskRecord, read_images, read_masks, seen_in
 from segsearch.workshop import Progress, silent
@@ -91,7 +91,7 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     chosen = pairs_of(walked, matched, listed, wanted)
     records = dict(zip(chosen.pairs, read_masks([pair.mask.path for pair in chosen.pairs], progress), strict=True))
     seen = seen_in(list(records.values()))
-    class_lists = find_class_lists(walked.texts) if wanted.classes is None else find_class_lists([wanted.classes])
+    class_lists = find_class_lists(_lists_to_read(walked, wanted))
     says = (wanted.void, wanted.background, wanted.by, wanted.names, wanted.classes)
     known = (
         known_reading(walked, seen, class_lists)
@@ -102,10 +102,11 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     image_records = dict(
         zip(chosen.pairs, read_images([pair.image.path for pair in chosen.pairs], progress), strict=True)
     )
-    pixels = pixels_of([(image_records[pair], records[pair]) for pair in chosen.pairs], wanted)
+    exif = pixels_of([(image_records[pair], records[pair]) for pair in chosen.pairs], wanted)
     index = index_of(reading)
     held = {pair: _classes_in(record, reading, index) for pair, record in records.items()}
     splits = split_up(chosen.pairs, listed, image_records, held, wanted)
+    pixels = with_levels(exif, *([image_records[pair] for pair in splits.of(split)] for split in SPLITS))
     rows = _rows(splits, records, reading, index)
     _demand_labels(splits, rows)
     (height, width), _ = Counter(pixels.shown(image_records[pair]) for pair in splits.train).most_common(1)[0]
@@ -121,6 +122,13 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
         notes=(*_walk_notes(walked.hidden, walked.linked, matched.twins), *chosen.notes, *pixels.notes),
         warnings=(*pixels.warnings, *_absent(rows)),
     )
+
+
+def _lists_to_read(walked: Walked, wanted: Wanted) -> Sequence[Path]:
+    """The files that may name classes; none where the user named them."""
+    if wanted.names is not None:
+        return ()
+    return walked.texts if wanted.classes is None else (wanted.classes,)
 
 
 def index_of(reading: Reading) -> Callable[[int], int | None]:

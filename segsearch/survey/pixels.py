@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segsearch.datasets.decode import Exif
 from segsearch.errors import DataError
@@ -41,13 +41,29 @@ def pixels_of(records: Records, wanted: Wanted) -> Pixels:
             f"{mask.path}: a mask must have its image's size, {width}x{height} ({image.path.name}), got "
             f"{mask.size[1]}x{mask.size[0]}; replace one of them.{more}"
         )
-    levels = _levels_of([image for image, _ in records])
-    if levels is not None:
-        notes.append(
-            f"Images hold more than 8 bits: {levels[0]:g} is shown as black and {levels[1]:g} as white (data.levels); "
-            "the device must feed the model alike."
-        )
-    return Pixels(exif, levels, tuple(notes), tuple(warnings))
+    return Pixels(exif, None, tuple(notes), tuple(warnings))
+
+
+def with_levels(
+    pixels: Pixels, train: Sequence[ImageRecord], validation: Sequence[ImageRecord], test: Sequence[ImageRecord]
+) -> Pixels:
+    """The same, with the levels that training and validation images ask for. Raises `DataError` where none suit all."""
+    levels = _levels_of([*train, *validation], [*train, *validation, *test])
+    if levels is None:
+        return pixels
+    black, white = levels
+    note = (
+        f"Images hold more than 8 bits: {black:g} is shown as black and {white:g} as white (data.levels); the device "
+        "must feed the model alike."
+    )
+    beyond = sum(one.levels is not None and (one.levels[0] < black or one.levels[1] > white) for one in test)
+    doubt = f"{beyond} test images hold values beyond {black:g} to {white:g}, which are cut off."
+    return replace(
+        pixels,
+        levels=levels,
+        notes=(*pixels.notes, note),
+        warnings=(*pixels.warnings, doubt) if beyond else pixels.warnings,
+    )
 
 
 def _exif_of(records: Records, wanted: Wanted) -> tuple[Exif, list[str], list[str]]:
@@ -77,12 +93,12 @@ def _exif_of(records: Records, wanted: Wanted) -> tuple[Exif, list[str], list[st
     return "turn", [], [doubt]
 
 
-def _levels_of(images: Sequence[ImageRecord]) -> tuple[float, float] | None:
-    """From the darkest to the brightest value of all images, rounded outwards to two digits of their distance."""
+def _levels_of(images: Sequence[ImageRecord], everything: Sequence[ImageRecord]) -> tuple[float, float] | None:
+    """From the darkest to the brightest value of images, rounded outwards to two digits of their distance."""
     wide = [image for image in images if image.levels is not None]
     if not wide:
         return None
-    if narrow := next((image for image in images if image.levels is None), None):
+    if narrow := next((image for image in everything if image.levels is None), None):
         raise DataError(
             f"{narrow.path}: images must all hold 8 bits, or all more, got more in {wide[0].path.name}: no one rule "
             "shows both. Convert them all to 8 bits."

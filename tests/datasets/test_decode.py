@@ -213,6 +213,17 @@ def test_sixteen_bit_colours_that_would_be_black_are_refused(tmp_path: Path) -> 
     _png(tmp_path / "dark.png", [twelve[1:]], width=2, bits=16, colour=2)
     with pytest.raises(Fault, match=r"got nothing above 15 there, so that 16 levels would be left"):
         read_image(tmp_path / "dark.png")
+    assert read_image(tmp_path / "dark.png", levels="high_byte").max() == 15, "studies of before go on"
+
+
+def test_a_grey_palette_that_is_no_ramp_is_kept_and_a_bit_is_black_or_white(tmp_path: Path) -> None:
+    """Pillow saves 0 and 255 as GIF with the indices 0 and 1, and a mask of nothing but 255 with index 0."""
+    mask = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    mask.save(tmp_path / "a.png")
+    assert (read_stored(tmp_path / "a.png").palette or ())[:2] == (0xFFFFFF, 0)
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "b.png")
+    assert read_stored(tmp_path / "b.png").palette == (0, 0xFFFFFF)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])

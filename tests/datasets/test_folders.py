@@ -237,3 +237,16 @@ def test_copied_and_touched_files_are_the_same_data(
     shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
     assert open_folders(settings(root=str(tmp_path / "copy")), cache=cache).key == first.key
     assert len(list(cache.iterdir())) == 1
+
+
+def test_levels_are_part_of_what_the_cache_is_kept_by(root: Path, settings: MakeSettings, cache: Path) -> None:
+    """What an older study decoded by the high byte is not given to a study that says nothing of levels."""
+    for path in (root / "images").rglob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 16
+        Image.fromarray(grey).save(path)
+    assert int(np.asarray(open_folders(settings(levels="high_byte"), cache=cache).train.images).max()) <= 15
+    with pytest.raises(DataError, match="a study must say which values are black and white"):
+        open_folders(settings(), cache=cache)
+    wide = open_folders(settings(levels=[0, 4095]), cache=cache)
+    assert int(np.asarray(wide.train.images).max()) > 200
+    assert wide.levels == (0, 4095)

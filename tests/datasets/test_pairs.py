@@ -45,6 +45,12 @@ def test_hidden_and_foreign_files_are_no_data(root: Path, settings: MakeSettings
     assert len(found(settings(), "train")) == 3
 
 
+def test_a_picture_of_a_rarer_kind_gives_way_to_one_of_the_same_name(root: Path, settings: MakeSettings) -> None:
+    """Once such files were not read at all: a study of then goes on."""
+    shutil.copy(root / "images/train/train0.png", root / "images/train/train0.tif")
+    assert found(settings(), "train")[0].image.name == "train0.png"
+
+
 @pytest.mark.parametrize(
     "lines",
     [
