@@ -174,7 +174,30 @@ def _palettes(records: Sequence[MaskRecord]) -> tuple[dict[int, int], tuple[Path
             known = colours.setdefault(value, (record.palette[value], record.path))
             if known[0] != record.palette[value]:
                 return {}, (known[1], record.path, value)
+    if mixed := _mixed(records, colours):
+        return {}, mixed
     return {value: colour for value, (colour, _) in colours.items()}, None
+
+
+def _mixed(records: Sequence[MaskRecord], colours: Mapping[int, tuple[int, Path]]) -> tuple[Path, Path, int] | None:
+    """Two files, one of indices and one of greys, where the indices are shown as those greys: half of the masks hold 1
+    for what is 255 in the others. Greys that are indices themselves are shown as more colours than there are indices.
+    """
+    greys: dict[int, Path] = {}
+    for record in records:
+        if record.palette is None:
+            for value in record.values:
+                greys.setdefault(value, record.path)
+    if not greys or not colours:
+        return None
+    shown = {value * 0x010101 for value in greys if value <= 255} | {colour for colour, _ in colours.values()}
+    if len(shown) >= len(greys.keys() | colours.keys()):
+        return None
+    for value, (colour, path) in colours.items():
+        grey = colour & 255
+        if colour != value * 0x010101 and colour % 0x010101 == 0 and grey in greys:
+            return path, greys[grey], value
+    return None
 
 
 def _image_record(path: Path) -> ImageRecord | Fault:
