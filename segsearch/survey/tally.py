@@ -181,11 +181,13 @@ def _image_record(path: Path) -> ImageRecord | Fault:
     try:
         with Image.open(path, formats=FORMATS) as header:
             size, orientation = (header.height, header.width), orientation_of(header)
-            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 16 * THUMB
+            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 32 * THUMB
         picture = _small(path) if draft else open_picture(path, "image", exif="ignore")
         levels = None
         if picture.mode.startswith("I") or picture.mode == "F":
             values = np.asarray(picture)
+            if not np.isfinite(values).all():
+                return Fault("levels", f"{path}: an image must hold finite values, got NaN or infinity; replace them.")
             low, high = (float(found) for found in np.quantile(values, _WIDE_QUANTILES))
             levels = low, high
             picture = Image.fromarray(_stretched(values, low, high))
@@ -205,7 +207,7 @@ def _small(path: Path) -> Image.Image:
     A thumbnail of it is still a mean of many pixels, as one of the whole picture is: copies are told by that.
     """
     with Image.open(path, formats=FORMATS) as picture:
-        picture.draft("RGB", (8 * THUMB, 8 * THUMB))
+        picture.draft("RGB", (16 * THUMB, 16 * THUMB))
         picture.load()
         return picture
 
