@@ -18,15 +18,16 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Names of folders without case and separators: `img_dir` is `imgdir`.
+# Names of folders without case and separators: `img_dir` is `imgdir`. CamVid's are 701_StillsRaw_full and
+# LabeledApproved_full.
 IMAGE_WORDS = _words(
     "images image imgs img imgdir imagedir jpegimages leftimg8bit frames frame rgb photos photo pictures picture "
-    "input inputs"
+    "input inputs 701stillsrawfull"
 )
 MASK_WORDS = _words(
     "masks mask maskdir labels label labeldir annotations annotation ann anndir annot annots segmentationclass "
     "segmentationclasspng segmentationclassaug gtfine gt groundtruth groundtruths segmentation segmentations seg "
-    "target targets matte mattes"
+    "target targets matte mattes labeledapprovedfull"
 )
 # Pictures that no class map can be read from: one number an object, or a distance.
 LEFT_OUT_WORDS = _words("segmentationobject instance instances panoptic depth disparity")

@@ -37,11 +37,12 @@ class Chosen:
 def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wanted) -> Chosen:
     """Each image with its mask. `listed` says which images count, and their masks, where there are lists.
 
-    Raises `DataError` where there are no pairs, where several kinds of masks could be meant, and where an image lacks
-    its mask.
+    A kind of masks that is named comes before the masks that lists name. Raises `DataError` where there are no pairs,
+    where several kinds of masks could be meant, and where an image lacks its mask.
     """
     families = [family for family in matched.families if family.masks]
-    if listed is not None and listed.all <= listed.masks.keys():
+    named = listed.masks if listed is not None and wanted.masks is None else {}
+    if listed is not None and listed.all <= named.keys():
         pairs = tuple(Pair(image, listed.masks[image]) for image in _in_order(listed.all))
         return Chosen(pairs, (f"Masks are those that {listed.names} name.",))
     if not families:
@@ -49,9 +50,16 @@ def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wa
     most = max(len(family.masks) for family in families)
     full = preferred([family for family in families if len(family.masks) == most])
     family, notes = _one_of(full, families, wanted)
-    without = [image for image in matched.images if image not in family.masks]
+    masks = {**family.masks, **named}
+    without = [image for image in matched.images if image not in masks]
     notes += _demand_masks(walked, family, without, listed, wanted)
-    pairs = tuple(Pair(image, family.masks[image]) for image in _in_order(family.masks))
+    if named:
+        notes.append(f"Masks of {len(named)} images are those that lists name.")
+    pairs = tuple(Pair(image, masks[image]) for image in _in_order(masks) if listed is None or image in listed.all)
+    if left := len(masks) - len(pairs):
+        notes.append(f"{left} images with masks are in no list and are not read.")
+    if not pairs:
+        raise _nothing(walked, matched)
     if matched.alike != "name":
         first = pairs[0]
         notes.append(f"Names of images and masks differ: {first.image.inner} goes with {first.mask.inner}.")
@@ -73,7 +81,9 @@ def _in_order(images: Iterable[Place]) -> list[Place]:
 
 def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) -> tuple[Family, list[str]]:
     if wanted.masks is not None:
-        named = [family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)]
+        named = [family for family in families if wanted.masks == _name(family, families)] or [
+            family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)
+        ]
         if not named:
             known = ", ".join(repr(_name(family, families)) for family in families)
             raise DataError(
@@ -127,7 +137,13 @@ def _demand_masks(
 ) -> list[str]:
     """Notes of images without masks that may be left out; `DataError` where they may not."""
     notes = []
-    tests = [image for image in without if image.split == "test" and (listed is None or image not in listed.all)]
+    in_list = listed.splits.get("test", ()) if listed is not None else ()
+    of_lists = set() if any(image in family.masks for image in in_list) else set(in_list)
+    tests = [
+        image
+        for image in without
+        if image in of_lists or (image.split == "test" and (listed is None or image not in listed.all))
+    ]
     if tests:
         notes.append(f"{len(tests)} test images have no masks and are not read.")
     left = [image for image in without if image not in set(tests)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from segsearch.errors import DataError
@@ -13,9 +13,10 @@ from segsearch.readings.types import Wanted
 
 @dataclass(frozen=True)
 class Listed:
-    """The images of each split as lists say them. `all` are those in any list, `names` the files in words.
+    """The images of each split as lists say them; a split that no list names is what folders say.
 
-    `masks` are those that lines name beside their image.
+    `all` are the images in any list or split, `names` the files in words, `masks` those that lines name beside their
+    image.
     """
 
     splits: Mapping[SplitName, tuple[Place, ...]]
@@ -28,10 +29,16 @@ class Listed:
 def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None:
     """The lists to go by: those of the shallowest folder that has any; None where there are none, or folders count.
 
-    Raises `DataError` where a line of them names no picture, or two lists share an image.
+    Raises `DataError` where a line of them names no picture, two lists share an image, or lists are wanted that are not
+    there.
     """
     groups = [] if wanted.splits == "folders" else find_lists(walked, matched=matched)
     if not groups:
+        if wanted.splits == "lists":
+            raise DataError(
+                f"{walked.root}: --splits lists needs lists of images, got none that names pictures of the folder; "
+                "write train.txt and val.txt, or leave it out."
+            )
         return None
     chosen, notes = _chosen(groups[0].lists)
     strays = [stray for one in chosen for stray in one.strays]
@@ -58,7 +65,26 @@ def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None
                 )
         splits[one.split] = places
     everything = frozenset(line.image for one in chosen for line in one.listed)
+    if wanted.splits is None:
+        unsplit = any(one.split is None for one in chosen)
+        for split, places in _of_folders(matched, seen).items():
+            if split not in splits and not (split == "train" and unsplit):
+                splits[split] = places
+                notes.append(f"No list names the {split} split: it is what folders say.")
+    everything |= {place for places in splits.values() for place in places}
     return Listed(splits, masks, everything, ", ".join(one.file.name for one in chosen), tuple(notes))
+
+
+def _of_folders(matched: Matched, listed: Collection[Place]) -> dict[SplitName, tuple[Place, ...]]:
+    """The images with masks of each split by the names of folders, those that lists of splits name left out."""
+    masks: dict[Place, Place] = {}
+    for family in matched.families:
+        masks = {**family.masks, **masks}
+    found: dict[SplitName, list[Place]] = {}
+    for image in matched.images:
+        if image in masks and image not in listed and (split := image.split or masks[image].split):
+            found.setdefault(split, []).append(image)
+    return {split: tuple(places) for split, places in found.items()}
 
 
 def _chosen(lists: Sequence[SplitList]) -> tuple[list[SplitList], list[str]]:

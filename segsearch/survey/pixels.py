@@ -105,7 +105,6 @@ def _levels_of(images: Sequence[ImageRecord], everything: Sequence[ImageRecord])
         )
     low = min(image.levels[0] for image in wide if image.levels)
     high = max(image.levels[1] for image in wide if image.levels)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise DataError(f"{wide[0].path}: images must hold finite values, got NaN or infinity; replace them.")
-    step = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)) - 1)
+    # Where all is one value but for specks, those are white.
+    step = 10.0 ** math.floor(math.log10(high - low if high > low else max(1.0, abs(low))) - 1)
     return math.floor(low / step) * step, max(math.ceil(high / step), math.floor(low / step) + 1) * step

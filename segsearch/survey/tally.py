@@ -204,17 +204,19 @@ def _image_record(path: Path) -> ImageRecord | Fault:
     try:
         with Image.open(path, formats=FORMATS) as header:
             size, orientation = (header.height, header.width), orientation_of(header)
-            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 8 * THUMB
+            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 32 * THUMB
         picture = _small(path) if draft else open_picture(path, "image", exif="ignore")
         levels = None
         if picture.mode.startswith("I") or picture.mode == "F":
             values = np.asarray(picture)
+            if not np.isfinite(values).all():
+                return Fault("levels", f"{path}: an image must hold finite values, got NaN or infinity; replace them.")
             low, high = (float(found) for found in np.quantile(values, _WIDE_QUANTILES))
             levels = low, high
             picture = Image.fromarray(_stretched(values, low, high))
         elif picture.mode == "P":
             picture = picture.convert("RGBA")
-        thumb = picture.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BOX)
+        thumb = picture.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BILINEAR)
         return ImageRecord(path, size, orientation, sha256_of(path), np.asarray(thumb), levels)
     except Fault as fault:
         return fault
@@ -223,9 +225,12 @@ def _image_record(path: Path) -> ImageRecord | Fault:
 
 
 def _small(path: Path) -> Image.Image:
-    """A JPEG file at an eighth of its size, which is quicker; all its bytes are read."""
+    """A JPEG file at a part of its size, which is quicker; all its bytes are read.
+
+    A thumbnail of it is still a mean of many pixels, as one of the whole picture is: copies are told by that.
+    """
     with Image.open(path, formats=FORMATS) as picture:
-        picture.draft("RGB", (picture.width // 8, picture.height // 8))
+        picture.draft("RGB", (16 * THUMB, 16 * THUMB))
         picture.load()
         return picture
 
