@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from segsearch.errors import DataError
@@ -19,7 +20,7 @@ from segsearch.readings.compose import (
     present,
     some,
 )
-from segsearch.readings.in_order import in_order
+from segsearch.readings.in_order import background_second, in_order, named_by, turned_round
 from segsearch.readings.names import means_background
 from segsearch.readings.types import ClassList, Reading, Wanted
 
@@ -28,6 +29,12 @@ def number_readings(
     tallies: Tallies, names: ClassList | None, wanted: Wanted, *, lossy: Path | None = None
 ) -> tuple[Reading, ...]:
     """All plausible readings by stored values, each of two classes at least. Raises `DataError` where there is none."""
+    if names is not None and background_second(tallies, names, wanted):
+        return tuple(
+            replace(reading, option=named_by(turned.names))
+            for turned in (turned_round(names), names)
+            for reading in number_readings(tallies, turned, replace(wanted, names=turned.names), lossy=lossy)
+        )
     likely = blurred(tallies, lossy=lossy is not None)
     binary = halved(tallies, names) if likely != "no" and not isinstance(wanted.void, int) else None
     if lossy is not None:
