@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from segsearch.errors import DataError
-from segsearch.readings.blur import MOST_NUMBERS, MOST_SCATTERED, blurred, dense, grey_levels, halved, lossless
+from segsearch.readings.blur import (
+    MOST_NUMBERS,
+    MOST_SCATTERED,
+    blurred,
+    dense,
+    grey_levels,
+    halved,
+    lossless,
+    peaked,
+    peaks,
+)
 from segsearch.readings.compose import (
     VOID,
     Tallies,
@@ -22,6 +32,7 @@ from segsearch.readings.compose import (
 )
 from segsearch.readings.in_order import background_second, in_order, named_by, turned_round
 from segsearch.readings.names import means_background
+from segsearch.readings.objects import numbered_objects, of_objects
 from segsearch.readings.types import ClassList, Reading, Wanted
 
 
@@ -40,7 +51,11 @@ def number_readings(
     if lossy is not None:
         if binary is None:
             raise lossless(lossy)
+        if wanted.names is None and peaks(tallies):
+            raise peaked(lossy, peaks(tallies))
         return (binary,)
+    if names is None and wanted.by is None and numbered_objects(tallies, (wanted.void,)):
+        raise of_objects(tallies, "value")
     if names is None:
         found = _unnamed(tallies, wanted, binary if wanted.void is None and wanted.by is None else None, likely)
     elif binary is not None and len(tallies) > len(names.names) + 1:
@@ -67,6 +82,8 @@ def _unnamed(tallies: Tallies, wanted: Wanted, binary: Reading | None, likely: s
     last = frozenset[int]() if void == "none" else last_of(values)
     if likely == "surely" and binary is not None:
         return [binary]
+    if binary is not None and len(values) > MOST_SCATTERED and peaks(tallies):
+        raise peaked(tallies[max(tallies)].first, peaks(tallies))
     if len(values) < 2:
         return []
     if len(values) == 2 and 0 in values and 1 not in values and not (said and dense(values)):
