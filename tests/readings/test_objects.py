@@ -37,8 +37,8 @@ def _refused(seen: Seen) -> str:
 
 def test_numbers_of_objects_are_no_classes_in_silence() -> None:
     assert _refused(_numbers(FALLING)) == (
-        "masks/12.png: masks must hold classes, got 13 different values that look like numbers of single objects (12 is in "
-        "1 mask only); take masks of classes, or say --read values where each is a class."
+        "masks/12.png: masks must hold classes, got 13 different values that look like numbers of single objects "
+        "(12 is in 1 mask only); take masks of classes, or say --read values where each is a class."
     )
     assert "numbers of single objects" in _refused(_numbers({**FALLING, 255: 5}))
     assert len(the_reading(_numbers(FALLING), (), Wanted(by="values")).classes) == 13
