@@ -89,7 +89,9 @@ def _all(seen: Seen, lists: Sequence[ClassList], wanted: Wanted) -> tuple[Readin
 
 
 def _of_list(names: ClassList | None, reading: Reading) -> Reading:
-    return replace(reading, option=f"--classes {names.file} {reading.option}") if names else reading
+    if names is None or reading.option.startswith("--names"):
+        return reading
+    return replace(reading, option=f"--classes {names.file} {reading.option}")
 
 
 def _beside(reading: Reading, unfit: Sequence[str]) -> Reading:

@@ -10,6 +10,7 @@ from segsearch.readings.blur import dense, lossless
 from segsearch.readings.compose import Tallies, compose, counted, demand_few, last_of, listed, meaning, present, shown
 from segsearch.readings.names import means_background
 from segsearch.readings.numbers import number_readings
+from segsearch.readings.objects import coloured_objects, of_objects
 from segsearch.readings.tables import CITYSCAPES, VOC, voc_colour
 from segsearch.readings.types import ClassList, Reading, Seen, Wanted
 from segsearch.settings.data import Rule
@@ -32,6 +33,8 @@ def colour_readings(seen: Seen, names: ClassList | None, wanted: Wanted) -> tupl
             f"{where}masks must have one colour for each class, got {got}: they were resized with interpolation, drawn "
             "antialiased or stored with loss; make them again without that, or list many colours in class_dict.csv."
         )
+    if names is None and wanted.by is None and coloured_objects(seen):
+        raise of_objects(colours, "colour")
     if names is not None and table:
         found = [_by_table(colours, names, wanted)]
     else:

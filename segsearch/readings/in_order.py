@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from segsearch.readings.compose import last_of, listed
+from segsearch.readings.blur import blurred
+from segsearch.readings.compose import Tallies, last_of, listed
 from segsearch.readings.names import means_background
 from segsearch.readings.types import ClassList, Reading, Wanted
 
@@ -37,6 +40,25 @@ def in_order(
         # Names that mean void leave no option that would choose the readings above, so that there is none to show.
         return other if not readings else [] if other and names.void else [*readings, *other]
     return readings
+
+
+def background_second(tallies: Tallies, names: ClassList, wanted: Wanted) -> bool:
+    """Whether a list has `crack` before `background` for masks of black and white: black is hardly the crack."""
+    if wanted.names is not None or wanted.background is not None or names.values is not None or names.void:
+        return False
+    values = frozenset(tallies) - {wanted.void}
+    two = len(values) == 2 and 0 in values and 1 not in values
+    return len(names.names) == 2 and means_background(names.names[1]) and (two or blurred(tallies) != "no")
+
+
+def turned_round(names: ClassList) -> ClassList:
+    """The last name first; what else a list says of the names goes with them."""
+    return replace(names, names=names.names[::-1], colours=names.colours and names.colours[::-1])
+
+
+def named_by(names: Sequence[str]) -> str:
+    """The option that gives names in this order, which stand between commas."""
+    return f"--names {shlex.quote(','.join(name.replace(',', ' ') for name in names))}"
 
 
 def _option(void: Iterable[int], names: ClassList) -> str:

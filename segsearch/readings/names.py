@@ -31,6 +31,9 @@ _BLANK = (re.compile(r"(-?\d+)\s+(\S.*)"), True), (re.compile(r"(\S.*?)\s+(-?\d+
 _COLOUR_FIRST = re.compile(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\S.*)")
 _COLOUR_LAST = re.compile(r"(\S.*?)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+)")
 _CVAT = re.compile(r"(.*):(\d+\s*,\s*\d+\s*,\s*\d+)?:[^:]*:[^:]*")
+# `road  # asphalt` and lines of nothing else; but `#ff0000` is a colour, and `lane #2` a name.
+_REMARK = re.compile(r"\s+#(?!\d|[0-9a-fA-F]{6}\b).*")
+_ALL_REMARK = re.compile(r"#(?![0-9a-fA-F]{6}\b)")
 
 _NAME_COLUMNS = ("name", "class", "classname", "label", "labelname")
 _VALUE_COLUMNS = ("pixelvalue", "value", "id", "index", "idx")
@@ -169,7 +172,7 @@ def _number(path: Path, entry: _Entry) -> int:
 def _line_entries(path: Path, text: str) -> list[_Entry] | None:
     """The entries of a text file; None where it lists pictures."""
     lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text.rstrip())] if text.strip() else []
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if not re.match(r"#(\s|$|label:)", line)]
+    numbered = [(number, _REMARK.sub("", line)) for number, line in enumerate(lines, 1) if not _ALL_REMARK.match(line)]
     if sum(any(part.endswith(SUFFIXES) for part in line.lower().split()) for line in lines) * 2 > len(lines):
         return None
     for number, line in numbered:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from segsearch.errors import DataError
-from segsearch.readings.blur import MOST_NUMBERS, MOST_SCATTERED, blurred, dense, grey_levels, halved, lossless
+from segsearch.readings.blur import (
+    MOST_NUMBERS,
+    MOST_SCATTERED,
+    blurred,
+    dense,
+    grey_levels,
+    halved,
+    lossless,
+    peaked,
+    peaks,
+)
 from segsearch.readings.compose import (
     VOID,
     Tallies,
@@ -19,8 +30,9 @@ from segsearch.readings.compose import (
     present,
     some,
 )
-from segsearch.readings.in_order import in_order
+from segsearch.readings.in_order import background_second, in_order, named_by, turned_round
 from segsearch.readings.names import means_background
+from segsearch.readings.objects import numbered_objects, of_objects
 from segsearch.readings.types import ClassList, Reading, Wanted
 
 
@@ -28,12 +40,22 @@ def number_readings(
     tallies: Tallies, names: ClassList | None, wanted: Wanted, *, lossy: Path | None = None
 ) -> tuple[Reading, ...]:
     """All plausible readings by stored values, each of two classes at least. Raises `DataError` where there is none."""
+    if names is not None and background_second(tallies, names, wanted):
+        return tuple(
+            replace(reading, option=named_by(turned.names))
+            for turned in (turned_round(names), names)
+            for reading in number_readings(tallies, turned, replace(wanted, names=turned.names), lossy=lossy)
+        )
     likely = blurred(tallies, lossy=lossy is not None)
     binary = halved(tallies, names) if likely != "no" and not isinstance(wanted.void, int) else None
     if lossy is not None:
         if binary is None:
             raise lossless(lossy)
+        if wanted.names is None and peaks(tallies):
+            raise peaked(lossy, peaks(tallies))
         return (binary,)
+    if names is None and wanted.by is None and numbered_objects(tallies, (wanted.void,)):
+        raise of_objects(tallies, "value")
     if names is None:
         found = _unnamed(tallies, wanted, binary if wanted.void is None and wanted.by is None else None, likely)
     elif binary is not None and len(tallies) > len(names.names) + 1:
@@ -60,6 +82,8 @@ def _unnamed(tallies: Tallies, wanted: Wanted, binary: Reading | None, likely: s
     last = frozenset[int]() if void == "none" else last_of(values)
     if likely == "surely" and binary is not None:
         return [binary]
+    if binary is not None and len(values) > MOST_SCATTERED and peaks(tallies):
+        raise peaked(tallies[max(tallies)].first, peaks(tallies))
     if len(values) < 2:
         return []
     if len(values) == 2 and 0 in values and 1 not in values and not (said and dense(values)):

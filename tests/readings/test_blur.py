@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from segsearch.errors import DataError
-from segsearch.readings.blur import blurred, dense
+from segsearch.readings.blur import blurred, dense, peaks
 from segsearch.readings.choose import readings, the_reading
 from segsearch.readings.types import Seen, Tally, Wanted
 from segsearch.settings.data import Rule
@@ -17,12 +17,15 @@ ABC = names("wall", "building", "sky")
 HALVES = (Rule(0, 127, 0), Rule(128, 255, 1))
 
 
-def _seen(folder: Path, name: str, *, blur: bool = True, inner: int = 255, **options: int) -> Seen:
+def _seen(
+    folder: Path, name: str, *, blur: bool = True, inner: int = 255, third: int | None = None, **options: int
+) -> Seen:
     """What eight files hold: a rectangle on a ground, made small and large again with interpolation."""
     counts = np.zeros(256, np.int64)
     for seed in range(8):
         mask = np.zeros((64, 96), np.uint8)
         mask[10 + seed : 30 + seed, 20 : 60 + 2 * seed] = inner
+        mask[38:54, 64 + seed : 82 + seed] = third or 0
         picture = Image.fromarray(mask)
         if blur:
             picture = picture.resize((48, 32)).resize((96, 64), Image.Resampling.BILINEAR)
@@ -73,6 +76,46 @@ def test_jpeg_masks_of_class_numbers_are_refused(tmp_path: Path) -> None:
     assert readings(seen, (), Wanted()) == ()
     with pytest.raises(DataError, match=r"7a.jpg: a mask must be stored without loss"):
         the_reading(seen, (), Wanted())
+
+
+@pytest.mark.parametrize("third", [64, 128, 170])
+@pytest.mark.parametrize("quality", [60, 75, 95])
+def test_a_third_class_of_jpeg_masks_is_not_joined_to_white(tmp_path: Path, third: int, quality: int) -> None:
+    seen = _seen(tmp_path, "a.jpg", blur=False, third=third, quality=quality)
+    assert blurred(seen.values, lossy=True) == "surely"
+    for lists in ([], [names("land", "sea")]):
+        with pytest.raises(
+            DataError, match=rf"7a.jpg: .* got 3 peaks among the grey levels \(0, ({third}|{third + 1}) and 255\)"
+        ):
+            the_reading(seen, lists, Wanted())
+    assert the_reading(seen, [], wanted_by("--names background,foreground")).rules == HALVES
+
+
+def test_a_third_class_of_interpolated_masks_is_not_joined_to_white(tmp_path: Path) -> None:
+    seen = _seen(tmp_path, "a.png", third=128)
+    assert len(seen.values) > 32
+    assert blurred(seen.values) == "perhaps"
+    with pytest.raises(DataError, match=r"got 3 peaks among the grey levels \(0, 128 and 255\)"):
+        the_reading(seen, (), Wanted())
+    assert the_reading(seen, [], wanted_by("--names background,foreground")).rules == HALVES
+    assert len(the_reading(seen, [], Wanted(by="values")).classes) > 32
+
+
+@pytest.mark.parametrize("quality", [30, 60, 75, 95])
+def test_noise_around_edges_of_two_classes_is_no_peak(tmp_path: Path, quality: int) -> None:
+    for blur in (False, True):
+        assert peaks(_seen(tmp_path, "a.jpg", blur=blur, quality=quality).values) == ()
+
+
+def test_peaks_are_counted_by_hand() -> None:
+    edges = {0: 9000, **dict.fromkeys(range(1, 255), 2), 255: 3000}
+    assert peaks(tallies(edges)) == ()
+    assert peaks(tallies({**edges, 100: 300})) == (100,)
+    assert peaks(tallies({**edges, 100: 30})) == (), "0.3 % of the pixels at least"
+    assert peaks(tallies({**edges, 85: 400, 170: 300})) == (85, 170)
+    assert peaks(tallies({**edges, 64: 300, 191: 300})) == (), "edges of masks made twice as large"
+    assert peaks(tallies({0: 9000, 20_000: 300, 65535: 3000})) == (77,)
+    assert peaks({}) == ()
 
 
 def test_a_few_levels_between_may_be_classes() -> None:

@@ -67,6 +67,15 @@ def test_numbers_that_belong_to_names_are_no_values(tmp_path: Path, content: str
     assert list(found.names) == content.splitlines()
 
 
+def test_comments_are_no_part_of_names(tmp_path: Path) -> None:
+    content = "#names\n# of roads\nroad # asphalt, mostly\ncar\t#all kinds\nC# code\nlane #2\n#ff0000\nred #00ff00\n"
+    found = _read(tmp_path, "classes.txt", content)
+    assert found.names == ("road", "car", "C# code", "lane #2", "#ff0000", "red #00ff00")
+    found = _read(tmp_path, "classes.txt", "0: ground # none\n1: road  #\n#2: car\n")
+    assert (found.names, found.values) == (("ground", "road"), (0, 1))
+    assert "line 2: classes must differ" in _refused(tmp_path, "classes.txt", "road\nroad # too\n")
+
+
 def test_labelme_counts_from_minus_one(tmp_path: Path) -> None:
     found = _read(tmp_path, "labels.txt", "__ignore__\n_background_\ncat\ndog\n")
     assert found.names == ("__ignore__", "_background_", "cat", "dog")

@@ -201,6 +201,30 @@ def test_two_names_for_two_values(high: int) -> None:
     assert mapped(_one([0, high], names("land", "water"))) == {0: "land", high: "water"}
 
 
+def test_black_is_not_the_first_name_in_silence_where_the_second_is_a_background() -> None:
+    """`crack` before `background`, as tools that list what they find write it: black is the background."""
+    crack = names("long crack", "background")
+    for pixels in ([0, 255], [0, 2], {0: 8000, **dict.fromkeys(range(1, 255), 2), 255: 3000}):
+        seen = numbers(pixels)
+        found = readings(seen, [crack], Wanted())
+        assert [(reading.option, reading.classes) for reading in found] == [
+            ("--names 'background,long crack'", ("background", "long crack")),
+            ("--names 'long crack,background'", ("long crack", "background")),
+        ]
+        for reading in found:
+            assert reading.words in _refused(pixels, crack)
+            assert the_reading(seen, [crack], wanted_by(reading.option)).rules == reading.rules
+    assert set(_options([0, 255], names("crack", "background"), names("a", "b", file="labels.txt"))) == {
+        "--names background,crack",
+        "--names crack,background",
+        "--classes labels.txt",
+    }
+    assert mapped(_one([0, 1], crack)) == {0: "long crack", 1: "background"}, "the numbers count the names"
+    said = Wanted(void=128)
+    assert len(readings(numbers([0, 128, 255]), [crack], said)) == 2
+    assert mapped(_one([0, 128, 255], crack, wanted=wanted_by("--names background,crack", said)))[255] == "crack"
+
+
 def test_names_for_scattered_values_go_by_their_order() -> None:
     reading = _one([0, 128, 255], ABC)
     assert mapped(reading) == {0: "wall", 128: "building", 255: "sky"}
