@@ -162,6 +162,29 @@ def test_a_picture_in_two_formats_is_one_image() -> None:
     assert (inner(found.images), inner(found.twins), found.others) == (sorted(expected), copies, ())
 
 
+@pytest.mark.parametrize("ending", ["_color", "_mask"])
+@pytest.mark.parametrize("folder", ["", "images/", "scene/"])
+def test_a_label_beside_a_photo_of_its_name_is_never_the_image(folder: str, ending: str) -> None:
+    """`0.png` holds class numbers: taken for `0.jpg` without loss, the mask would be the model's input."""
+    plain = _both(folder + "{}.jpg", folder + "{}.png")
+    second = _both(folder + "{}.jpg", f"{folder}{{}}{ending}.png")
+    found = matched(*plain, *plain.values(), *second.values())
+    assert {family.suffix: pairs(family) for family in found.families} == {"": plain, ending: second}
+    assert (inner(found.images), found.twins, found.lonely) == (sorted(plain), (), ())
+
+
+def test_a_label_beside_a_photo_is_a_mask_where_only_folders_of_masks_have_names() -> None:
+    plain, coloured = _both("scene/{}.jpg", "scene/{}.png"), _both("scene/{}.jpg", "scene/masks/{}.png")
+    found = matched(*plain, *plain.values(), *coloured.values())
+    assert sorted(map(sorted, map(pairs, found.families))) == [sorted(plain)] * 2
+    assert (inner(found.images), found.twins) == (sorted(plain), ())
+
+
+def test_two_lossless_files_of_one_name_beside_masks_are_refused() -> None:
+    with pytest.raises(DataError, match="0.tif: what lies beside masks must have a name of its own, got 0.png, too"):
+        matched(*(f"{number}{ending}" for number in NUMBERS for ending in (".tif", ".png", "_color.png")))
+
+
 def test_a_mask_as_a_jpeg_file_goes_before_nothing() -> None:
     expected = _both("images/{:04}.jpg", "masks/{:04}.png")
     copies = [f"masks/{number:04}.jpg" for number in NUMBERS]
