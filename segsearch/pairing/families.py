@@ -192,6 +192,7 @@ def _kept(hits: Hits, images: Sequence[Place], masks: Sequence[Place], alike: Al
             settled, left_out = _settled(best[key], images, masks)
             twins.extend(left_out)
             families.append(Family(key.prefix, key.suffix, _common_folder(settled.values()), settled))
+    families = _joined(families)
     families.sort(key=lambda family: (-len(family.masks), family.folder, family.prefix + family.suffix))
     taken = {mask.inner for family in families for mask in family.masks.values()} | {twin.inner for twin in twins}
     return Found(tuple(families), tuple(mask for mask in masks if mask.inner not in taken), tuple(twins), alike)
@@ -270,6 +271,24 @@ def _only(image: Place, found: list[Place]) -> tuple[Place, list[Place]]:
             "remove or move one of them."
         )
     return kept[0], [mask for mask in found if mask is not kept[0]]
+
+
+def _joined(families: Iterable[Family]) -> list[Family]:
+    """Families of one ending as one where no image has a mask of two of them: `masks_a` and `masks_b` are parts.
+
+    Where some image has two, nobody knows which belong together (`fine_train`, `fine_val`, `coarse_train`).
+    """
+    by_ending = defaultdict[tuple[str, str], list[Family]](list)
+    for family in families:
+        by_ending[family.prefix, family.suffix].append(family)
+    joined = list[Family]()
+    for (prefix, suffix), parts in by_ending.items():
+        together = {image: mask for part in parts for image, mask in part.masks.items()}
+        if len(parts) > 1 and len(together) == sum(len(part.masks) for part in parts):
+            joined.append(Family(prefix, suffix, _common_folder(together.values()), together))
+        else:
+            joined.extend(parts)
+    return joined
 
 
 def _common_folder(masks: Iterable[Place]) -> str:
