@@ -38,8 +38,9 @@ def test_what_is_refused_among_few_masks_of_another_folder_does_not_matter() -> 
     found = matched(*images, *(f"masks/{number}.png" for number in range(20)), *junk)
     assert [family.folder for family in found.families] == ["masks"]
     assert inner(found.lonely) == sorted(junk)
+    assert [len(family.masks) for family in matched(*images, *junk[:2]).families] == [1, 1]
     with pytest.raises(DataError, match="one mask of a kind"):
-        matched(*images, *junk[:2])
+        matched(*images, "labels/1.png", "labels/1.bmp")
 
 
 @pytest.mark.parametrize(
