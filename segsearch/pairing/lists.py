@@ -68,15 +68,17 @@ def find_lists(walked: Walked, *, matched: Matched | None = None) -> tuple[Lists
     """The lists of splits among the texts, folder by folder, the shallow ones first.
 
     A list is called as splits are (`train.txt`, `val_list.txt`, `trainval.txt`), lies in the root or in a folder of
-    lists, and at least half of its lines name pictures. `matched` tells images from masks where folders do not.
-    Raises `DataError` where such a file cannot be read.
+    lists, and at least half of its lines name pictures. `matched` tells images from masks where folders do not;
+    where it has no pairs, a line's first column is the image and its second the mask. Raises `DataError` where such a
+    file cannot be read.
     """
     roots = {"", _common_folder(walked.places)}
     inner = {path: _inner_folder(path, walked) for path in walked.texts}
     files = [(path, *called) for path in walked.texts if (called := _called(path, inner[path], roots))]
     if not files:
         return ()
-    index = _Index.of(walked.places, matched)
+    paired = matched is not None and any(family.masks for family in matched.families)
+    index = _Index.of(walked.places, matched if paired else None)
     by_folder = defaultdict[str, list[SplitList]](list)
     for path, name, split in files:
         found = _read(path, name, split, index)

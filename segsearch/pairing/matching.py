@@ -38,7 +38,8 @@ def match(places: Sequence[Place]) -> Matched:
     images, masks, others = by_role["image"], by_role["mask"], by_role[None]
     found = list[tuple[_Sides, Found]]()
     for image_side, mask_side in _apart(images, masks, others):
-        sides = _without_twins(image_side, mask_side)
+        # Folders that say nothing may hold masks beside the images.
+        sides = _without_twins(image_side, mask_side) if images else _beside_masks(image_side, mask_side)
         found.append((sides, find_families(sides.images, sides.masks)))
     told = bool(images and masks and found[0][1].families)
     if not told and not (found and 2 * found[0][1].covered >= len(found[0][0].images)):
@@ -61,13 +62,38 @@ def _without_twins(images: Sequence[Place], masks: Sequence[Place]) -> _Sides:
     """Keep one of the images that differ in their format only, the one that lost nothing."""
     by_name = defaultdict[str, list[Place]](list)
     for image in images:
-        by_name[image.inner.rpartition(".")[0]].append(image)
+        by_name[_name(image)].append(image)
     kept, twins = list[Place](), list[Place]()
     for same in by_name.values():
         first, *others = sorted(same, key=_loss) if len(same) > 1 else same
         kept.append(first)
         twins.extend(others)
     return _Sides(tuple(kept), tuple(masks), tuple(twins))
+
+
+def _beside_masks(images: Sequence[Place], masks: Sequence[Place]) -> _Sides:
+    """Where masks may lie beside images, `1.png` beside `1.jpg` is its mask, never the same picture again.
+
+    Raises `DataError` where two lossless files have one name: either might be a mask.
+    """
+    photos = {_name(image) for image in images if image.path.suffix.lower() in LOSSY}
+    kept, labels, lossless = list[Place](), list[Place](), dict[str, Place]()
+    for image in images:
+        if image.path.suffix.lower() in LOSSY:
+            kept.append(image)
+            continue
+        other = lossless.setdefault(_name(image), image)
+        if other is not image:
+            raise DataError(
+                f"{image.path}: what lies beside masks must have a name of its own, got {other.inner}, too, and either "
+                "might be a mask; remove one, or move images and masks into folders images/ and masks/."
+            )
+        (labels if _name(image) in photos else kept).append(image)
+    return _without_twins(kept, [*masks, *labels])
+
+
+def _name(place: Place) -> str:
+    return place.inner.rpartition(".")[0]
 
 
 def _loss(place: Place) -> tuple[int, str]:
@@ -94,8 +120,9 @@ def _side_by_side(places: Sequence[Place]) -> list[tuple[_Sides, Found]]:
     Raises `DataError` where the only divisions are ambiguous.
     """
     best, most, refused = list[tuple[_Sides, Found]](), (0, 0, 0), None
-    for sides in _divisions(places):
+    for images, masks in _divisions(places):
         try:
+            sides = _beside_masks(images, masks)
             found = find_families(sides.images, sides.masks)
         except DataError as error:
             refused = refused or error
@@ -112,7 +139,7 @@ def _side_by_side(places: Sequence[Place]) -> list[tuple[_Sides, Found]]:
     return best
 
 
-def _divisions(places: Sequence[Place]) -> Iterator[_Sides]:
+def _divisions(places: Sequence[Place]) -> Iterator[tuple[list[Place], list[Place]]]:
     """Masks have a word that images lack (any of those there, or one of them), or are lossless beside a JPEG file."""
     names = [tokens_of(place.stem) for place in places]
     counts = Counter(word for name in names for word in {token.casefold() for token in name} & MASK_NAMES)
@@ -120,11 +147,10 @@ def _divisions(places: Sequence[Place]) -> Iterator[_Sides]:
     choices = [frozenset(words), *(frozenset((word,)) for word in words)] if len(words) > 1 else [frozenset(words)]
     for chosen in filter(None, choices):
         said = [has_mask_word(name, chosen) for name in names]
-        yield _without_twins(
+        yield (
             [place for place, is_mask in zip(places, said, strict=True) if not is_mask],
             [place for place, is_mask in zip(places, said, strict=True) if is_mask],
         )
     lossy = [place for place in places if place.path.suffix.lower() in LOSSY]
     if lossy and len(lossy) < len(places):
-        lossless = [place for place in places if place.path.suffix.lower() not in LOSSY]
-        yield _Sides(tuple(lossy), tuple(lossless), ())
+        yield lossy, [place for place in places if place.path.suffix.lower() not in LOSSY]

@@ -63,6 +63,19 @@ def test_lines_with_image_and_mask(root: Path, line: str) -> None:
     assert (found.file, found.name, found.split, found.strays) == (root / "train.txt", "train", "train", ())
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_columns_tell_images_from_masks_where_neither_names_nor_folders_do(tmp_path: Path, ending: str) -> None:
+    touch(tmp_path, *(f"a/p{number}.{ending}" for number in range(6)), *(f"b/p{number}.png" for number in range(6)))
+    _write(tmp_path, "train.txt", *(f"a/p{number}.{ending} b/p{number}.png" for number in range(4)))
+    _write(tmp_path, "val.txt", *(f"a/p{number}.{ending} b/p{number}.png" for number in (4, 5)))
+    walked = walk(tmp_path)
+    (lists,) = find_lists(walked, matched=match(walked.places))
+    assert {found.split: _named(found) for found in lists.lists} == {
+        "train": [(f"a/p{number}.{ending}", f"b/p{number}.png") for number in range(4)],
+        "validation": [(f"a/p{number}.{ending}", f"b/p{number}.png") for number in (4, 5)],
+    }
+
+
 @pytest.mark.parametrize("line", ["images/{}.jpg", "{}.jpg", "{}", "./{}", "/data/images/{}.jpg", "{},", "images/{}"])
 def test_lines_with_an_image_or_a_stem(root: Path, line: str) -> None:
     _write(root, "ImageSets/Segmentation/val.txt", *(line.format(name) for name in "ab"))

@@ -121,8 +121,12 @@ def test_folders_and_splits_agree_where_both_sides_have_them() -> None:
     }
     (family,) = matched(*expected, *expected.values()).families
     assert pairs(family) == expected
-    for image, mask in (("images/aachen/{}.png", "masks/bochum/{}.png"), ("train/images/{}.png", "val/masks/{}.png")):
-        apart = _both(image, mask)
+    cities = {
+        f"images/{city}/{number}.png": f"masks/{other}/{number}.png"
+        for city, other, numbers in (("aachen", "bochum", range(6)), ("ulm", "jena", range(6, 12)))
+        for number in numbers
+    }
+    for apart in (cities, _both("train/images/{}.png", "val/masks/{}.png")):
         found = matched(*apart, *apart.values())
         assert found.families == ()
         assert (inner(found.images), inner(found.lonely)) == (sorted(apart), sorted(apart.values()))
@@ -142,9 +146,8 @@ def test_one_name_in_two_splits_and_one_mask_is_refused() -> None:
     assert "images/train/0.png and images/val/0.png; " in str(caught.value)
 
 
-@pytest.mark.parametrize("others", ["masks/second/{}.png", "masks/{}.bmp"])
-def test_two_masks_of_one_kind_are_refused(others: str) -> None:
-    first = "masks/first/{}.png" if "second" in others else "masks/{}.png"
+def test_two_masks_of_one_kind_are_refused() -> None:
+    first, others = "masks/{}.png", "masks/{}.bmp"
     files = [name.format(number) for name in ("images/{}.png", first, others) for number in NUMBERS]
     with pytest.raises(DataError) as caught:
         matched(*files)
@@ -154,12 +157,74 @@ def test_two_masks_of_one_kind_are_refused(others: str) -> None:
     assert "for images/0.png, too; remove or move one of them." in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "masks", ["{split}/v1.2/labels/{n}.png {split}/v2.0/labels/{n}.png", "masks/v1.2/{n}.png masks/v2.0/{n}.png"]
+)
+def test_two_folders_of_masks_of_the_same_images_are_two_families(masks: str) -> None:
+    keys = [(split, number) for split, numbers in (("train", range(8)), ("val", range(8, 12))) for number in numbers]
+    old, new = (
+        {f"{split}/images/{n}.jpg": mask.format(split=split, n=n) for split, n in keys} for mask in masks.split()
+    )
+    first, second = matched(*old, *old.values(), *new.values()).families
+    assert (pairs(first), pairs(second)) == (old, new)
+    folders = "v1.2/labels v2.0/labels" if "labels" in masks else "masks/v1.2 masks/v2.0"
+    assert (first.folder, second.folder) == tuple(folders.split())
+
+
+def test_two_folders_of_masks_with_one_image_in_common_are_refused() -> None:
+    files = [f"images/{number}.png" for number in NUMBERS]
+    files += [f"masks/{'a' if number < 6 else 'b'}/{number}.png" for number in NUMBERS]
+    with pytest.raises(DataError, match="one mask of a kind, got masks/b/0.png for images/0.png, too"):
+        matched(*files, "masks/b/0.png")
+
+
+def test_folders_that_all_of_one_side_lie_in_need_not_agree() -> None:
+    """As BDD100K has them: `10k` and `sem_seg` tell no picture from another, cities do."""
+    keys = [(split, f"{number:x}-q") for split in ("train", "val") for number in NUMBERS]
+    numbers, colours = (
+        {f"images/10k/{split}/{n}.jpg": f"labels/sem_seg/{folder}/{split}/{n}.png" for split, n in keys}
+        for folder in ("masks", "colormaps")
+    )
+    found = matched(*numbers, *numbers.values(), *colours.values(), "images/10k/test/99-t.jpg")
+    assert {family.folder: pairs(family) for family in found.families} == {
+        "labels/sem_seg/masks": numbers,
+        "labels/sem_seg/colormaps": colours,
+    }
+    assert (len(found.images), found.lonely) == (len(keys) + 1, ())
+    cities = _both("images/aachen/{}.png", "masks/aachen/{}.png")
+    more = matched(*cities, *cities.values(), *(f"images/ulm/{number}.png" for number in NUMBERS))
+    assert pairs(more.families[0]) == cities
+
+
 def test_a_picture_in_two_formats_is_one_image() -> None:
     expected = _both("images/{:04}.png", "masks/{:04}.png")
     copies = [f"images/{number:04}.jpg" for number in NUMBERS]
     found = matched(*expected, *expected.values(), *copies)
     assert pairs(found.families[0]) == expected
     assert (inner(found.images), inner(found.twins), found.others) == (sorted(expected), copies, ())
+
+
+@pytest.mark.parametrize("ending", ["_color", "_mask"])
+@pytest.mark.parametrize("folder", ["", "images/", "scene/"])
+def test_a_label_beside_a_photo_of_its_name_is_never_the_image(folder: str, ending: str) -> None:
+    """`0.png` holds class numbers: taken for `0.jpg` without loss, the mask would be the model's input."""
+    plain = _both(folder + "{}.jpg", folder + "{}.png")
+    second = _both(folder + "{}.jpg", f"{folder}{{}}{ending}.png")
+    found = matched(*plain, *plain.values(), *second.values())
+    assert {family.suffix: pairs(family) for family in found.families} == {"": plain, ending: second}
+    assert (inner(found.images), found.twins, found.lonely) == (sorted(plain), (), ())
+
+
+def test_a_label_beside_a_photo_is_a_mask_where_only_folders_of_masks_have_names() -> None:
+    plain, coloured = _both("scene/{}.jpg", "scene/{}.png"), _both("scene/{}.jpg", "scene/masks/{}.png")
+    found = matched(*plain, *plain.values(), *coloured.values())
+    assert sorted(map(sorted, map(pairs, found.families))) == [sorted(plain)] * 2
+    assert (inner(found.images), found.twins) == (sorted(plain), ())
+
+
+def test_two_lossless_files_of_one_name_beside_masks_are_refused() -> None:
+    with pytest.raises(DataError, match="0.tif: what lies beside masks must have a name of its own, got 0.png, too"):
+        matched(*(f"{number}{ending}" for number in NUMBERS for ending in (".tif", ".png", "_color.png")))
 
 
 def test_a_mask_as_a_jpeg_file_goes_before_nothing() -> None:
