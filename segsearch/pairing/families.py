@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from posixpath import commonpath
 from typing import NamedTuple
 
 from segsearch.errors import DataError
+from segsearch.pairing.folders import common_folder, joined, loosened, told_apart
 from segsearch.pairing.places import folders_of
 from segsearch.pairing.tokens import (
     FORMS,
@@ -71,7 +71,7 @@ def find_families(images: Sequence[Place], masks: Sequence[Place]) -> Found:
     """
     best, refused = Found((), tuple(masks), (), "name"), None
     origin = {place.inner: place for place in (*images, *masks)}
-    images, masks = _loosened(images, masks)
+    images, masks = loosened(images, masks)
     for alike, hits_of in _WAYS:
         if best.families and (alike in ("words", "folder") or best.covered == len(images) or not best.lonely):
             continue
@@ -86,36 +86,6 @@ def find_families(images: Sequence[Place], masks: Sequence[Place]) -> Found:
     if refused and not best.families:
         raise refused
     return _restored(best, origin)
-
-
-def _loosened(images: Sequence[Place], masks: Sequence[Place]) -> tuple[Sequence[Place], Sequence[Place]]:
-    """Without folders that all of one side lie in and none of the other: `images/10k`, `labels/sem_seg/masks`.
-
-    They tell no picture from another; a side is all images, or the masks in folders of one word.
-    """
-    words = [folders.word for folders in folders_of(masks)]
-    of_images, of_masks = {image.rest for image in images}, defaultdict[str, set[str]](set)
-    for mask, word in zip(masks, words, strict=True):
-        of_masks[word].add(mask.rest)
-    image_names, mask_names = _names(of_images), _names(rest for rests in of_masks.values() for rest in rests)
-    image_ends = _always(of_images) - mask_names
-    mask_ends = {word: _always(rests) - image_names for word, rests in of_masks.items()}
-    return (
-        [_without(image, image_ends) for image in images],
-        [_without(mask, mask_ends[word]) for mask, word in zip(masks, words, strict=True)],
-    )
-
-
-def _names(rests: Iterable[str]) -> set[str]:
-    return {name for rest in rests for name in rest.split("/")}
-
-
-def _always(rests: Collection[str]) -> set[str]:
-    return set.intersection(*(set(rest.split("/")) for rest in rests)) - {""} if rests else set()
-
-
-def _without(place: Place, names: set[str]) -> Place:
-    return replace(place, rest="/".join(name for name in place.rest.split("/") if name not in names)) if names else place
 
 
 def _restored(found: Found, origin: Mapping[str, Place]) -> Found:
@@ -236,8 +206,8 @@ def _kept(hits: Hits, images: Sequence[Place], masks: Sequence[Place], alike: Al
         if count >= LEAST_SHARE * max(covered.values()) or explained[key.word] >= LEAST_SHARE * in_folder[key.word]:
             for settled, left_out in _settled_by_folder(best[key], images, masks):
                 twins.extend(left_out)
-                families.append(Family(key.prefix, key.suffix, _common_folder(settled.values()), settled))
-    families = _told_apart(_joined(families))
+                families.append(Family(key.prefix, key.suffix, common_folder(settled.values()), settled))
+    families = told_apart(joined(families))
     families.sort(key=lambda family: (-len(family.masks), family.folder, family.prefix + family.suffix))
     taken = {mask.inner for family in families for mask in family.masks.values()} | {twin.inner for twin in twins}
     return Found(tuple(families), tuple(mask for mask in masks if mask.inner not in taken), tuple(twins), alike)
@@ -299,9 +269,7 @@ def _settled_by_folder(hits: Sequence[Hit], images: Sequence[Place], masks: Sequ
     raise refused
 
 
-def _settled(
-    hits: Sequence[Hit], images: Sequence[Place], masks: Sequence[Place]
-) -> Settled:
+def _settled(hits: Sequence[Hit], images: Sequence[Place], masks: Sequence[Place]) -> Settled:
     """One mask an image: first where folders agree most, then where images are called as most of them are.
 
     Left out are masks that are there as a JPEG file, too.
@@ -344,44 +312,3 @@ def _only(image: Place, found: list[Place]) -> tuple[Place, list[Place]]:
             "remove or move one of them."
         )
     return kept[0], [mask for mask in found if mask is not kept[0]]
-
-
-def _joined(families: Iterable[Family]) -> list[Family]:
-    """Families of one ending as one where no image has a mask of two of them: `masks_a` and `masks_b` are parts.
-
-    Where some image has two, nobody knows which belong together (`fine_train`, `fine_val`, `coarse_train`).
-    """
-    by_ending = defaultdict[tuple[str, str], list[Family]](list)
-    for family in families:
-        by_ending[family.prefix, family.suffix].append(family)
-    joined = list[Family]()
-    for (prefix, suffix), parts in by_ending.items():
-        together = {image: mask for part in parts for image, mask in part.masks.items()}
-        if len(parts) > 1 and len(together) == sum(len(part.masks) for part in parts):
-            joined.append(Family(prefix, suffix, _common_folder(together.values()), together))
-        else:
-            joined.extend(parts)
-    return joined
-
-
-def _told_apart(families: Sequence[Family]) -> list[Family]:
-    """Families that nothing tells apart are called by the folders that all their masks lie in: `v2.0/labels`, where
-    those of `train/v2.0/labels` and `val/v2.0/labels` have no folder in common.
-    """
-    count = Counter((family.prefix, family.suffix, family.folder) for family in families)
-    return [
-        replace(family, folder=_shared_folders(family.masks.values()))
-        if count[family.prefix, family.suffix, family.folder] > 1
-        else family
-        for family in families
-    ]
-
-
-def _shared_folders(masks: Iterable[Place]) -> str:
-    above = sorted({mask.inner.rpartition("/")[0] for mask in masks})
-    shared = set.intersection(*(set(folder.split("/")) for folder in above))
-    return "/".join(name for name in above[0].split("/") if name in shared)
-
-
-def _common_folder(masks: Iterable[Place]) -> str:
-    return commonpath({mask.inner.rpartition("/")[0] for mask in masks})

@@ -15,7 +15,7 @@ from segsearch.errors import DataError
 from segsearch.pairing.places import SPLIT_WORDS, Folders, folders_of, read_folders
 from segsearch.pairing.types import Matched, Place, Role, SplitName, Walked
 
-FOLDERS = ("imagesets/segmentation", "imagesets", "lists", "list", "splits", "split")
+FOLDERS = ("imagesets/segmentation", "imagesets", "lists", "list", "splits", "split", "annotations")
 # Of a list's lines so many must name pictures: `train.txt` may also hold the names of classes.
 LEAST_NAMED = 1 / 2
 
@@ -24,6 +24,8 @@ _ADDED = re.compile(r"[\s_.\-]*(lists?|split|set|files|images|pairs|ids)$")
 _UNSPLIT = ("trainval", "default", "all")
 _TRAIN_AND_MORE = ("trainaug",)
 _MORE_THAN_ONE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})[\s,;]", re.IGNORECASE)
+# What other tasks need of an image: Oxford pets have `Abyssinian_1 1 1 1`.
+_NUMBERS = re.compile(r"(\s+-?\d+(\.\d+)?)+$")  # with commas they are runs of a mask
 _COLUMNS = (re.compile(r"\s*\t\s*"), re.compile(r"\s*[,;]\s*"), re.compile(r"\s+"))
 
 
@@ -144,6 +146,8 @@ def _line(text: str, index: _Index) -> tuple[Place, Place | None] | None:
         if image and (mask := index.find(mask_text, "mask")) and mask is not image:
             return image, mask
     image = None if _MORE_THAN_ONE.search(text) else index.find(text, "image")
+    if not image and (bare := _NUMBERS.sub("", text)) != text:
+        image = index.find(bare, "image")
     return (image, None) if image else None
 
 

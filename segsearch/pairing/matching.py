@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from segsearch.errors import DataError
 from segsearch.pairing.families import LOSSY, Found, find_families
-from segsearch.pairing.places import folders_of
+from segsearch.pairing.places import folders_of, says_images_firmly
 from segsearch.pairing.tokens import MASK_NAMES, has_mask_word, tokens_of
 from segsearch.pairing.types import Matched, Place
 
@@ -32,10 +32,7 @@ def match(places: Sequence[Place]) -> Matched:
     pair is found, both lie side by side and names tell. Splits and folders agree where both sides have them. Raises
     `DataError` naming the files where an image could have two masks of one kind, or a mask two images.
     """
-    by_role = defaultdict[str | None, list[Place]](list)
-    for place, folders in zip(places, folders_of(places), strict=True):
-        by_role["left out" if folders.left_out else place.role].append(place)
-    images, masks, others = by_role["image"], by_role["mask"], by_role[None]
+    images, masks, others = _roles(places)
     found = list[tuple[_Sides, Found]]()
     for image_side, mask_side in _apart(images, masks, others):
         # Folders that say nothing may hold masks beside the images.
@@ -48,6 +45,21 @@ def match(places: Sequence[Place]) -> Matched:
         sides = _without_twins(images or others, masks)
         found.append((sides, Found((), sides.masks, (), "name")))
     return _matched(places, *max(found, key=lambda one: one[1].covered))
+
+
+def _roles(places: Sequence[Place]) -> tuple[list[Place], list[Place], list[Place]]:
+    """Images, masks and others by their folders; beside other folders of images, `semantic_rgb` holds none."""
+    firm, weak, masks, others = list[Place](), list[Place](), list[Place](), list[Place]()
+    for place, folders in zip(places, folders_of(places), strict=True):
+        if folders.left_out:
+            continue
+        if place.role == "image":
+            (firm if says_images_firmly(folders) else weak).append(place)
+        else:
+            (masks if place.role == "mask" else others).append(place)
+    if not firm:
+        return weak, masks, others
+    return firm, masks, [*others, *weak]
 
 
 def _apart(

@@ -60,6 +60,7 @@ _GLUED: dict[str, tuple[str, SplitName]] = {
     for (word, (split_word, split)) in product(_KINDS, SPLIT_WORDS.items())
     for name in (word + split_word, split_word + word)
 }
+_FIRM = [word for word, kind in _PART_WORDS.items() if kind == "image" and word != "rgb"]
 _SEPARATORS = re.compile(r"[\s_.\-]+")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OF_A_YEAR = re.compile(r"([a-z]+)20\d\d", re.IGNORECASE)
@@ -128,6 +129,12 @@ def folders_of(places: Iterable[Place]) -> list[Folders]:
             read[above] = read_folders(above)
         found.append(read[above])
     return found
+
+
+def says_images_firmly(folders: Folders) -> bool:
+    """Whether a folder holds images whatever lies beside it; `rgb` in a longer name may be masks' colours."""
+    firm = folders.word in _KINDS or any(word in folders.word for word in _FIRM)
+    return folders.role == "image" and firm
 
 
 def preferred(families: Sequence[Family]) -> tuple[Family, ...]:

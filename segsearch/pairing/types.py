@@ -46,7 +46,8 @@ class Walked:
 class Family:
     """Masks that are named alike: `prefix` and `suffix` are what their names have beside what they share with images.
 
-    `folder` is the folder below the root that holds them (the common one), `masks` goes from an image to its mask.
+    `folder` is the folder below the root that holds them (the common one), or the names that their folders share
+    (`v2.0/labels`) where another family has that, too. `masks` goes from an image to its mask.
     """
 
     prefix: str

@@ -43,24 +43,6 @@ def test_what_is_refused_among_few_masks_of_another_folder_does_not_matter() -> 
         matched(*images, "labels/1.png", "labels/1.bmp")
 
 
-@pytest.mark.parametrize(
-    ("image", "mask"),
-    [("{0}/img/{1}.png", "{0}/masks_{0}/{1}.png"), ("images/{0}{1}.png", "masks_{0}/{0}{1}.png")],
-)
-def test_folders_that_complete_one_another_are_one_family(image: str, mask: str) -> None:
-    numbers = [(part, number) for part, count in (("day", 8), ("dusk", 3), ("night", 6)) for number in range(count)]
-    expected = {image.format(*number): mask.format(*number) for number in numbers}
-    (family,) = matched(*expected, *expected.values()).families
-    assert (pairs(family), family.folder) == (expected, "")
-
-
-def test_folders_that_complete_one_another_in_two_ways_stay_apart() -> None:
-    """Fine masks of training images and coarse ones of validation images are no set."""
-    files = [f"images/{name}{number}.png" for name in "tv" for number in range(6)]
-    files += [f"masks_{kind}{name}/{name}{number}.png" for kind in "cf" for name in "tv" for number in range(6)]
-    assert [family.folder for family in matched(*files).families] == ["masks_ct", "masks_cv", "masks_ft", "masks_fv"]
-
-
 def _own_names(draw: random.Random) -> tuple[list[tuple[str, str]], bool]:
     """Names that differ, as images and as masks have them, and whether they begin and end with a digit."""
     numbers = draw.sample(range(300), draw.randint(8, 40))

@@ -63,6 +63,14 @@ def test_lines_with_image_and_mask(root: Path, line: str) -> None:
     assert (found.file, found.name, found.split, found.strays) == (root / "train.txt", "train", "train", ())
 
 
+@pytest.mark.parametrize("line", ["{} 1 1 1", "{}.jpg 1 -1 0.5", "images/{}.jpg 3"])
+def test_numbers_after_a_name_are_for_other_tasks(root: Path, line: str) -> None:
+    """As Oxford pets have them, in `annotations`; a name may end in a number."""
+    touch(root, "images/pet (1) 7.jpg", "labels/pet (1) 7.png")
+    _write(root, "annotations/trainval.txt", *(line.format(name) for name in "ab"), "pet (1) 7")
+    assert _named(_only(walk(root))) == [(f"images/{name}.jpg", None) for name in ("a", "b", "pet (1) 7")]
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_columns_tell_images_from_masks_where_neither_names_nor_folders_do(tmp_path: Path, ending: str) -> None:
     touch(tmp_path, *(f"a/p{number}.{ending}" for number in range(6)), *(f"b/p{number}.png" for number in range(6)))

@@ -157,43 +157,27 @@ def test_two_masks_of_one_kind_are_refused() -> None:
     assert "for images/0.png, too; remove or move one of them." in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "masks", ["{split}/v1.2/labels/{n}.png {split}/v2.0/labels/{n}.png", "masks/v1.2/{n}.png masks/v2.0/{n}.png"]
-)
-def test_two_folders_of_masks_of_the_same_images_are_two_families(masks: str) -> None:
-    keys = [(split, number) for split, numbers in (("train", range(8)), ("val", range(8, 12))) for number in numbers]
-    old, new = (
-        {f"{split}/images/{n}.jpg": mask.format(split=split, n=n) for split, n in keys} for mask in masks.split()
-    )
-    first, second = matched(*old, *old.values(), *new.values()).families
-    assert (pairs(first), pairs(second)) == (old, new)
-    folders = "v1.2/labels v2.0/labels" if "labels" in masks else "masks/v1.2 masks/v2.0"
-    assert (first.folder, second.folder) == tuple(folders.split())
-
-
 def test_two_folders_of_masks_with_one_image_in_common_are_refused() -> None:
     files = [f"images/{number}.png" for number in NUMBERS]
     files += [f"masks/{'a' if number < 6 else 'b'}/{number}.png" for number in NUMBERS]
-    with pytest.raises(DataError, match="one mask of a kind, got masks/b/0.png for images/0.png, too"):
+    with pytest.raises(DataError, match="one mask of a kind, got masks/b/0"):
         matched(*files, "masks/b/0.png")
 
 
-def test_folders_that_all_of_one_side_lie_in_need_not_agree() -> None:
-    """As BDD100K has them: `10k` and `sem_seg` tell no picture from another, cities do."""
-    keys = [(split, f"{number:x}-q") for split in ("train", "val") for number in NUMBERS]
+@pytest.mark.parametrize("folder", ["image_2", "images"])
+def test_rgb_in_a_longer_name_is_no_image_beside_folders_of_images(folder: str) -> None:
+    """As KITTI has them: `semantic_rgb` are coloured masks."""
     numbers, colours = (
-        {f"images/10k/{split}/{n}.jpg": f"labels/sem_seg/{folder}/{split}/{n}.png" for split, n in keys}
-        for folder in ("masks", "colormaps")
+        _both(f"training/{folder}/{{:06}}_10.png", f"training/{masks}/{{:06}}_10.png")
+        for masks in ("semantic", "semantic_rgb")
     )
-    found = matched(*numbers, *numbers.values(), *colours.values(), "images/10k/test/99-t.jpg")
+    test = f"testing/{folder}/000000_10.png"
+    found = matched(*numbers, *numbers.values(), *colours.values(), "training/instance/000000_10.png", test)
     assert {family.folder: pairs(family) for family in found.families} == {
-        "labels/sem_seg/masks": numbers,
-        "labels/sem_seg/colormaps": colours,
+        "training/semantic": numbers,
+        "training/semantic_rgb": colours,
     }
-    assert (len(found.images), found.lonely) == (len(keys) + 1, ())
-    cities = _both("images/aachen/{}.png", "masks/aachen/{}.png")
-    more = matched(*cities, *cities.values(), *(f"images/ulm/{number}.png" for number in NUMBERS))
-    assert pairs(more.families[0]) == cities
+    assert inner(found.images) == [test, *sorted(numbers)]
 
 
 def test_a_picture_in_two_formats_is_one_image() -> None:
@@ -223,7 +207,7 @@ def test_a_label_beside_a_photo_is_a_mask_where_only_folders_of_masks_have_names
 
 
 def test_two_lossless_files_of_one_name_beside_masks_are_refused() -> None:
-    with pytest.raises(DataError, match="0.tif: what lies beside masks must have a name of its own, got 0.png, too"):
+    with pytest.raises(DataError, match="what lies beside masks must have a name of its own, got 0"):
         matched(*(f"{number}{ending}" for number in NUMBERS for ending in (".tif", ".png", "_color.png")))
 
 
