@@ -294,11 +294,6 @@ def test_many_rare_classes_all_stay_in_training() -> None:
     assert len(found.validation) == 60
 
 
-def test_a_class_of_one_picture_alone_may_be_anywhere() -> None:
-    items = [item(f"{word(number)}.png", 0, 1 + number) for number in range(20)]
-    assert len(hold_out(items).validation) == 4
-
-
 # ---- any set
 
 
