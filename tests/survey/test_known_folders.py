@@ -227,7 +227,8 @@ def test_camvid_by_its_32_classes_as_found(tmp_path: Path) -> None:
 
 def test_camvid_in_11_classes_of_numbers(tmp_path: Path) -> None:
     root = tmp_path / "CamVid"
-    values, right, lists, seed = np.array([3, 0, 8, 11, 10], np.uint8), {}, {}, 0
+    values, right, seed = np.array([3, 0, 8, 11, 10], np.uint8), {}, 0
+    lists: dict[str, str] = {}
     for split, count in (("train", 5), ("val", 3), ("test", 2)):
         for _ in range(count):
             image, label = scene(seed, classes=5)

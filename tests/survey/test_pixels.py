@@ -69,7 +69,7 @@ def test_sizes_that_do_not_tell_are_a_warning(size: tuple[int, int], orientation
     assert "sizes do not tell" in found.warnings[0]
     assert "--exif ignore" in found.warnings[0]
     for exif in ("turn", "ignore"):
-        said = pixels_of(records, Wanted(exif=exif))  # type: ignore[arg-type]
+        said = pixels_of(records, Wanted(exif=exif))
         assert (said.exif, said.warnings) == (exif, ())
         assert said.notes[0].endswith(f"; --exif {exif} was given.")
 

@@ -194,7 +194,7 @@ def test_of_an_image_size_digest_and_a_thumbnail_are_kept(tmp_path: Path) -> Non
     found = read_images([tmp_path / "a.png"])[0]
     assert (found.size, found.orientation, found.levels) == ((48, 64), 1, None)
     assert found.digest == sha256_of(tmp_path / "a.png")
-    assert (found.thumb.shape, found.thumb.dtype) == ((THUMB, THUMB, 3), np.uint8)
+    assert found.thumb.shape == (THUMB, THUMB, 3)
     np.testing.assert_allclose(found.thumb.mean(axis=(0, 1)), image.mean(axis=(0, 1)), atol=2)
 
 
