@@ -16,6 +16,8 @@ from segsearch.survey.tally import MaskRecord, read_masks
 
 # Masks of a family that are looked into to tell what kind they are.
 SAMPLED = 4
+# Masks that are named as their images are, where others have an ending.
+PLAIN = "same-name"
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wa
         return Chosen(pairs, (f"Masks are those that {listed.names} name.",))
     if not families:
         raise _nothing(walked, matched)
-    most = max(len(family.masks) for family in families)
-    full = preferred([family for family in families if len(family.masks) == most])
+    usual = preferred(families)
+    most = max(len(family.masks) for family in usual)
+    full = [family for family in usual if 2 * len(family.masks) >= most]
     family, notes = _one_of(full, families, wanted)
     masks = {**family.masks, **named}
     without = [image for image in matched.images if image not in masks]
@@ -101,11 +104,10 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
             for family in left
         )
         raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}")
-    notes = []
-    if len(full) > 1:
-        others = ", ".join(_name(family, families) for family in full if family is not left[0])
-        notes.append(f"Masks are those of {_name(left[0], families)}; {others} lie beside them and are not read.")
-    return left[0], notes
+    if len(families) == 1:
+        return left[0], []
+    others = ", ".join(_name(family, families) for family in families if family is not left[0])
+    return left[0], [f"Masks are those of {_name(left[0], families)}; {others} lie beside them and are not read."]
 
 
 def _name(family: Family, families: Sequence[Family]) -> str:
@@ -114,7 +116,7 @@ def _name(family: Family, families: Sequence[Family]) -> str:
         return family.suffix
     if len({other.prefix for other in families}) > 1 and family.prefix:
         return family.prefix
-    return family.folder
+    return family.folder or PLAIN
 
 
 def _kind(family: Family) -> int:

@@ -115,8 +115,8 @@ def _parted(items: Sequence[Item], chosen: frozenset[int], words: str, copies: i
 
 def _copies(items: Sequence[Item]) -> list[int]:
     """For each image the first one that shows the same picture: the same file, or a thumbnail as good as the same."""
-    first: dict[str, int] = {}
-    files = np.array([first.setdefault(item.digest, index) for index, item in enumerate(items)])
+    first: dict[object, int] = {}
+    files = np.array([first.setdefault(_sight(item), index) for index, item in enumerate(items)])
     # Files that are the same are looked at once, those that show nothing at all not.
     firsts = [
         index
@@ -133,7 +133,35 @@ def _copies(items: Sequence[Item]) -> list[int]:
         apart = [index for index in firsts if pictures[index] == found[most]]
         pictures[apart] = apart
         _join_near(pictures, apart, items, limit)
-    return [int(picture) for picture in pictures[files]]
+    return _with_views([int(picture) for picture in pictures[files]], items)
+
+
+def _sight(item: Item) -> object:
+    """What two images of one picture share in any case: the file, or a picture of one colour."""
+    return item.digest if item.thumb.std(axis=(0, 1)).max() > 0 else item.thumb.tobytes()
+
+
+def _with_views(pictures: Sequence[int], items: Sequence[Item]) -> list[int]:
+    """Views of one thing are one picture, too: names that differ behind their number alone (`img_3`, `img_3_flip`)."""
+    views: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        match = _NUMBER.match(item.place.stem)
+        views[(item.place.rest, match[1], match[2]) if match else (item.place.rest, item.place.stem, "")].append(index)
+    largest = max(map(len, views.values()))
+    if len(views) < FEWEST or not 1 < largest <= _MOST_COPIES:
+        return list(pictures)
+    parent = {picture: picture for picture in pictures}
+
+    def root(picture: int) -> int:
+        while parent[picture] != picture:
+            picture = parent[picture]
+        return picture
+
+    for same in views.values():
+        for index in same[1:]:
+            one, other = sorted((root(pictures[same[0]]), root(pictures[index])))
+            parent[other] = one
+    return [root(picture) for picture in pictures]
 
 
 def _join_near(pictures: NDArray[np.intp], which: Sequence[int], items: Sequence[Item], limit: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from segsearch.errors import DataError
 from segsearch.readings.types import Wanted
-from segsearch.survey.pixels import Pixels, pixels_of
+from segsearch.survey.pixels import Pixels, pixels_of, with_levels
 from segsearch.survey.tally import ImageRecord, MaskRecord
 
 LANDSCAPE, PORTRAIT = (48, 64), (64, 48)
@@ -28,7 +28,8 @@ def mask(name: str = "a.png", size: tuple[int, int] = LANDSCAPE, orientation: in
 
 def wide(*levels: tuple[float, float] | None) -> Pixels:
     records = [(image(f"{number}.tif", levels=found), mask()) for number, found in enumerate(levels)]
-    return pixels_of(records, Wanted())
+    images = [image for image, _ in records]
+    return with_levels(pixels_of(records, Wanted()), images[:-1], images[-1:], [])
 
 
 # ---- EXIF
