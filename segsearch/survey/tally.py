@@ -204,7 +204,7 @@ def _image_record(path: Path) -> ImageRecord | Fault:
     try:
         with Image.open(path, formats=FORMATS) as header:
             size, orientation = (header.height, header.width), orientation_of(header)
-            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 32 * THUMB
+            draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 16 * THUMB
         picture = _small(path) if draft else open_picture(path, "image", exif="ignore")
         levels = None
         if picture.mode.startswith("I") or picture.mode == "F":
@@ -230,7 +230,7 @@ def _small(path: Path) -> Image.Image:
     A thumbnail of it is still a mean of many pixels, as one of the whole picture is: copies are told by that.
     """
     with Image.open(path, formats=FORMATS) as picture:
-        picture.draft("RGB", (16 * THUMB, 16 * THUMB))
+        picture.draft("RGB", (8 * THUMB, 8 * THUMB))
         picture.load()
         return picture
 
