@@ -15,7 +15,7 @@ from segsearch.annotations import write as writing
 from segsearch.annotations.outlines import rectangle
 from segsearch.annotations.types import Annotated, Drawn, Legend, Shape
 from segsearch.annotations.write import Written, in_words, write_masks
-from segsearch.datasets.decode import read_mask
+from segsearch.datasets.decode import read_stored
 from segsearch.datasets.folders import read_classes
 from segsearch.errors import DataError, StudyError
 from tests.annotated import SCENE, as_json, box, golden, labelme_of, write_coco, write_labelme, write_yolo
@@ -39,8 +39,8 @@ def test_masks_and_classes_as_segsearch_reads_them(tmp_path: Path) -> None:
         "instances.json", "out", "out/inner", "out/inner/classes.txt", "out/inner/masks", "out/inner/masks/a.png",
         "out/inner/masks/b.png",
     ]  # fmt: skip
-    np.testing.assert_array_equal(read_mask(out / "masks" / "a.png"), MASK)
-    assert not read_mask(out / "masks" / "b.png").any()
+    np.testing.assert_array_equal(read_stored(out / "masks" / "a.png").values, MASK)
+    assert not read_stored(out / "masks" / "b.png").values.any()
     assert read_classes(out / "classes.txt", void=255) == ("background", "car", "road")
     assert (written.names, written.empty, written.disputed) == (("a", "b"), 1, 1)
     assert written.pixels[:3].tolist() == [96 - 17, 6, 11]
