@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
 from segsearch.pairing.types import Place
+from segsearch.survey.views import NUMBER, with_views
 
 SHARE = 0.2
 FEWEST = 4
@@ -40,7 +40,6 @@ _TRIES = 32
 _BLOCK = 1 << 24
 _Where = Literal["end", "beginning", "middle"]
 _PLACES: tuple[_Where, ...] = ("end", "beginning", "middle")
-_NUMBER = re.compile(r"(.*?)(\d+)(\D*)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -133,35 +132,12 @@ def _copies(items: Sequence[Item]) -> list[int]:
         apart = [index for index in firsts if pictures[index] == found[most]]
         pictures[apart] = apart
         _join_near(pictures, apart, items, limit)
-    return _with_views([int(picture) for picture in pictures[files]], items)
+    return with_views([int(picture) for picture in pictures[files]], [item.place for item in items])
 
 
 def _sight(item: Item) -> object:
     """What two images of one picture share in any case: the file, or a picture of one colour."""
     return item.digest if item.thumb.std(axis=(0, 1)).max() > 0 else item.thumb.tobytes()
-
-
-def _with_views(pictures: Sequence[int], items: Sequence[Item]) -> list[int]:
-    """Views of one thing are one picture, too: names that differ behind their number alone (`img_3`, `img_3_flip`)."""
-    views: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for index, item in enumerate(items):
-        match = _NUMBER.match(item.place.stem)
-        views[(item.place.rest, match[1], match[2]) if match else (item.place.rest, item.place.stem, "")].append(index)
-    largest = max(map(len, views.values()))
-    if len(views) < FEWEST or not 1 < largest <= _MOST_COPIES:
-        return list(pictures)
-    parent = {picture: picture for picture in pictures}
-
-    def root(picture: int) -> int:
-        while parent[picture] != picture:
-            picture = parent[picture]
-        return picture
-
-    for same in views.values():
-        for index in same[1:]:
-            one, other = sorted((root(pictures[same[0]]), root(pictures[index])))
-            parent[other] = one
-    return [root(picture) for picture in pictures]
 
 
 def _join_near(pictures: NDArray[np.intp], which: Sequence[int], items: Sequence[Item], limit: int) -> None:
@@ -203,7 +179,7 @@ def _sequences(items: Sequence[Item]) -> list[int] | None:
         return _numbered(folders)
     prefixes, numbers = [], defaultdict(set)
     for item in items:
-        match = _NUMBER.match(item.place.stem)
+        match = NUMBER.match(item.place.stem)
         if match is None:
             return None
         prefixes.append(f"{match[1]}\0{match[3]}")
