@@ -80,7 +80,7 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
 def read_stored(path: Path, *, exif: Exif = "turn") -> Stored:
     """A mask as it is stored. Raises `Fault` where it holds neither numbers nor colours."""
     mask = open_picture(path, "mask", exif=exif)
-    lossy = mask.format in _LOSSY
+    lossy = is_lossy(mask)
     if mask.mode in ("1", "L", "P") or mask.mode.startswith("I"):
         values = np.asarray(mask)
         if mask.mode == "1":
@@ -98,19 +98,34 @@ def read_stored(path: Path, *, exif: Exif = "turn") -> Stored:
         wide = pixels.astype(np.uint32)
         colours: NDArray[np.uint32] = wide @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
         return Stored(None, colours, None, lossy)
-    raise Fault(
+    raise no_mask(mask, path)
+
+
+def is_lossy(picture: Image.Image) -> bool:
+    """Whether a file may hold values that nobody wrote."""
+    return picture.format in _LOSSY
+
+
+def no_mask(picture: Image.Image, path: Path) -> Fault:
+    """The fault of a picture whose pixels are neither numbers nor RGB colours."""
+    return Fault(
         "mode",
-        f"{path}: a mask must hold classes' numbers, grey levels or RGB colours, got {mask.mode} pixels; "
+        f"{path}: a mask must hold classes' numbers, grey levels or RGB colours, got {picture.mode} pixels; "
         "write the classes' numbers into an 8-bit grey PNG.",
     )
+
+
+def shown_size(stored: tuple[int, int], orientation: int, exif: Exif) -> tuple[int, int]:
+    """Height and width of a picture as it is read: turned as EXIF says, or as stored where EXIF is ignored."""
+    height, width = stored
+    return (width, height) if exif == "turn" and orientation >= 5 else (height, width)
 
 
 def open_size(path: Path, *, exif: Exif = "turn") -> tuple[int, int]:
     """Height and width of a picture, from its header: as shown, or as stored where EXIF is ignored. Raises `Fault`."""
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            on_its_side = exif == "turn" and orientation_of(picture) >= 5
-            return (picture.width, picture.height) if on_its_side else (picture.height, picture.width)
+            return shown_size((picture.height, picture.width), orientation_of(picture), exif)
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise Fault("unreadable", f"{path}: a picture must be readable, got: {error}; replace it.") from None
 
@@ -192,7 +207,11 @@ def _to_bytes(values: NDArray[Any], levels: Levels, path: Path) -> UInt8:
         return whole
     if not np.isfinite(values).all():
         raise Fault("levels", f"{path}: an image must hold finite values, got NaN or infinity; replace them.")
-    black, white = levels
+    return stretched(values, *levels)
+
+
+def stretched(values: NDArray[Any], black: float, white: float) -> UInt8:
+    """Finite values between black and white as 0..255, what lies beyond is black or white."""
     scaled = (values.astype(np.float64) - black) * (255.0 / (white - black))
     shown: UInt8 = np.rint(scaled).clip(0, 255).astype(np.uint8)
     return shown

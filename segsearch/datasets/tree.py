@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES
+from segsearch.errors import DataError
 
+Identity = tuple[int, int]
 LEFT_BY_PROGRAMS = ("@eaDir", "__MACOSX", "Thumbs.db", "#recycle", "$RECYCLE.BIN", "lost+found")
 
 
@@ -16,25 +18,63 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name in LEFT_BY_PROGRAMS
 
 
-def pictures_below(folder: Path) -> Iterator[Path]:
-    """Picture files below a folder in no order, through linked folders, but never through one that holds itself."""
-    yield from _below(folder, frozenset())
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder. Raises `DataError` where it cannot be read: what is not seen would be left out unsaid."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise _unreadable(folder, error) from None
 
 
-def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+def identity_of(folder: Path) -> Identity:
+    """By what a folder is known again under another name. Raises `DataError`."""
     try:
         status = folder.stat()
-        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    return status.st_dev, status.st_ino
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one that can be followed."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that is closed
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to one."""
+    try:
+        return entry.is_file()
     except OSError:
-        return
-    here = status.st_dev, status.st_ino
+        return False
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Picture files below a folder in no order, through linked folders, but never through one that holds itself.
+
+    Raises `DataError` where a folder below cannot be read; one that is not there holds none.
+    """
+    if folder.is_dir():
+        yield from _below(folder, frozenset())
+
+
+def _below(folder: Path, above: frozenset[Identity]) -> Iterator[Path]:
+    here = identity_of(folder)
     if here in above:
         return
-    for entry in entries:
+    for entry in entries_of(folder):
         if is_left_out(entry.name):
             continue
-        path = folder / entry.name
-        if path.is_dir():
-            yield from _below(path, above | {here})
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path
+        if is_folder(entry):
+            yield from _below(folder / entry.name, above | {here})
+        elif entry.name.lower().endswith(SUFFIXES) and is_file(entry):
+            yield folder / entry.name
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{folder}: every folder must be readable, got: {error.strerror}; correct its permissions or move it away."
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.datasets.decode import SUFFIXES
-from segsearch.datasets.tree import is_left_out
+from segsearch.datasets.tree import Identity, entries_of, identity_of, is_file, is_folder, is_left_out
 from segsearch.errors import DataError
 from segsearch.pairing.places import place_in, read_folders
 from segsearch.pairing.types import Place, Walked
@@ -19,8 +19,6 @@ MOST_TEXTS = 200
 LONGEST_TEXT_BYTES = 2 * 1024 * 1024
 DEEPEST_TEXT = 5
 FOLDERS_BETWEEN_SIGNS = 100
-
-Identity = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def walk(root: Path, *, progress: Progress = silent) -> Walked:
     if not root.is_dir():
         raise DataError(f"{root}: DATA must be a folder with images and masks, got none there; correct the path.")
     real = root.resolve()
-    waiting, found, done = [_Folder("", frozenset(map(_identity, (real, *real.parents))))], _Found(), 0
+    waiting, found, done = [_Folder("", frozenset(map(identity_of, (real, *real.parents))))], _Found(), 0
     while waiting:
         waiting.extend(_look_into(root, waiting.pop(), found))
         done += 1
@@ -63,18 +61,18 @@ def _look_into(root: Path, folder: _Folder, found: _Found) -> Iterator[_Folder]:
     told = read_folders(folder.inner)
     path = root / folder.inner
     depth = folder.inner.count("/") + 1 if folder.inner else 0
-    for entry in _entries(path):
+    for entry in entries_of(path):
         inner = f"{folder.inner}/{entry.name}" if folder.inner else entry.name
-        if _is_folder(entry):
+        if is_folder(entry):
             if is_left_out(entry.name):
                 found.hidden += _pictures_below(entry)
-            elif (identity := _identity(root / inner)) not in folder.above:
+            elif (identity := identity_of(root / inner)) not in folder.above:
                 found.linked += entry.is_symlink()
                 yield _Folder(inner, folder.above | {identity})
             continue
         suffix = os.path.splitext(entry.name)[1].lower()
         is_picture = suffix in SUFFIXES
-        if not (is_picture or (suffix in TEXTS and depth <= DEEPEST_TEXT)) or not _is_file(entry):
+        if not (is_picture or (suffix in TEXTS and depth <= DEEPEST_TEXT)) or not is_file(entry):
             continue
         if is_left_out(entry.name):
             found.hidden += is_picture
@@ -82,40 +80,6 @@ def _look_into(root: Path, folder: _Folder, found: _Found) -> Iterator[_Folder]:
             found.places.append(place_in(root, told, inner, entry.name))
         else:
             found.texts.append(inner)
-
-
-def _entries(path: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            return list(entries)
-    except OSError as error:
-        raise DataError(
-            f"{path}: every folder must be readable, got: {error.strerror}; correct its permissions or move it away."
-        ) from None
-
-
-def _identity(path: Path) -> Identity:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: every folder must be readable, got: {error.strerror}; correct its permissions or move it away."
-        ) from None
-    return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or into a folder that is closed
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
 
 
 def _pictures_below(folder: os.DirEntry[str]) -> int:

@@ -13,7 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from segsearch.settings.train import Positive, Settings
 
 MOST_VALUE = 65535
-Class = Annotated[int, Field(ge=0, le=254)] | Literal["void"]
+MOST_CLASS = 254
+Class = int | Literal["void"]
 
 _VALUES = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -58,15 +59,21 @@ class DataSettings(Settings):
 
     @field_validator("levels", mode="before")
     @classmethod
-    def _as_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    def _black_below_white(cls, value: Any) -> Any:
+        if value is None or value == "high_byte":
+            return value
+        numbers = isinstance(value, (list, tuple)) and all(type(one) in (int, float) for one in value)
+        if not numbers or len(value) != 2 or not value[0] < value[1]:
+            raise ValueError(f"levels must be the values of black and of white, the smaller first, got {value!r}")
+        return tuple(value)
 
-    @field_validator("levels")
+    @field_validator("map", "colours", mode="before")
     @classmethod
-    def _black_below_white(cls, levels: Any) -> Any:
-        if isinstance(levels, tuple) and not levels[0] < levels[1]:
-            raise ValueError(f"levels must be the values of black and of white, the smaller first, got {list(levels)}")
-        return levels
+    def _classes_or_void(cls, written: Any) -> Any:
+        for stored, meant in written.items() if isinstance(written, Mapping) else ():
+            if meant != "void" and not (type(meant) is int and 0 <= meant <= MOST_CLASS):
+                raise ValueError(f"{stored} must be a class by its line in the list, from 0, or 'void', got {meant!r}")
+        return written
 
     @field_validator("map")
     @classmethod

@@ -87,7 +87,7 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
         named = [family for family in families if wanted.masks == _name(family, families)] or [
             family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)
         ]
-        if not named:
+        if len(named) != 1:
             known = ", ".join(repr(_name(family, families)) for family in families)
             raise DataError(
                 f"--masks must name an ending or a folder of masks, got {wanted.masks!r}; there are: {known}."
@@ -112,11 +112,16 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
 
 def _name(family: Family, families: Sequence[Family]) -> str:
     """What tells a family from the others: its ending, else its beginning, else its folder."""
-    if len({other.suffix for other in families}) > 1 and family.suffix:
+    others = [other for other in families if other is not family]
+    if family.suffix and family.suffix not in {other.suffix for other in others}:
         return family.suffix
-    if len({other.prefix for other in families}) > 1 and family.prefix:
+    if family.prefix and family.prefix not in {other.prefix for other in others}:
         return family.prefix
-    return family.folder or PLAIN
+    alike = [other for other in others if (other.prefix, other.suffix) == (family.prefix, family.suffix)]
+    plain = not family.prefix and not family.suffix
+    if family.folder and (plain or family.folder not in {other.folder for other in others}):
+        return family.folder if family.folder not in {other.folder for other in alike} else PLAIN
+    return f"{family.folder}/{family.prefix}*{family.suffix}".lstrip("/") if family.prefix or family.suffix else PLAIN
 
 
 def _kind(family: Family) -> int:

@@ -26,8 +26,10 @@ class Listed:
     notes: tuple[str, ...]
 
 
-def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None:
+def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> tuple[Listed | None, tuple[str, ...]]:
     """The lists to go by: those of the shallowest folder that has any; None where there are none, or folders count.
+
+    With them a note of lists that are passed over because their lines name files that are not here.
 
     Raises `DataError` where a line of them names no picture, two lists share an image, or lists are wanted that are not
     there.
@@ -39,12 +41,15 @@ def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None
                 f"{walked.root}: --splits lists needs lists of images, got none that names pictures of the folder; "
                 "write train.txt and val.txt, or leave it out."
             )
-        return None
+        return None, ()
     chosen, notes = _chosen(groups[0].lists)
     strays = [stray for one in chosen for stray in one.strays]
     if strays:
         if any(image.split for image in matched.images) and wanted.splits is None:
-            return None  # lists of another machine beside folders that say the same
+            # Lists of another machine beside folders that say the same.
+            names = ", ".join(one.file.name for one in chosen)
+            note = f"{names}: {len(strays)} lines name no file here, so that the folders' splits count."
+            return None, (note,)
         more = f" (and {len(strays) - 1} more like it)" if len(strays) > 1 else ""
         raise DataError(
             f"{strays[0].file}, line {strays[0].line}: a line must name a picture in the folder, got "
@@ -72,7 +77,7 @@ def listed_in(walked: Walked, matched: Matched, wanted: Wanted) -> Listed | None
                 splits[split] = places
                 notes.append(f"No list names the {split} split: it is what folders say.")
     everything |= {place for places in splits.values() for place in places}
-    return Listed(splits, masks, everything, ", ".join(one.file.name for one in chosen), tuple(notes))
+    return Listed(splits, masks, everything, ", ".join(one.file.name for one in chosen), tuple(notes)), ()
 
 
 def _of_folders(matched: Matched, listed: Collection[Place]) -> dict[SplitName, tuple[Place, ...]]:

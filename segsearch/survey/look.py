@@ -15,7 +15,7 @@ from segsearch.pairing.walk import walk
 from segsearch.readings.choose import the_reading
 from segsearch.readings.known import known_reading
 from segsearch.readings.names import find_class_lists
-from segsearch.readings.types import ClassList, Reading, Wanted
+from segsearch.readings.types import ClassList, Reading, Seen, Wanted
 from segsearch.settings.data import Rule
 from segsearch.survey.chosen import Pair, pairs_of
 from segsearch.survey.listed import listed_in
@@ -87,18 +87,12 @@ def look(root: Path, wanted: Wanted = Wanted(), *, progress: Progress = silent) 
 def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     walked = walk(root, progress=progress)
     matched = match(walked.places)
-    listed = listed_in(walked, matched, wanted)
+    listed, passed_over = listed_in(walked, matched, wanted)
     chosen = pairs_of(walked, matched, listed, wanted)
     records = dict(zip(chosen.pairs, read_masks([pair.mask.path for pair in chosen.pairs], progress), strict=True))
     seen = seen_in(list(records.values()))
     class_lists = find_class_lists(_lists_to_read(walked, wanted))
-    says = (wanted.void, wanted.background, wanted.by, wanted.names, wanted.classes)
-    known = (
-        known_reading(walked, seen, class_lists)
-        if wanted.known and not any(each is not None for each in says)
-        else None
-    )
-    reading = known or the_reading(seen, class_lists, wanted)
+    reading = _known(walked, seen, class_lists, wanted) or the_reading(seen, class_lists, wanted)
     image_records = dict(
         zip(chosen.pairs, read_images([pair.image.path for pair in chosen.pairs], progress), strict=True)
     )
@@ -119,9 +113,15 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
         image_height=height,
         image_width=width,
         pixels=pixels,
-        notes=(*_walk_notes(walked.hidden, walked.linked, matched.twins), *chosen.notes, *pixels.notes),
+        notes=(*_walk_notes(walked.hidden, walked.linked, matched.twins), *passed_over, *chosen.notes, *pixels.notes),
         warnings=(*pixels.warnings, *_absent(rows)),
     )
+
+
+def _known(walked: Walked, seen: Seen, lists: Sequence[ClassList], wanted: Wanted) -> Reading | None:
+    """The reading of a published data set, where the user said nothing of how masks are read."""
+    said = (wanted.void, wanted.background, wanted.by, wanted.names, wanted.classes)
+    return known_reading(walked, seen, lists) if wanted.known and all(one is None for one in said) else None
 
 
 def _lists_to_read(walked: Walked, wanted: Wanted) -> Sequence[Path]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from segsearch.datasets.decode import Exif
+from segsearch.datasets.decode import Exif, shown_size
 from segsearch.errors import DataError
 from segsearch.readings.types import Wanted
 from segsearch.survey.tally import ImageRecord, MaskRecord, sizes_agree
@@ -25,8 +25,7 @@ class Pixels:
 
     def shown(self, image: ImageRecord) -> tuple[int, int]:
         """Height and width of an image as it is read."""
-        height, width = image.size
-        return (width, height) if self.exif == "turn" and image.orientation >= 5 else (height, width)
+        return shown_size(image.size, image.orientation, self.exif)
 
 
 def pixels_of(records: Records, wanted: Wanted) -> Pixels:
@@ -35,7 +34,7 @@ def pixels_of(records: Records, wanted: Wanted) -> Pixels:
     misfits = [(image, mask) for image, mask in records if not sizes_agree(image, mask, exif)]
     if misfits:
         image, mask = misfits[0]
-        height, width = image.size if exif == "ignore" or image.orientation < 5 else image.size[::-1]
+        height, width = shown_size(image.size, image.orientation, exif)
         more = f" (and {len(misfits) - 1} more like it)" if len(misfits) > 1 else ""
         raise DataError(
             f"{mask.path}: a mask must have its image's size, {width}x{height} ({image.path.name}), got "

@@ -225,7 +225,7 @@ def _reading(found: Found) -> str:
     lines = []
     if found.pixels.levels is not None:
         black, white = found.pixels.levels
-        lines.append(f"levels = [{black:g}, {white:g}]  # the stored values that are shown as black and as white")
+        lines.append(f"levels = [{black:.12g}, {white:.12g}]  # the stored values that are shown as black and as white")
     if found.pixels.exif == "ignore":
         lines.append('exif = "ignore"  # images are read as they are stored')
     reading = found.reading

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segsearch.datasets.decode import (
@@ -17,9 +16,13 @@ from segsearch.datasets.decode import (
     Exif,
     Fault,
     first_of,
+    is_lossy,
+    no_mask,
     open_picture,
     orientation_of,
     palette_of,
+    shown_size,
+    stretched,
 )
 from segsearch.datasets.folders import in_order
 from segsearch.datasets.types import UInt8
@@ -106,17 +109,13 @@ def _mask_record(path: Path) -> MaskRecord | Fault:
     except Fault as fault:
         return fault
     size, turned = (mask.height, mask.width), orientation_of(mask)
-    lossy = mask.format in ("JPEG", "MPO")
+    lossy = is_lossy(mask)
     values = _values_of(mask)
     if values is not None:
         palette = palette_of(mask)
         return MaskRecord(path, values, _coloured(values, palette), palette, lossy, size, turned)
     if mask.mode not in ("RGB", "RGBA", "LA"):
-        return Fault(
-            "mode",
-            f"{path}: a mask must hold classes' numbers, grey levels or RGB colours, got {mask.mode} pixels; "
-            "write the classes' numbers into an 8-bit grey PNG.",
-        )
+        return no_mask(mask, path)
     found: Any = mask.convert("RGB").getcolors(MOST_COLOURS)
     if found is None:
         return MaskRecord(path, {}, None, None, lossy, size, turned)
@@ -213,7 +212,7 @@ def _image_record(path: Path) -> ImageRecord | Fault:
                 return Fault("levels", f"{path}: an image must hold finite values, got NaN or infinity; replace them.")
             low, high = (float(found) for found in np.quantile(values, _WIDE_QUANTILES))
             levels = low, high
-            picture = Image.fromarray(_stretched(values, low, high))
+            picture = Image.fromarray(stretched(values, low, max(high, low + 1e-9)))
         elif picture.mode == "P":
             picture = picture.convert("RGBA")
         thumb = picture.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BILINEAR)
@@ -235,17 +234,6 @@ def _small(path: Path) -> Image.Image:
         return picture
 
 
-def _stretched(values: NDArray[Any], low: float, high: float) -> UInt8:
-    scaled = (values.astype(np.float64) - low) * (255.0 / max(high - low, 1e-9))
-    shown: UInt8 = np.nan_to_num(scaled).clip(0, 255).astype(np.uint8)
-    return shown
-
-
 def sizes_agree(image: ImageRecord, mask: MaskRecord, exif: Exif) -> bool:
     """Whether a mask has its image's size, both turned as EXIF says or both as they are stored."""
-    return _shown(image, exif) == _shown(mask, exif)
-
-
-def _shown(record: ImageRecord | MaskRecord, exif: Exif) -> tuple[int, int]:
-    height, width = record.size
-    return (width, height) if exif == "turn" and record.orientation >= 5 else (height, width)
+    return shown_size(image.size, image.orientation, exif) == shown_size(mask.size, mask.orientation, exif)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.datasets.decode import SUFFIXES
+from segsearch.datasets.tree import pictures_below
 from segsearch.errors import DataError
 from segsearch.pairing.walk import walk
 from tests.pairing.trees import inner, touch
@@ -121,3 +122,18 @@ def test_progress_ends_at_its_total(tmp_path: Path) -> None:
     walk(tmp_path, progress=lambda *step: told.append(step))
     assert told[-1] == ("looking into folders", 251, 251)
     assert len(told) == 3
+
+
+def test_a_run_names_a_folder_that_it_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not seen would be left out of the data without a word."""
+    touch(tmp_path, "images/a.png", "images/closed/b.png")
+    scandir = os.scandir
+
+    def closed(path: object) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(DataError, match="closed: every folder must be readable, got: Permission denied"):
+        list(pictures_below(tmp_path / "images"))

@@ -19,7 +19,7 @@ def chosen(root: Path, **wanted: object) -> Chosen:
     walked = walk(root)
     matched = match(walked.places)
     said = Wanted(**wanted)  # type: ignore[arg-type]
-    return pairs_of(walked, matched, listed_in(walked, matched, said), said)
+    return pairs_of(walked, matched, listed_in(walked, matched, said)[0], said)
 
 
 def masks(found: Chosen) -> list[str]:

@@ -16,7 +16,7 @@ from tests.survey.trees import save, scene, write
 
 def listed(root: Path, **wanted: object) -> Listed | None:
     walked = walk(root)
-    return listed_in(walked, match(walked.places), Wanted(**wanted))  # type: ignore[arg-type]
+    return listed_in(walked, match(walked.places), Wanted(**wanted))[0]  # type: ignore[arg-type]
 
 
 def some(root: Path, **wanted: object) -> Listed:
