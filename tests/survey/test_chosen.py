@@ -205,3 +205,18 @@ def test_what_is_in_an_empty_or_a_strange_folder_is_said(tmp_path: Path) -> None
         save(tmp_path / f"one/{seed}.png", scene(seed)[0])
     with pytest.raises(DataError, match=r"got 3 pictures such as one/0\.png, and neither names nor|every image"):
         chosen(tmp_path)
+
+
+def test_each_kind_of_masks_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Two folders with the same ending, and a third ending: what is printed must choose one of them."""
+    for number in range(6):
+        image, label = scene(number)
+        save(tmp_path / f"images/{number}.png", image)
+        for name in ("labels/v1/{}_m.png", "labels/v2/{}_m.png", "labels/v2/{}_x.png"):
+            save(tmp_path / name.format(number), label)
+    with pytest.raises(DataError, match="kinds of masks go with the images") as caught:
+        chosen(tmp_path)
+    names = [line.split()[1] for line in str(caught.value).splitlines()[1:]]
+    assert len(names) == len(set(names)) == 3
+    found = [chosen(tmp_path, masks=name).pairs[0].mask.inner for name in names]
+    assert sorted(found) == ["labels/v1/0_m.png", "labels/v2/0_m.png", "labels/v2/0_x.png"]

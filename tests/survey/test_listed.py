@@ -170,3 +170,12 @@ def test_a_list_of_everything_leaves_splits_to_folders(tmp_path: Path) -> None:
     write(tmp_path / "default.txt", lines(range(8)))
     found = some(tmp_path)
     assert {split: stems(places) for split, places in found.splits.items()} == {"validation": [6, 7]}
+
+
+def test_lists_that_are_passed_over_are_said(tmp_path: Path) -> None:
+    in_folders(tmp_path, train=4, val=2)
+    write(tmp_path / "train.txt", lines(range(4)) + lines(range(2), "/mnt/other/{}.jpg"))
+    walked = walk(tmp_path)
+    found, notes = listed_in(walked, match(walked.places), Wanted())
+    assert found is None
+    assert notes == ("train.txt: 2 lines name no file here, so that the folders' splits count.",)
