@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from segsearch.errors import SegsearchError
+
 INTERRUPTED = 130
 # Indented lines of a complaint are what one may choose from.
 MOST_CHOICES = 12
@@ -26,9 +28,15 @@ class Stopped(Exception):
 
 @contextmanager
 def stoppable(cure: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the work cleanly; a second one while it ends changes nothing."""
+    """Ctrl-C and SIGTERM end the work cleanly; a second one while it ends changes nothing.
+
+    A library may make an error of its own of the interrupt (a statement was cancelled): that is the stop, too.
+    """
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
         for caught in (signal.SIGINT, signal.SIGTERM):
             signal.signal(caught, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -36,7 +44,9 @@ def stoppable(cure: Callable[[], str]) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SegsearchError) as error:
+        if isinstance(error, SegsearchError) and not asked:
+            raise
         raise Stopped(cure()) from None
     finally:
         for number, handler in before.items():
