@@ -25,18 +25,9 @@ from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, measure
 from segsearch.networks import build, wear_in
 from segsearch.runtimes.graphs import Ready, with_mask
-from segsearch.space.candidate import (
-    Architecture,
-    Context,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Output,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Output
+from segsearch.space.steps import Quantize
 from segsearch.trial.export import export
 from segsearch.trial.score import classes_of, to_input
 

@@ -24,8 +24,10 @@ from segsearch.evidence.objectives import values_of
 from segsearch.evidence.types import Confusion, Evidence, Timing
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
-from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath, Head, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Quantize
 from segsearch.store import Store, open_store, schema
 from segsearch.study import Study, parse_study
 from segsearch.workshop import Workshop

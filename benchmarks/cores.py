@@ -35,7 +35,7 @@ from pathlib import Path
 import torch
 from segsearch.latency.room import Room
 from segsearch.networks import build
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.trial.settle import settle_in
 
 folder, reserved, told = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "told"

@@ -33,7 +33,8 @@ from segsearch.latency.ratio import ratio_of
 from segsearch.latency.reference import reference_bytes
 from segsearch.networks import build, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Quantize
 from segsearch.trial.export import export
 
 SIZE = (192, 256)

@@ -30,17 +30,8 @@ from segsearch.evidence.types import Confusion
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.data import DataSettings
-from segsearch.space.candidate import (
-    Architecture,
-    Context,
-    Distill,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Distill
 from segsearch.study import read_study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale

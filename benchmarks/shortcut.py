@@ -29,7 +29,8 @@ from segsearch.networks import Network, build, wear_in
 from segsearch.networks.layers import Conv2d
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.data import DataSettings
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Quantize
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule
 from segsearch.trial.export import export

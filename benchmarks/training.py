@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from segsearch.datasets import open_dataset
 from segsearch.networks import build
 from segsearch.settings.data import DataSettings
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule
 

@@ -13,8 +13,10 @@ from segsearch.evidence.images import PerImage
 from segsearch.evidence.objectives import Limit, Rejected, broken_limits
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Confusion, Evidence
-from segsearch.space.candidate import Architecture, Candidate, Draw, EncoderPath, Head, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.keys import content_key
+from segsearch.space.steps import Quantize
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.study import Study, parse_study
 from segsearch.trial.types import Again

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from segsearch.compression.prune import prune
 from segsearch.compression.quantize import quantize
 from segsearch.compression.types import CalibrationImages, GraphStep, ModelStep
-from segsearch.space.candidate import AfterExport, BeforeExport, Prune, Quantize
+from segsearch.space.steps import AfterExport, BeforeExport, Prune, Quantize
 
 MODEL_STEPS: Mapping[type[BeforeExport], ModelStep] = {Prune: prune}
 GRAPH_STEPS: Mapping[type[AfterExport], GraphStep] = {Quantize: quantize}

@@ -10,7 +10,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from segsearch.space.candidate import Prune
+from segsearch.space.steps import Prune
 
 
 def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...]) -> nn.Module:

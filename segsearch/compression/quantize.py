@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from segsearch.compression.types import CalibrationImages
 from segsearch.errors import TrialFailed
-from segsearch.space.candidate import Quantize
+from segsearch.space.steps import Quantize
 
 # ONNX Runtime has no integer kernel of a transposed convolution, of h-swish and of PReLU: in here they would only be
 # wrapped in more conversions.

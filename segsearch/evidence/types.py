@@ -8,7 +8,7 @@ from typing import Annotated
 
 from segsearch.evidence.images import PerImage
 from segsearch.evidence.timing import Timing
-from segsearch.space.candidate import later
+from segsearch.space.keys import later
 
 
 @dataclass(frozen=True)

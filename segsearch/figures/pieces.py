@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segsearch.space.candidate import Architecture, Candidate, Context, Feature, Join, Joined, Output, Stage
-from segsearch.space.shapes import AnyMap, ContextMap, HeadMap, Shape, Size, scaled, shapes_of
+from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage
+from segsearch.space.candidate import Candidate, Output
+from segsearch.space.shapes import AnyMap, HeadMap, Shape, Size, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
 
@@ -37,7 +38,7 @@ class Piece:
 def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output = "scores") -> tuple[Piece, ...]:
     """The pieces of a candidate whose exported file takes images of that height and width."""
     architecture = candidate.architecture
-    shapes = shapes_of(architecture, size, candidate.before_export)
+    shapes = shapes_of(architecture, size, candidate.before_export, classes=classes)
     grid = scaled(size, architecture.input_scale)
     pieces = [Piece("input", "image", "RGB", size, 3, 3)]
     if grid != size:

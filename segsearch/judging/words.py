@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from segsearch.evidence.images import NoSpread
 from segsearch.judging.fronts import Report, Row
-from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Feature, Joined, Stage
+from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
+from segsearch.space.candidate import Candidate
 
 # Trials that a line names before it counts the rest.
 MOST_NAMED = 4
@@ -100,7 +101,9 @@ def _architecture(architecture: Architecture) -> list[str]:
     return words
 
 
-def _map(feature: Feature | Joined) -> str:
+def _map(feature: Feature | Joined | ContextMap) -> str:
+    if isinstance(feature, ContextMap):
+        return f"context of path {feature.context}"
     return f"join {feature.join + 1}" if isinstance(feature, Joined) else f"stage {feature.stage}"
 
 

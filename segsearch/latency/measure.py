@@ -24,7 +24,7 @@ from segsearch.latency.reference import REFERENCES, VERSION, empty_bytes, refere
 from segsearch.latency.room import machine_room
 from segsearch.latency.stopwatch import Order
 from segsearch.runtimes import NOISE, Feed, Runtime
-from segsearch.space.candidate import later
+from segsearch.space.keys import later
 from segsearch.workshop import user_folder
 
 # A model slower than any that is worth shipping still ends its measurement.

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsearch.networks.layers import conv_bn, conv_bn_relu
-from segsearch.space.candidate import Stage
+from segsearch.space.architecture import Stage
 
-# (input channels, the stage it belongs to, stride, atrous rate) -> (n, stage.channels, h / stride, w / stride)
-Block = Callable[[int, Stage, int, int], nn.Module]
+
+@dataclass(frozen=True)
+class Place:
+    """Where in its stage a block stands: its number there, its widths, its stride and its atrous rate.
+
+    It reads (n, inputs, h, w) and leaves (n, outputs, h / stride, w / stride).
+    """
+
+    inputs: int
+    outputs: int
+    index: int = 0
+    stride: int = 1
+    atrous: int = 1
+
+
+# A builder of one block. Where `reads_image` of the module is true, it is called with the map and the path's image.
+Block = Callable[[Place, Stage], nn.Module]
 
 
 class Residual(nn.Module):
@@ -28,53 +44,85 @@ class Residual(nn.Module):
         return F.relu(total) if self.activate else total
 
 
-def conv(inputs: int, stage: Stage, stride: int, atrous: int) -> nn.Module:
+def conv(place: Place, stage: Stage) -> nn.Module:
     """One plain convolution."""
-    return conv_bn_relu(inputs, stage.channels, kernel=stage.kernel, stride=stride, atrous=atrous)
+    return conv_bn_relu(
+        place.inputs,
+        place.outputs,
+        kernel=stage.kernel,
+        stride=place.stride,
+        atrous=place.atrous,
+        norm=stage.norm,
+        activation=stage.activation,
+    )
 
 
-def grouped(inputs: int, stage: Stage, stride: int, atrous: int) -> nn.Module:
+def grouped(place: Place, stage: Stage) -> nn.Module:
     """A grouped convolution, then a 1x1 convolution that mixes the groups."""
-    mid = stage.channels
+    inputs, mid, act = place.inputs, place.outputs, stage.activation
     return nn.Sequential(
-        conv_bn_relu(inputs, mid) if inputs % stage.groups or inputs != mid else nn.Identity(),
-        conv_bn_relu(mid, mid, kernel=stage.kernel, stride=stride, atrous=atrous, groups=stage.groups),
-        conv_bn_relu(mid, mid),
+        conv_bn_relu(inputs, mid, activation=act) if inputs % stage.groups or inputs != mid else nn.Identity(),
+        conv_bn_relu(
+            mid,
+            mid,
+            kernel=stage.kernel,
+            stride=place.stride,
+            atrous=place.atrous,
+            groups=stage.groups,
+            activation=act,
+        ),
+        conv_bn_relu(mid, mid, activation=act),
     )
 
 
-def separable(inputs: int, stage: Stage, stride: int, atrous: int) -> nn.Module:
+def separable(place: Place, stage: Stage) -> nn.Module:
     """Depthwise separable convolution (MobileNet, arXiv:1704.04861)."""
+    inputs, act = place.inputs, stage.activation
     return nn.Sequential(
-        conv_bn_relu(inputs, inputs, kernel=stage.kernel, stride=stride, atrous=atrous, groups=inputs),
-        conv_bn_relu(inputs, stage.channels),
+        conv_bn_relu(
+            inputs,
+            inputs,
+            kernel=stage.kernel,
+            stride=place.stride,
+            atrous=place.atrous,
+            groups=inputs,
+            activation=act,
+        ),
+        conv_bn_relu(inputs, place.outputs, activation=act),
     )
 
 
-def inverted_residual(inputs: int, stage: Stage, stride: int, atrous: int) -> nn.Module:
+def inverted_residual(place: Place, stage: Stage) -> nn.Module:
     """Expand, depthwise, project without activation (MobileNetV2, arXiv:1801.04381)."""
-    mid = max(8, round(inputs * stage.expansion / 8) * 8)
+    mid, act = inner_width(place.inputs, stage.expansion), stage.activation
     body = nn.Sequential(
-        conv_bn_relu(inputs, mid),
-        conv_bn_relu(mid, mid, kernel=stage.kernel, stride=stride, atrous=atrous, groups=mid),
-        *conv_bn(mid, stage.channels),
+        conv_bn_relu(place.inputs, mid, activation=act),
+        conv_bn_relu(
+            mid, mid, kernel=stage.kernel, stride=place.stride, atrous=place.atrous, groups=mid, activation=act
+        ),
+        *conv_bn(mid, place.outputs),
     )
-    if stride == 1 and inputs == stage.channels:
+    if place.stride == 1 and place.inputs == place.outputs:
         return Residual(body, nn.Identity(), activate=False)
     return body
 
 
-def residual(inputs: int, stage: Stage, stride: int, atrous: int) -> nn.Module:
+def residual(place: Place, stage: Stage) -> nn.Module:
     """Basic residual block of two convolutions (ResNet, arXiv:1512.03385)."""
-    outputs, kernel = stage.channels, stage.kernel
-    mid = max(8, round(outputs * stage.expansion / 8) * 8)
+    inputs, outputs, kernel = place.inputs, place.outputs, stage.kernel
+    mid = inner_width(outputs, stage.expansion)
     body = nn.Sequential(
-        conv_bn_relu(inputs, mid, kernel=kernel, stride=stride, atrous=atrous),
-        *conv_bn(mid, outputs, kernel=kernel, atrous=atrous),
+        conv_bn_relu(inputs, mid, kernel=kernel, stride=place.stride, atrous=place.atrous),
+        *conv_bn(mid, outputs, kernel=kernel, atrous=place.atrous),
     )
-    same = stride == 1 and inputs == outputs
-    shortcut = nn.Identity() if same else nn.Sequential(*conv_bn(inputs, outputs, stride=stride))
+    same = place.stride == 1 and inputs == outputs
+    shortcut = nn.Identity() if same else nn.Sequential(*conv_bn(inputs, outputs, stride=place.stride))
     return Residual(body, shortcut, activate=True)
+
+
+def inner_width(channels: int, expansion: float) -> int:
+    """The width inside a block: the multiple of 8 nearest to its share of the outer one."""
+    return max(8, round(channels * expansion / 8) * 8)
 
 
 BLOCKS: Mapping[str, Block] = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from segsearch.networks.check import check_architecture
-from segsearch.networks.decoders import JOINS, Classifier
+from segsearch.networks.decoders import JOINS, Classifier, Widths
 from segsearch.networks.encoders import Encoder
 from segsearch.networks.layers import Conv2d, conv_bn_relu, resize, spatial_size
-from segsearch.space.candidate import Architecture, Feature, Joined
+from segsearch.space.architecture import Architecture, ContextMap, Feature, Joined
 from segsearch.space.shapes import scaled
 
 # RGB in 0..255 becomes roughly standard normal; constants of the network, so that the exported file needs no
@@ -27,23 +29,24 @@ class Network(nn.Module):
         self.answer_scale = architecture.answer_scale
         self.sources = tuple((path.source, path.scale) for path in architecture.paths)
         encoders: list[Encoder] = []
-        for path in architecture.paths:
-            inputs = encoders[path.source.path].widths[path.source.stage] if path.source else 3
-            encoders.append(Encoder(inputs, path))
+        widths: dict[Feature | Joined | ContextMap, int] = {}
+        for number, path in enumerate(architecture.paths):
+            encoder = Encoder(widths[path.source] if path.source else 3, path, classes)
+            encoders.append(encoder)
+            widths |= {Feature(number, stage): width for stage, width in enumerate(encoder.widths)}
+            widths[ContextMap(number)] = encoder.channels
+        for encoder in encoders:
+            encoder.add_merges({key: width for key, width in widths.items() if isinstance(key, Feature)})
         self.encoders = nn.ModuleList(encoders)
-        self.join_features = tuple(join.feature for join in architecture.joins)
+        self.join_features = tuple(join.features for join in architecture.joins)
         self.trunk = architecture.trunk
-        widths: dict[Feature | Joined, int] = {
-            Feature(path, stage): width
-            for path, encoder in enumerate(encoders)
-            for stage, width in enumerate(encoder.widths)
-        }
         channels, joins = encoders[architecture.trunk].channels, []
         for index, join in enumerate(architecture.joins):
-            joins.append(JOINS[join.kind](channels, widths[join.feature], join))
-            channels = widths[Joined(index)] = join.channels
+            features = tuple(widths[feature] for feature in join.features)
+            joins.append(JOINS[join.kind](Widths(channels, features, classes), join))
+            channels = widths[Joined(index)] = join.channels or classes
         self.joins = nn.ModuleList(joins)
-        self.head = Classifier(channels, architecture.head, classes)
+        self.head = Classifier(channels, architecture.head, classes, scored=architecture.ends_with_scores)
         self.auxiliary_weights = tuple(auxiliary.weight for auxiliary in architecture.auxiliary)
         self.auxiliary_features = tuple(auxiliary.feature for auxiliary in architecture.auxiliary)
         self.auxiliary = nn.ModuleList(
@@ -53,9 +56,11 @@ class Network(nn.Module):
 
     @property
     def protected(self) -> tuple[nn.Module, ...]:
-        """Layers whose output channels no compression may take: the stems and everything that scores classes."""
+        """Layers whose output channels no compression may take: stems, what scores classes, each part's `keeps`."""
         stems = [encoder.get_submodule("stem") for encoder in self.encoders]
-        return (*stems, self.head.scores, self.head.upsample, *(extra.get_submodule("1") for extra in self.auxiliary))
+        own = [layer for part in self.modules() for layer in getattr(part, "keeps", ())]
+        extra = [head.get_submodule("1") for head in self.auxiliary]
+        return (*stems, self.head.scores, self.head.upsample, *extra, *own)
 
     def forward(self, image: Tensor) -> Tensor:
         size = spatial_size(image)
@@ -72,22 +77,58 @@ class Network(nn.Module):
         extra = [head(maps[feature]) for feature, head in zip(self.auxiliary_features, self.auxiliary, strict=True)]
         return self.head(running), extra
 
-    def _decoded(self, image: Tensor) -> tuple[Tensor, dict[Feature | Joined, Tensor]]:
+    def _decoded(self, image: Tensor) -> tuple[Tensor, dict[Feature | Joined | ContextMap, Tensor]]:
         """The map that the head reads, and every map by what names it."""
         x = (image - PIXEL_MEAN) * (1.0 / PIXEL_STD)
-        maps: dict[Feature | Joined, Tensor] = {}
-        running = x
-        for index, ((source, scale), encoder) in enumerate(zip(self.sources, self.encoders, strict=True)):
-            start = maps[source] if source is not None else x
-            if scale != 1.0:
-                start = resize(start, scaled(spatial_size(start), scale))
-            found, context = encoder(start)
-            maps.update({Feature(index, stage): value for stage, value in enumerate(found)})
-            if index == self.trunk:
-                running = context
-        for index, (feature, join) in enumerate(zip(self.join_features, self.joins, strict=True)):
-            running = maps[Joined(index)] = join(running, maps[feature])
+        maps: dict[Feature | Joined | ContextMap, Tensor] = {}
+        made: dict[Feature, Tensor] = {}  # what a stage left, before anything is merged there
+        for number in range(len(self.encoders)):
+            encoder = self._encoder(number)
+            last = Feature(number, len(encoder.widths) - 1)
+            maps[ContextMap(number)] = encoder.context(self._merged(last, x, maps, made))
+        running = maps[ContextMap(self.trunk)]
+        for index, (features, join) in enumerate(zip(self.join_features, self.joins, strict=True)):
+            running = maps[Joined(index)] = join(running, *(maps[feature] for feature in features))
         return running, maps
+
+    def _encoder(self, path: int) -> Encoder:
+        return cast(Encoder, self.encoders[path])
+
+    def _merged(
+        self,
+        feature: Feature,
+        x: Tensor,
+        maps: dict[Feature | Joined | ContextMap, Tensor],
+        made: dict[Feature, Tensor],
+    ) -> Tensor:
+        """A map of an encoder after what is merged into it; both are noted, so that each is made once."""
+        if feature not in maps:
+            encoder = self._encoder(feature.path)
+            value = self._made(feature, x, maps, made)
+            for merge, merging in zip(encoder.merged, encoder.merges, strict=True):
+                if merge.after == feature.stage:
+                    value = merging(value, self._made(merge.feature, x, maps, made))
+            maps[feature] = value
+        return maps[feature]
+
+    def _made(
+        self,
+        feature: Feature,
+        x: Tensor,
+        maps: dict[Feature | Joined | ContextMap, Tensor],
+        made: dict[Feature, Tensor],
+    ) -> Tensor:
+        """A map of an encoder as its stage left it."""
+        if feature not in made:
+            encoder, (source, scale) = self._encoder(feature.path), self.sources[feature.path]
+            if feature.stage:
+                before = self._merged(Feature(feature.path, feature.stage - 1), x, maps, made)
+                made[feature] = encoder.stages[feature.stage - 1](before, x)
+            else:
+                start = self._merged(source, x, maps, made) if source is not None else x
+                size = scaled(spatial_size(start), scale)
+                made[feature] = encoder.stem(resize(start, size) if scale != 1.0 else start)
+        return made[feature]
 
 
 def wear_in(network: Network, *, seed: int = 0) -> Network:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsearch.networks.layers import Conv2d, conv_bn_relu, resize, spatial_size
-from segsearch.space.candidate import Context
+from segsearch.space.architecture import Context
 
-# (input channels, settings) -> (module, output channels)
-ContextBuilder = Callable[[int, Context], tuple[nn.Module, int]]
+# (input channels, settings, classes) -> (module, output channels)
+ContextBuilder = Callable[[int, Context, int], tuple[nn.Module, int]]
 
 
 class Pooled(nn.Module):
@@ -50,12 +50,12 @@ class Parallel(nn.Module):
         return mixed
 
 
-def none(inputs: int, context: Context) -> tuple[nn.Module, int]:
+def none(inputs: int, context: Context, classes: int) -> tuple[nn.Module, int]:
     """No context: the map as it is."""
     return nn.Identity(), inputs
 
 
-def pyramid_pooling(inputs: int, context: Context) -> tuple[nn.Module, int]:
+def pyramid_pooling(inputs: int, context: Context, classes: int) -> tuple[nn.Module, int]:
     """Pyramid pooling module (PSPNet, arXiv:1612.01105)."""
     width = max(8, inputs // len(context.bins) // 8 * 8)
     branches: list[nn.Module] = [nn.Identity()]
@@ -64,7 +64,7 @@ def pyramid_pooling(inputs: int, context: Context) -> tuple[nn.Module, int]:
     return Parallel(branches, conv_bn_relu(total, context.channels)), context.channels
 
 
-def aspp(inputs: int, context: Context) -> tuple[nn.Module, int]:
+def aspp(inputs: int, context: Context, classes: int) -> tuple[nn.Module, int]:
     """Atrous spatial pyramid pooling with an image-level branch where asked (DeepLab v3, arXiv:1706.05587)."""
     width = context.channels
     branches: list[nn.Module] = [conv_bn_relu(inputs, width)]

@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, convolution, resize, spatial_size
-from segsearch.space.candidate import Head, Join
-
-# (running channels, feature channels, settings) -> module of (running, feature), `join.channels` at the feature's size
-JoinBuilder = Callable[[int, int, Join], nn.Module]
+from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, convolution, resize, spatial_size, transposed
+from segsearch.space.architecture import Head, Join
 
 
-class Concat(nn.Module):
-    """Resize the running map, put the feature beside it, refine both (U-Net, DeepLab v3+: arXiv:1802.02611)."""
+@dataclass(frozen=True)
+class Widths:
+    """What a join reads: the channels of the running map and of each feature; and how many classes there are."""
 
-    def __init__(self, running: int, feature: int, join: Join) -> None:
-        super().__init__()
-        reduced = join.reduce or feature
-        self.reduce = conv_bn_relu(feature, reduced) if join.reduce else nn.Identity()
-        self.refine = nn.Sequential(
-            conv_bn_relu(running + reduced, running + reduced, kernel=3, groups=running + reduced),
-            conv_bn_relu(running + reduced, join.channels),
-        )
-
-    def forward(self, running: Tensor, feature: Tensor) -> Tensor:
-        both = torch.cat([resize(running, spatial_size(feature)), self.reduce(feature)], dim=1)
-        refined: Tensor = self.refine(both)
-        return refined
+    running: int
+    features: tuple[int, ...]
+    classes: int
 
 
-class Add(nn.Module):
-    """Bring both to one width, resize the running map, add (feature pyramids: arXiv:1612.03144)."""
-
-    def __init__(self, running: int, feature: int, join: Join) -> None:
-        super().__init__()
-        self.running = nn.Sequential(*conv_bn(running, join.channels))
-        self.feature = nn.Sequential(*conv_bn(feature, join.channels))
-
-    def forward(self, running: Tensor, feature: Tensor) -> Tensor:
-        # The projection comes before the resize: it is cheaper on the small map, and the two commute.
-        return F.relu(resize(self.running(running), spatial_size(feature)) + self.feature(feature))
-
-
-JOINS: Mapping[str, JoinBuilder] = {"concat": Concat, "add": Add}
+# A builder of modules of (running, *features) that leave `join.channels`, or the classes where it is 0, at the size of
+# the first feature.
+JoinBuilder = Callable[[Widths, Join], nn.Module]
 
 
 def _plain(channels: int, width: int) -> nn.Module:
@@ -58,6 +36,76 @@ def _separable(channels: int, width: int) -> nn.Module:
 
 
 HEAD_BLOCKS: Mapping[str, Callable[[int, int], nn.Module]] = {"conv": _plain, "separable": _separable}
+
+
+def refinement(inputs: int, join: Join, *, depth: int) -> nn.Module:
+    """`join.depth` blocks that leave `join.channels`; `depth` is what None stands for, and no block is no change."""
+    wanted = depth if join.depth is None else join.depth
+    blocks = [
+        HEAD_BLOCKS[join.block](inputs if index == 0 else join.channels, join.channels) for index in range(wanted)
+    ]
+    if not blocks:
+        return nn.Identity()
+    return blocks[0] if len(blocks) == 1 else nn.Sequential(*blocks)
+
+
+class Grow(nn.Module):
+    """The running map at another size: resized, or doubled by a learned transposed convolution (U-Net) and resized."""
+
+    def __init__(self, channels: int, upsample: str) -> None:
+        super().__init__()
+        self.mode = "nearest" if upsample == "nearest" else "bilinear"
+        self.doubled = transposed(channels) if upsample == "transposed" else nn.Identity()
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        grown = self.doubled(x)
+        if self.mode == "nearest" and spatial_size(grown) != size:
+            return F.interpolate(grown, size=size, mode="nearest")
+        return resize(grown, size)
+
+
+class Concat(nn.Module):
+    """Resize the running map, put the features beside it, refine all (U-Net, DeepLab v3+: arXiv:1802.02611)."""
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        first, *others = (join.reduce or width for width in widths.features)
+        self.reduce = conv_bn_relu(widths.features[0], first) if join.reduce else nn.Identity()
+        self.reduce_others = nn.ModuleList(
+            conv_bn_relu(width, join.reduce) if join.reduce else nn.Identity() for width in widths.features[1:]
+        )
+        self.refine = refinement(widths.running + first + sum(others), join, depth=1)
+        self.grow = Grow(widths.running, join.upsample)
+
+    def forward(self, running: Tensor, feature: Tensor, *others: Tensor) -> Tensor:
+        size = spatial_size(feature)
+        more = [resize(reduce(other), size) for reduce, other in zip(self.reduce_others, others, strict=True)]
+        refined: Tensor = self.refine(torch.cat([self.grow(running, size), self.reduce(feature), *more], dim=1))
+        return refined
+
+
+class Add(nn.Module):
+    """Bring all to one width, resize to the first feature, add, refine (feature pyramids: arXiv:1612.03144)."""
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        self.running = nn.Sequential(*conv_bn(widths.running, join.channels))
+        self.feature = nn.Sequential(*conv_bn(widths.features[0], join.channels))
+        self.others = nn.ModuleList(nn.Sequential(*conv_bn(width, join.channels)) for width in widths.features[1:])
+        self.grow = Grow(join.channels, join.upsample)
+        self.refine = refinement(join.channels, join, depth=0)
+
+    def forward(self, running: Tensor, feature: Tensor, *others: Tensor) -> Tensor:
+        # The projection comes before the resize: it is cheaper on the small map, and the two commute.
+        size = spatial_size(feature)
+        total = self.grow(self.running(running), size) + self.feature(feature)
+        for bring, other in zip(self.others, others, strict=True):
+            total = total + resize(bring(other), size)
+        refined: Tensor = self.refine(F.relu(total))
+        return refined
+
+
+JOINS: Mapping[str, JoinBuilder] = {"concat": Concat, "add": Add}
 
 
 class Shuffle(nn.Module):
@@ -87,9 +135,12 @@ UPSAMPLES: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 class Classifier(nn.Module):
-    """`head.depth` convolutions of `head.channels`, dropout, 1x1 convolution to the class scores, their upsampling."""
+    """`head.depth` convolutions of `head.channels`, dropout, 1x1 convolution to the class scores, their upsampling.
 
-    def __init__(self, channels: int, head: Head, classes: int) -> None:
+    Where the decoder's last map is `scored` already, only the upsampling is left.
+    """
+
+    def __init__(self, channels: int, head: Head, classes: int, *, scored: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(head.depth):
@@ -98,7 +149,7 @@ class Classifier(nn.Module):
         if head.dropout:
             layers.append(nn.Dropout2d(head.dropout))
         self.body = nn.Sequential(*layers)
-        self.scores = Conv2d(channels, classes, 1)
+        self.scores = nn.Identity() if scored else Conv2d(channels, classes, 1)
         self.upsample = UPSAMPLES[head.upsample](classes)
 
     def forward(self, x: Tensor) -> Tensor:

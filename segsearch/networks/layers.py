@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from segsearch.space.architecture import Activation, Norm
 
 
 class Conv2d(nn.Conv2d):
@@ -44,19 +48,47 @@ def convolution(
 
 
 def conv_bn(
-    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: int = 1,
+    stride: int = 1,
+    atrous: int = 1,
+    groups: int = 1,
+    norm: Norm = "batch",
 ) -> list[nn.Module]:
-    """A convolution that keeps the size (but for its stride), and its batch norm."""
-    conv = convolution(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups)
-    return [conv, nn.BatchNorm2d(outputs)]
+    """A convolution that keeps the size (but for its stride), and its batch norm; a bias where there is no norm."""
+    plain = norm == "none"
+    conv = convolution(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups, bias=plain)
+    return [conv] if plain else [conv, nn.BatchNorm2d(outputs)]
 
 
 def conv_bn_relu(
-    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, atrous: int = 1, groups: int = 1
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: int = 1,
+    stride: int = 1,
+    atrous: int = 1,
+    groups: int = 1,
+    norm: Norm = "batch",
+    activation: Activation = "relu",
 ) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
-    layers = conv_bn(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups)
-    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+    """Convolution, batch norm, ReLU or another activation."""
+    layers = conv_bn(inputs, outputs, kernel=kernel, stride=stride, atrous=atrous, groups=groups, norm=norm)
+    return nn.Sequential(*layers, ACTIVATIONS[activation]())
+
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "relu6": lambda: nn.ReLU6(inplace=True),
+    "hardswish": lambda: nn.Hardswish(inplace=True),
+}
+
+
+def transposed(channels: int) -> nn.ConvTranspose2d:
+    """A learned doubling of height and width (U-Net, arXiv:1505.04597)."""
+    return nn.ConvTranspose2d(channels, channels, 2, 2)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

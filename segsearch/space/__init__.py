@@ -1,29 +1,29 @@
 """What is searched: candidates and their parts, how they are drawn, keyed and loaded. A space imports from here."""
 
-from segsearch.space.candidate import (
+from segsearch.space.architecture import (
     Architecture,
     Auxiliary,
-    Candidate,
     Context,
-    Distill,
-    Draw,
+    ContextMap,
     EncoderPath,
     Feature,
     Head,
     Join,
     Joined,
-    Prune,
-    Quantize,
+    Merge,
     Stage,
     Stem,
 )
+from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts
+from segsearch.space.steps import Distill, Prune, Quantize
 
 __all__ = [
     "Architecture",
     "Auxiliary",
     "Candidate",
     "Context",
+    "ContextMap",
     "Distill",
     "Draw",
     "EncoderPath",
@@ -32,6 +32,7 @@ __all__ = [
     "Head",
     "Join",
     "Joined",
+    "Merge",
     "Prune",
     "Quantize",
     "Stage",

@@ -7,9 +7,14 @@ import json
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 T = TypeVar("T")
+
+
+def later(default: Any) -> Any:
+    """Mark of a field that came later: its default is not written, so that what was stored before keeps its keys."""
+    return Field(exclude_if=lambda value: value == default)
 
 
 @cache

@@ -6,16 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsearch.space.candidate import Architecture, BeforeExport, EncoderPath, Feature, Joined, Stage
+from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
+from segsearch.space.block_rules import BLOCK_RULES
+from segsearch.space.steps import BeforeExport
 
 Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class ContextMap:
-    """The map that the context of a path leaves."""
-
-    path: int
 
 
 @dataclass(frozen=True)
@@ -35,13 +30,15 @@ class Shape:
     left: int
 
 
-def shapes_of(architecture: Architecture, size: Size, steps: Sequence[BeforeExport] = ()) -> Mapping[AnyMap, Shape]:
+def shapes_of(
+    architecture: Architecture, size: Size, steps: Sequence[BeforeExport] = (), *, classes: int
+) -> Mapping[AnyMap, Shape]:
     """Every map by the feature that names it, contexts and the head included; `size` is the image's height and width.
 
     The widths are those that `compression.prune` leaves.
     """
     sizes = _sizes(architecture, scaled(size, architecture.input_scale))
-    before = _widths(architecture)
+    before = _widths(architecture, classes)
     after = dict(before)
     for step in steps:
         for group in _groups(architecture, after):
@@ -78,7 +75,8 @@ def _sizes(architecture: Architecture, image: Size) -> dict[AnyMap, Size]:
 
 
 def _halvings(path: EncoderPath) -> int:
-    return 0 if path.stem is None else min(path.stem.depth, (path.stem.stride - 1).bit_length())
+    """A padded convolution and a stem's padded pool round up alike."""
+    return 0 if path.stem is None else (path.stem.stride - 1).bit_length()
 
 
 def _halved(size: Size) -> Size:
@@ -87,7 +85,7 @@ def _halved(size: Size) -> Size:
 
 def _strided(size: Size, stage: Stage) -> Size:
     """A padded convolution rounds up, a pool rounds down."""
-    if stage.downsample == "stride":
+    if stage.downsample == "stride" and not BLOCK_RULES[stage.block].pools:
         return -(-size[0] // stage.stride), -(-size[1] // stage.stride)
     return max(1, size[0] // stage.stride), max(1, size[1] // stage.stride)
 
@@ -95,16 +93,16 @@ def _strided(size: Size, stage: Stage) -> Size:
 # ---- widths
 
 
-def _widths(architecture: Architecture) -> dict[AnyMap, int]:
+def _widths(architecture: Architecture, classes: int) -> dict[AnyMap, int]:
     widths: dict[AnyMap, int] = {}
     for number, path in enumerate(architecture.paths):
         source = 3 if path.source is None else widths[path.source]
         widths[Feature(number, 0)] = path.stem.channels if path.stem else source
         widths |= {Feature(number, index): stage.channels for index, stage in enumerate(path.stages, start=1)}
         last = widths[Feature(number, len(path.stages))]
-        widths[ContextMap(number)] = last if path.context.kind == "none" else path.context.channels
-    widths |= {Joined(index): join.channels for index, join in enumerate(architecture.joins)}
-    running = architecture.joins[-1].channels if architecture.joins else widths[ContextMap(architecture.trunk)]
+        widths[ContextMap(number)] = last if path.context.kind == "none" else path.context.channels or classes
+    widths |= {Joined(index): join.channels or classes for index, join in enumerate(architecture.joins)}
+    running = widths[Joined(len(architecture.joins) - 1) if architecture.joins else ContextMap(architecture.trunk)]
     widths[HeadMap()] = architecture.head.channels if architecture.head.depth else running
     return widths
 
@@ -163,10 +161,16 @@ def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_G
             _tie_stage(bundle, stage, Feature(number, index - 1), Feature(number, index), widths)
         if path.context.kind == "none":
             bundle.same(Feature(number, len(path.stages)), ContextMap(number))
+        elif not path.context.channels:
+            bundle.of[ContextMap(number)].fixed = True  # classes
     running: AnyMap = ContextMap(architecture.trunk)
     for index, join in enumerate(architecture.joins):
-        if join.kind == "concat" and not join.reduce:
-            bundle.beside(running, join.feature)
+        if not join.channels:
+            bundle.of[Joined(index)].fixed = True
+        # What lies side by side goes together where a depthwise convolution reads it; others mix it.
+        if join.kind == "concat" and not join.reduce and join.block == "separable" and join.depth != 0:
+            for feature in join.features:
+                bundle.beside(running, feature)
         running = Joined(index)
     if not architecture.head.depth:
         bundle.same(running, HeadMap())
@@ -175,13 +179,11 @@ def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_G
 
 def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[AnyMap, int]) -> None:
     """What a stage's first block makes of the map before it: a shortcut adds the two, a grouped one splits it."""
-    fits = widths[before] == stage.channels
-    if (
-        stage.block in ("residual", "inverted_residual")
-        and fits
-        and (stage.stride == 1 or stage.downsample != "stride")
-    ):
+    rule, fits = BLOCK_RULES[stage.block], widths[before] == stage.channels
+    if rule.shortcut and fits and (stage.stride == 1 or stage.downsample != "stride"):
         bundle.same(before, after)
-    if stage.block == "grouped" and fits and widths[before] % stage.groups == 0:
+    if rule.splits and fits and widths[before] % stage.groups == 0:
         group = bundle.of[before]
         group.splits = math.lcm(group.splits, stage.groups)
+    if rule.keeps:
+        bundle.of[after].fixed = True

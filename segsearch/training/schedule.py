@@ -10,7 +10,7 @@ import torch
 
 from segsearch.datasets.augment import Augment, crop_of
 from segsearch.errors import UserError
-from segsearch.space.candidate import later
+from segsearch.space.keys import later
 
 # The input scale that a study's batch and length are meant for.
 REFERENCE_SCALE = 0.5

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
-from segsearch.space.candidate import AfterExport, Candidate
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
+from segsearch.space.steps import AfterExport
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export, note_levels
 from segsearch.trial.score import to_input

@@ -21,7 +21,8 @@ from segsearch.latency.room import machine_room
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.train import TrainSettings
-from segsearch.space.candidate import Architecture, Candidate
+from segsearch.space.architecture import Architecture
+from segsearch.space.candidate import Candidate
 from segsearch.study import Study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale, pick_device

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from segsearch.evidence.images import PerImage
 from segsearch.evidence.types import Confusion
-from segsearch.space.candidate import Architecture, Named
+from segsearch.space.architecture import Architecture
+from segsearch.space.candidate import Named
 from segsearch.space.draws import DrawFor, Facts
 from segsearch.study import Study
 

@@ -15,8 +15,10 @@ from segsearch.compression import MODEL_STEPS
 from segsearch.compression.distill import Teaching
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.networks import Network, build
-from segsearch.space.candidate import Architecture, BeforeExport, Candidate, Distill
+from segsearch.space.architecture import Architecture
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
+from segsearch.space.steps import BeforeExport, Distill
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16

@@ -16,18 +16,8 @@ from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import (
-    Architecture,
-    Auxiliary,
-    Context,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Auxiliary, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 
 Shake = Callable[[nn.Module, int], nn.Module]

@@ -16,7 +16,8 @@ from segsearch.compression.quantize import quantize
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Feature, Head, Join, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Quantize
 from segsearch.trial.export import export
 from tests.graphs import float_convolutions, kinds
 

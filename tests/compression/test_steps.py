@@ -11,8 +11,10 @@ from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.space import candidate
-from segsearch.space.candidate import Architecture, Candidate, EncoderPath, Head, Prune, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
+from segsearch.space.steps import Prune, Quantize
 from segsearch.trial.export import export
 
 SIZE = (32, 48)

@@ -19,20 +19,10 @@ from segsearch.evidence.resample import NORMAL, RESAMPLES
 from segsearch.evidence.timing import Block, Comparison, Machine, Timing
 from segsearch.evidence.types import Confusion, Evidence
 from segsearch.launch import cache_of
-from segsearch.space.candidate import (
-    Architecture,
-    Candidate,
-    Context,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Prune, Quantize
 from segsearch.store import Store, StudyRow, open_store, schema
 from tests import fakes
 

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from segsearch.space.candidate import (
-    Architecture,
-    Candidate,
-    Context,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Candidate
+from segsearch.space.steps import Prune, Quantize
 
 STAGES = (
     Stage("conv", 32, 1, 2),

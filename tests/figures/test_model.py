@@ -8,7 +8,8 @@ import pytest
 
 from segsearch.figures import architecture_figure
 from segsearch.figures.pieces import pieces_of
-from segsearch.space.candidate import Candidate, Head
+from segsearch.space.architecture import Head
+from segsearch.space.candidate import Candidate
 from tests.figures.designs import CANDIDATE, ONE, TWO
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segsearch.figures.pieces import Piece, pieces_of
-from segsearch.space.candidate import Candidate, Context
+from segsearch.space.architecture import Context
+from segsearch.space.candidate import Candidate
 from tests.figures.designs import CANDIDATE, TWO
 
 

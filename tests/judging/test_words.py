@@ -9,20 +9,9 @@ import pytest
 
 from segsearch.judging import words as in_text
 from segsearch.judging.words import duration
-from segsearch.space.candidate import (
-    Architecture,
-    Candidate,
-    Context,
-    Distill,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Candidate
+from segsearch.space.steps import Distill, Prune, Quantize
 from tests import fakes
 from tests.judging.reports import ALIKE, CLOSE, alike_in, drawn, study_row, timing
 

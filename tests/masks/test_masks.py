@@ -37,7 +37,7 @@ from segsearch.masks import (
     spread,
 )
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.store import StudyRow
 from segsearch.trial.score import score
 from segsearch.workshop import Artifacts

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.networks.blocks import BLOCKS
-from segsearch.space.candidate import Stage
+from segsearch.networks.blocks import BLOCKS, Place
+from segsearch.space.architecture import Stage
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
@@ -26,7 +26,7 @@ def test_a_block_gives_the_stages_channels_at_its_stride(
     name: str, size: tuple[int, int], stride: int, kernel: int, atrous: int
 ) -> None:
     for inputs in (8, 16):
-        block = BLOCKS[name](inputs, stage(name, kernel=kernel), stride, atrous).eval()
+        block = BLOCKS[name](Place(inputs, 16, 0, stride, atrous), stage(name, kernel=kernel)).eval()
         out = block(torch.randn(2, inputs, *size))
         assert out.shape == (2, 16, -(-size[0] // stride), -(-size[1] // stride))
         assert torch.isfinite(out).all()
@@ -36,7 +36,7 @@ def test_a_block_gives_the_stages_channels_at_its_stride(
 @pytest.mark.parametrize("inputs", [3, 8, 16, 24])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_parameter_of_a_block_learns(name: str, inputs: int, stride: int) -> None:
-    block = BLOCKS[name](inputs, stage(name), stride, 2).train()
+    block = BLOCKS[name](Place(inputs, 16, 0, stride, 2), stage(name)).train()
     x = torch.randn(2, inputs, 9, 12, requires_grad=True)
     kept = x.detach().clone()
     (block(x) * torch.randn(16, 1, 1)).sum().backward()
@@ -55,12 +55,12 @@ def test_a_block_exports_with_parity(
 ) -> None:
     first = nn.Conv2d(3, 16, 1)
     nn.init.normal_(first.weight, std=0.01)
-    assert parity(nn.Sequential(first, BLOCKS[name](16, stage(name), stride, atrous)), size) < 1e-4
+    assert parity(nn.Sequential(first, BLOCKS[name](Place(16, 16, 0, stride, atrous), stage(name))), size) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["residual", "inverted_residual"])
 def test_a_residual_block_passes_its_input_on(name: str) -> None:
-    block = BLOCKS[name](16, stage(name), 1, 1).eval()
+    block = BLOCKS[name](Place(16, 16), stage(name)).eval()
     for parameter in block.parameters():
         parameter.data.zero_()
     x = torch.rand(1, 16, 5, 5)
@@ -70,7 +70,7 @@ def test_a_residual_block_passes_its_input_on(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_atrous_rate_widens_the_view(name: str) -> None:
     def reach(rate: int) -> int:
-        block = BLOCKS[name](8, stage(name, channels=8, groups=1), 1, rate).eval()
+        block = BLOCKS[name](Place(8, 8, atrous=rate), stage(name, channels=8, groups=1)).eval()
         for parameter in block.parameters():
             parameter.data.abs_()
         x = torch.rand(1, 8, 33, 33, requires_grad=True)
@@ -83,7 +83,7 @@ def test_the_atrous_rate_widens_the_view(name: str) -> None:
 
 def test_groups_cut_the_weights_of_the_grouped_convolution() -> None:
     def weights(groups: int) -> int:
-        block = BLOCKS["grouped"](16, stage("grouped", groups=groups), 1, 1)
+        block = BLOCKS["grouped"](Place(16, 16), stage("grouped", groups=groups))
         return sum(conv.weight.numel() for conv in block.modules() if isinstance(conv, nn.Conv2d) and conv.groups > 1)
 
     assert weights(4) == 16 * 16 * 9 // 4
@@ -92,6 +92,6 @@ def test_groups_cut_the_weights_of_the_grouped_convolution() -> None:
 
 @pytest.mark.parametrize(("name", "width"), [("inverted_residual", 48), ("residual", 48)])
 def test_expansion_is_inner_over_outer_width(name: str, width: int) -> None:
-    block = BLOCKS[name](16, stage(name, expansion=3.0), 1, 1)
+    block = BLOCKS[name](Place(16, 16), stage(name, expansion=3.0))
     convs = [module for module in block.modules() if isinstance(module, nn.Conv2d)]
     assert convs[0].out_channels == width

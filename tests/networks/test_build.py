@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from segsearch.networks import build, check_architecture, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import (
+from segsearch.space.architecture import (
     Architecture,
     Auxiliary,
     Context,
@@ -211,7 +211,7 @@ def test_the_input_scale_changes_the_work_and_no_weight() -> None:
     network = build(replace(PLAIN, input_scale=0.5), 5).eval()
     assert network.state_dict().keys() == build(PLAIN, 5).state_dict().keys()
     seen: list[tuple[int, ...]] = []
-    network.encoders[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    network.encoders[0].stem.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
     network(torch.zeros(1, 3, 64, 96))
     assert seen == [(1, 3, 32, 48)]
 
@@ -219,7 +219,7 @@ def test_the_input_scale_changes_the_work_and_no_weight() -> None:
 def test_dark_and_bright_pixels_are_centred() -> None:
     network = build(PLAIN, 5).eval()
     seen: list[torch.Tensor] = []
-    network.encoders[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network.encoders[0].stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(torch.tensor([0.0, 255.0]).view(1, 1, 1, 2).expand(1, 3, 32, 2))
     assert seen[0].min() == pytest.approx(-1.75)
     assert seen[0].max() == pytest.approx(2.234375)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segsearch.networks.contexts import CONTEXTS, Pooled
-from segsearch.space.candidate import Context
+from segsearch.space.architecture import Context
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
@@ -37,7 +37,7 @@ def test_every_context_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize(("name", "context"), CASES)
 @pytest.mark.parametrize("size", SIZES)
 def test_a_context_keeps_the_size_and_says_its_channels(name: str, context: Context, size: tuple[int, int]) -> None:
-    module, channels = CONTEXTS[name](24, context)
+    module, channels = CONTEXTS[name](24, context, 5)
     out = module.eval()(torch.randn(2, 24, *size))
     assert out.shape == (2, channels, *size)
     assert torch.isfinite(out).all()
@@ -47,7 +47,7 @@ def test_a_context_keeps_the_size_and_says_its_channels(name: str, context: Cont
 @pytest.mark.parametrize(("name", "context"), CASES)
 @pytest.mark.parametrize("size", [(11, 7), (2, 2)])
 def test_every_parameter_of_a_context_learns(name: str, context: Context, size: tuple[int, int]) -> None:
-    module, channels = CONTEXTS[name](24, context)
+    module, channels = CONTEXTS[name](24, context, 5)
     x = torch.randn(2, 24, *size, requires_grad=True)
     (module.train()(x) * torch.randn(channels, 1, 1)).sum().backward()
     assert x.grad is not None
@@ -60,7 +60,7 @@ def test_every_parameter_of_a_context_learns(name: str, context: Context, size: 
 def test_a_context_trains_on_a_single_image() -> None:
     # One bin of one image: a batch norm there would have nothing to normalise over.
     for name, context in CASES:
-        module, _ = CONTEXTS[name](24, context)
+        module, _ = CONTEXTS[name](24, context, 5)
         assert torch.isfinite(module.train()(torch.randn(1, 24, 6, 6))).all()
 
 
@@ -69,7 +69,7 @@ def test_a_context_trains_on_a_single_image() -> None:
 def test_a_context_exports_with_parity(name: str, context: Context, size: tuple[int, int], parity: Parity) -> None:
     first = nn.Conv2d(3, 24, 1)
     nn.init.normal_(first.weight, std=0.01)
-    assert parity(nn.Sequential(first, CONTEXTS[name](24, context)[0]), size) < 1e-4
+    assert parity(nn.Sequential(first, CONTEXTS[name](24, context, 5)[0]), size) < 1e-4
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 4, 6])

@@ -8,16 +8,17 @@ from torch import Tensor, nn
 
 from segsearch.compression.prune import prune
 from segsearch.networks import build
-from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES, Classifier, Shuffle
+from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES, Classifier, Shuffle, Widths
 from segsearch.networks.layers import resize
-from segsearch.space.candidate import Architecture, EncoderPath, Feature, Head, Join, Prune, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.steps import Prune
 from segsearch.trial.export import count_params
 
 Parity = Callable[[nn.Module, tuple[int, int]], float]
 
 
 def join(name: str, reduce: int = 0) -> nn.Module:
-    return JOINS[name](24, 8, Join(name, Feature(0, 1), 16, reduce))
+    return JOINS[name](Widths(24, (8,), 5), Join(name, Feature(0, 1), 16, reduce))
 
 
 @pytest.mark.parametrize("name", JOINS)

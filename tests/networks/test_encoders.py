@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.encoders import Encoder, build_stage, build_stem
 from segsearch.networks.layers import resize, spatial_size
-from segsearch.space.candidate import Context, EncoderPath, Stage, Stem
+from segsearch.space.architecture import Context, EncoderPath, Stage, Stem
 from segsearch.space.shapes import scaled
+
+
+def maps_of(encoder: Encoder, x: Tensor) -> list[Tensor]:
+    """The maps of a path that nothing is merged into."""
+    maps = [encoder.stem(x)]
+    for stage in encoder.stages:
+        maps.append(stage(maps[-1], x))
+    return maps
 
 
 @pytest.mark.parametrize(
@@ -56,27 +64,28 @@ def test_pooling_without_a_stride_pools_nothing(downsample: str) -> None:
 
 def test_an_encoder_keeps_every_map_with_its_width() -> None:
     path = EncoderPath(Stem(8), (Stage("conv", 16, 1, 2), Stage("residual", 24, 2, 2)), Context("aspp", 40, rates=(2,)))
-    encoder = Encoder(3, path).eval()
-    maps, context = encoder(torch.randn(1, 3, 33, 47))
+    encoder = Encoder(3, path, 5).eval()
+    maps = maps_of(encoder, torch.randn(1, 3, 33, 47))
+    context = encoder.context(maps[-1])
     assert encoder.widths == (8, 16, 24) == tuple(found.shape[1] for found in maps)
     assert [tuple(found.shape[-2:]) for found in maps] == [(17, 24), (9, 12), (5, 6)]
     assert encoder.channels == context.shape[1] == 40
 
 
 def test_a_path_without_a_stem_passes_its_source_on() -> None:
-    encoder = Encoder(5, EncoderPath(None, (Stage("conv", 16, 1, 2),))).eval()
+    encoder = Encoder(5, EncoderPath(None, (Stage("conv", 16, 1, 2),)), 5).eval()
     x = torch.randn(1, 5, 8, 8)
-    maps, _ = encoder(x)
+    maps = maps_of(encoder, x)
     assert encoder.widths == (5, 16)
     assert torch.equal(maps[0], x)
 
 
 def test_no_stage_changes_a_map_that_was_kept() -> None:
     for name in BLOCKS:
-        encoder = Encoder(8, EncoderPath(None, (Stage(name, 8, 2, groups=2),) * 2)).train()
+        encoder = Encoder(8, EncoderPath(None, (Stage(name, 8, 2, groups=2),) * 2), 5).train()
         x = torch.randn(2, 8, 8, 8)
         first, second = x.clone(), None
-        maps, _ = encoder(x)
+        maps = maps_of(encoder, x)
         assert torch.equal(maps[0], first), name
         second = encoder.stages[0](first)
         torch.testing.assert_close(maps[1], second, msg=name)

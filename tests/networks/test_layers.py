@@ -13,10 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from segsearch.compression.prune import prune
 from segsearch.networks import build, wear_in
-from segsearch.networks.blocks import BLOCKS
+from segsearch.networks.blocks import BLOCKS, Place
 from segsearch.networks.encoders import build_stem
 from segsearch.networks.layers import Conv2d, GroupedConv2d, conv_bn
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Prune, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.steps import Prune
 from segsearch.trial.export import count_macs, export
 
 PACKAGE = Path(__file__).parents[2] / "segsearch"
@@ -57,7 +58,7 @@ def test_the_watch_sees_a_strided_pointwise_convolution_that_learns() -> None:
 @pytest.mark.parametrize("stride", [2, 3])
 def test_no_block_trains_a_strided_pointwise_convolution(name: str, kernel: int, stride: int, training: bool) -> None:
     stage = Stage(name, 16, 1, stride, kernel, groups=4 if name == "grouped" else 1, expansion=2.0)
-    block = BLOCKS[name](8, stage, stride, 1).train(training)
+    block = BLOCKS[name](Place(8, stage.channels, 0, stride), stage).train(training)
     watch = learn(block, torch.randn(2, 8, 12, 10).to(memory_format=torch.channels_last))
     assert watch.learned
     assert not watch.strided_pointwise

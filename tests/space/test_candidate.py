@@ -11,7 +11,9 @@ import pytest
 from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial
 
-from segsearch.space.candidate import Architecture, Draw, EncoderPath, Head, Named, Quantize, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Draw, Named
+from segsearch.space.steps import Quantize
 from tests.space.designs import SMALL
 
 

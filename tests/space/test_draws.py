@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from segsearch.space.candidate import Distill, Named, Prune
+from segsearch.space.candidate import Named
 from segsearch.space.draws import Dice, Facts, Recorder, settled
+from segsearch.space.steps import Distill, Prune
 from tests.trial.studies import draw
 
 

@@ -11,22 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from segsearch.space.candidate import (
-    Architecture,
-    Auxiliary,
-    Candidate,
-    Context,
-    Distill,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Auxiliary, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
+from segsearch.space.steps import Distill, Prune, Quantize
 from tests.space.designs import SMALL
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import DatabaseError, SpaceError
-from segsearch.space.candidate import Candidate, Feature, Joined, Named
+from segsearch.space.architecture import Feature, Joined
+from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, Facts
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.load import load_space, space_from_source

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from segsearch.space.candidate import Distill, Named, Prune
+from segsearch.space.candidate import Named
+from segsearch.space.steps import Distill, Prune
 
 
 @pytest.mark.parametrize(

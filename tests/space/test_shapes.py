@@ -12,7 +12,7 @@ import torch
 
 from segsearch.compression.prune import prune
 from segsearch.networks import build
-from segsearch.space.candidate import (
+from segsearch.space.architecture import (
     Architecture,
     Auxiliary,
     Context,
@@ -21,13 +21,13 @@ from segsearch.space.candidate import (
     Head,
     Join,
     Joined,
-    Prune,
     Stage,
     Stem,
 )
 from segsearch.space.draws import Dice
 from segsearch.space.load import load_space
 from segsearch.space.shapes import ContextMap, HeadMap, Shape, scaled, shapes_of
+from segsearch.space.steps import Prune
 
 SIZE = (90, 122)  # divides by nothing
 
@@ -105,12 +105,13 @@ def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, t
 @pytest.mark.parametrize("architecture", (CASES | drawn()).values(), ids=CASES | drawn())
 def test_shapes_are_those_of_the_network(architecture: Architecture, ratio: float) -> None:
     steps = (Prune(ratio),) if ratio else ()
-    told = {feature: (shape.size, shape.left) for feature, shape in shapes_of(architecture, SIZE, steps).items()}
+    shapes = shapes_of(architecture, SIZE, steps, classes=5)
+    told = {feature: (shape.size, shape.left) for feature, shape in shapes.items()}
     assert told == built(architecture, steps)
 
 
 def test_channels_after_pruning_by_hand() -> None:
-    shapes = shapes_of(chain(Stage("conv", 64, 1, 2), grouped(32, 2)), (64, 96), (Prune(0.5),))
+    shapes = shapes_of(chain(Stage("conv", 64, 1, 2), grouped(32, 2)), (64, 96), (Prune(0.5),), classes=5)
     assert shapes == {
         Feature(0, 0): Shape((32, 48), 16, 16),  # a stem keeps its channels
         Feature(0, 1): Shape((16, 24), 64, 32),

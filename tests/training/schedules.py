@@ -6,7 +6,7 @@ import torch
 
 from segsearch.compression.distill import Teaching
 from segsearch.networks import Network, build
-from segsearch.space.candidate import Architecture, Context, EncoderPath, Head, Stage, Stem
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Head, Stage, Stem
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule
 from tests.scenes import tiny_dataset

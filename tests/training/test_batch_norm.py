@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import nn
 
 from segsearch.networks import build
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.training.batch_norm import estimate_batch_norm
 from tests.scenes import tiny_dataset
 from tests.training.schedules import CPU, SMALL

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from segsearch.networks import build
-from segsearch.space.candidate import Head
+from segsearch.space.architecture import Head
 from segsearch.training.batches import augmented_batches
 from segsearch.training.loop import train
 from tests.scenes import tiny_dataset
@@ -21,7 +21,7 @@ def test_candidates_are_paired_whatever_their_size() -> None:
     for width in (8, 16):
         batches: list[torch.Tensor] = []
         network = build(replace(SMALL, head=Head(width)), len(data.classes))
-        network.encoders[0].register_forward_pre_hook(lambda _, args, into=batches: into.append(args[0].clone()))
+        network.encoders[0].stem.register_forward_pre_hook(lambda _, args, into=batches: into.append(args[0].clone()))
         torch.rand(width)
         train(network, data.train, replace(SCHEDULE, epochs=1), classes=len(data.classes), device=CPU)
         seen.append(batches)

@@ -11,7 +11,7 @@ import torch
 from segsearch.compression.distill import Teaching
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
-from segsearch.space.candidate import Head
+from segsearch.space.architecture import Head
 from segsearch.training.loop import out_of_memory_fails, train
 from tests.scenes import tiny_dataset
 from tests.training.schedules import CPU, SCHEDULE, SMALL, trained

@@ -11,19 +11,9 @@ from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import machine_room
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import (
-    Architecture,
-    Candidate,
-    Context,
-    EncoderPath,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.candidate import Candidate
+from segsearch.space.steps import Prune, Quantize
 from segsearch.training.schedule import Schedule
 from segsearch.trial.bench import Bench
 from segsearch.workshop import Artifacts, Outcome

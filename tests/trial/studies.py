@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from segsearch.space.candidate import Architecture, Candidate, Distill, Draw, EncoderPath, Head, Prune, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts
+from segsearch.space.steps import Distill, Prune
 from segsearch.study import Study, parse_study
 
 

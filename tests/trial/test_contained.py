@@ -19,8 +19,9 @@ from segsearch.errors import DataError, StorageFull, StudyError, TrialFailed, Us
 from segsearch.evidence.objectives import Rejected
 from segsearch.latency.machine import this_machine
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Candidate, Distill, Prune, Quantize
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Distill, Prune, Quantize
 from segsearch.study import dump_study
 from segsearch.trial.child import Task
 from segsearch.trial.contained import contained
@@ -127,7 +128,10 @@ class Aborts(nn.Module):
 
 blocks.BLOCKS = {**blocks.BLOCKS, "aborts": lambda *a: nn.Sequential(blocks.conv(*a), Aborts())}
 from segsearch.networks import check, encoders
-check.BLOCKS = encoders.BLOCKS = blocks.BLOCKS
+from segsearch.space import block_rules, shapes
+encoders.BLOCKS = blocks.BLOCKS
+block_rules.BLOCK_RULES = {**block_rules.BLOCK_RULES, "aborts": block_rules.BlockRule()}
+check.BLOCK_RULES = shapes.BLOCK_RULES = block_rules.BLOCK_RULES
 from segsearch.trial.child import main
 main()
 """

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from segsearch.evidence.objectives import values_of
-from segsearch.space.candidate import Candidate, Distill
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Distill
 from segsearch.trial.bench import answers
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.score import score, to_input

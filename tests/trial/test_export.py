@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network, build, masking, wear_in
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.candidate import Architecture, Auxiliary, EncoderPath, Feature, Head, Stage, Stem
+from segsearch.space.architecture import Architecture, Auxiliary, EncoderPath, Feature, Head, Stage, Stem
 from segsearch.trial.export import OPSET, PARITY_TOLERANCE, check_parity, count_macs, count_params, export
 
 SIZE = (32, 48)

@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from segsearch.errors import StorageFull, TrialFailed
-from segsearch.space.candidate import Quantize
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Quantize
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.files import graph_steps
 from segsearch.workshop import Artifacts

@@ -15,7 +15,8 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort
 from segsearch.latency.ratio import PROCESS_SPREAD, of_one_process, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime
-from segsearch.space.candidate import Candidate, Prune
+from segsearch.space.candidate import Candidate
+from segsearch.space.steps import Prune
 from segsearch.trial.evaluate import evaluate, measured
 from segsearch.trial.files import Exported
 from segsearch.trial.gate import passed_gate

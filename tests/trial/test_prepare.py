@@ -10,9 +10,11 @@ import pytest
 
 from segsearch.errors import StudyError
 from segsearch.networks import build
-from segsearch.space.candidate import Architecture, Candidate, Distill, Head, Named
+from segsearch.space.architecture import Architecture, Head
+from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, DrawFor, Facts, settled
 from segsearch.space.keys import to_json
+from segsearch.space.steps import Distill
 from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import evaluate

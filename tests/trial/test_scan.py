@@ -13,7 +13,8 @@ import torch
 
 from segsearch.networks import build
 from segsearch.networks.layers import Conv2d
-from segsearch.space.candidate import Architecture, EncoderPath, Head, Prune, Stage, Stem
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.steps import Prune
 from segsearch.trial.convolutions import SCANNER, Convolution, ScanOrder, scan_convolutions
 from segsearch.trial.scan import apart, attempt, convolutions_of, tried
 from segsearch.trial.weights import apply_model_steps

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from segsearch.errors import StorageFull, TrialFailed
-from segsearch.space.candidate import Head
+from segsearch.space.architecture import Head
 from segsearch.trial.evaluate import evaluate
 from segsearch.workshop import Artifacts
 from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench

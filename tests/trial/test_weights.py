@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from segsearch.errors import StudyError
 from segsearch.evidence.types import Confusion
 from segsearch.networks import build
-from segsearch.space.candidate import Distill, Head
+from segsearch.space.architecture import Head
 from segsearch.space.keys import from_json
+from segsearch.space.steps import Distill
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
 from segsearch.trial.score import score

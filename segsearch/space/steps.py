@@ -1,0 +1,83 @@
+"""How a candidate is taught and compressed: distillation, and the steps before and after the export."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from segsearch.space.keys import later
+from segsearch.space.rules import demand
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Learning from a teacher: `weight` of the soft loss, in [0, 1]; `temperature` > 0.
+
+    `pixel` compares the classes of each pixel (Hinton's, arXiv:1503.02531), `channel` where each class is thought to be
+    (channel-wise, arXiv:2011.13256).
+    """
+
+    weight: float
+    temperature: float = 1.0
+    kind: Annotated[Literal["pixel", "channel"], later("pixel")] = "pixel"
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.weight <= 1, "Distill.weight must lie in [0, 1]", self.weight, "use 0 for no distillation")
+        demand(0 < self.temperature < 1e3, "Distill.temperature must lie in (0, 1000)", self.temperature, "1 is plain")
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Structured pruning of the channel groups of least magnitude; `ratio` of each group goes."""
+
+    ratio: float
+    criterion: Literal["l1", "l2"] = "l1"
+    round_to: int = 8
+    kind: Literal["prune"] = "prune"
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.ratio < 1, "Prune.ratio must lie in [0, 1)", self.ratio, "use 0 for no pruning")
+        demand(self.round_to >= 1, "Prune.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")
+
+    @property
+    def idle(self) -> bool:
+        """Whether the step changes nothing."""
+        return self.ratio == 0
+
+    @property
+    def words(self) -> str:
+        return f"pruned {self.ratio:.0%} by {self.criterion}"
+
+    def left(self, channels: int, *, multiple: int) -> int:
+        """Channels left of a layer: the multiple nearest to its share, at least one; all where it is smaller."""
+        share = channels * (1 - self.ratio) / multiple
+        return min(channels, max(1, math.floor(share + 0.5)) * multiple)
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Static QDQ quantization to int8, weights per channel and symmetric.
+
+    Symmetric activations are unsigned about 128; `signed` ones, as studies of recipe 1 have them, leave many of ONNX
+    Runtime's convolutions in float.
+
+    `reduced_range` keeps the weights within 7 of the 8 bits. Processors with AVX2 or AVX-512 but without VNNI add two
+    products in 16 bits, which saturate with full-range weights: the file would be right on one machine and wrong on
+    another.
+    """
+
+    bits: Literal[8] = 8
+    symmetric_activations: bool = False
+    reduced_range: bool = True
+    kind: Literal["quantize"] = "quantize"
+    signed: Annotated[bool, later(False)] = False
+
+    @property
+    def words(self) -> str:
+        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}"
+
+
+# A compression step stands before the export or after it by its type: the wrong order does not type-check.
+BeforeExport = Prune
+AfterExport = Quantize
