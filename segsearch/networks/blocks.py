@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import conv_bn, conv_bn_relu
+from segsearch.networks.layers import conv_bn, conv_bn_relu, convolution, spatial_size
 from segsearch.space.architecture import Stage
 
 
@@ -120,6 +120,46 @@ def residual(place: Place, stage: Stage) -> nn.Module:
     return Residual(body, shortcut, activate=True)
 
 
+class MBConv(nn.Module):
+    """Expand, depthwise, squeeze where asked, project; the input is added where the shapes agree.
+
+    The block of MobileNetV2 (arXiv:1801.04381), V3 (arXiv:1905.02244) and EfficientNet (arXiv:1905.11946). An
+    expansion of 1 expands nothing: the depthwise convolution reads the input.
+    """
+
+    def __init__(self, place: Place, stage: Stage) -> None:
+        super().__init__()
+        mid, act = place.inputs, stage.activation
+        self.expand: nn.Module = nn.Identity()
+        if stage.expansion != 1:
+            mid = inner_width(place.inputs, stage.expansion)
+            self.expand = conv_bn_relu(place.inputs, mid, activation=act)
+        self.depthwise = conv_bn_relu(
+            mid, mid, kernel=stage.kernel, stride=place.stride, atrous=place.atrous, groups=mid, activation=act
+        )
+        self.squeeze = Squeeze(mid, stage.squeeze) if stage.squeeze else nn.Identity()
+        self.project = nn.Sequential(*conv_bn(mid, place.outputs))
+        self.adds = place.stride == 1 and place.inputs == place.outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x))))
+        return x + made if self.adds else made
+
+
+class Squeeze(nn.Module):
+    """Weigh each channel by what the mean of all says: squeeze-and-excitation (arXiv:1709.01507), hard sigmoid."""
+
+    def __init__(self, channels: int, share: float) -> None:
+        super().__init__()
+        inner = inner_width(channels, share)
+        self.reduce = convolution(channels, inner, bias=True)
+        self.expand = convolution(inner, channels, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = F.avg_pool2d(x, spatial_size(x))  # a plain pool: exact in every runtime
+        return x * F.hardsigmoid(self.expand(F.relu(self.reduce(mean))))
+
+
 def inner_width(channels: int, expansion: float) -> int:
     """The width inside a block: the multiple of 8 nearest to its share of the outer one."""
     return max(8, round(channels * expansion / 8) * 8)
@@ -131,4 +171,5 @@ BLOCKS: Mapping[str, Block] = {
     "separable": separable,
     "inverted_residual": inverted_residual,
     "residual": residual,
+    "mbconv": MBConv,
 }

@@ -40,6 +40,7 @@ BLOCK_RULES: Mapping[str, BlockRule] = {
     "separable": BlockRule(activates=True),
     "inverted_residual": BlockRule(shortcut=True, activates=True),
     "residual": BlockRule(shortcut=True),
+    "mbconv": BlockRule(shortcut=True, activates=True, squeezes=True),
 }
 
 

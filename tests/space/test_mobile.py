@@ -212,7 +212,7 @@ def test_without_a_teacher_nothing_is_asked_that_only_one_could_matter_to() -> N
 def test_every_field_of_a_stage_that_the_space_means_to_vary_varies() -> None:
     stages = [stage for c, _ in DRAWN for path in c.architecture.paths for stage in path.stages]
     still = {entry.name for entry in fields(Stage) if len({getattr(stage, entry.name) for stage in stages}) == 1}
-    assert still == {"downsample", "reinforce"}
+    assert still == {"downsample", "reinforce", "activation", "squeeze", "norm"}
 
 
 # What can be built, trained, pruned, exported and quantized: a sample each time, hundreds where there is time.
