@@ -101,8 +101,8 @@ class Stage:
 class Context:
     """What gathers context at the end of a path: pyramid pooling with bins, ASPP with atrous rates, and others.
 
-    `block` is what its 3x3 convolutions are: whole or depthwise separable. A kind that scores classes (DeepLab v2) has
-    `channels` 0.
+    `block` is what its 3x3 convolutions are: whole or depthwise separable; `kernel` that of the convolution that mixes
+    its branches (3 in PSPNet). A kind that scores classes (DeepLab v2) has `channels` 0.
     """
 
     kind: str = "none"
@@ -111,6 +111,7 @@ class Context:
     rates: tuple[int, ...] = ()
     image_pool: bool = False
     block: Annotated[Literal["conv", "separable"], later("conv")] = "conv"
+    kernel: Annotated[int, later(1)] = 1
 
 
 @dataclass(frozen=True)

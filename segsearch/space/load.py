@@ -6,12 +6,13 @@ import hashlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from segsearch.errors import SegsearchError, SpaceError
+from segsearch.space.bundle import bundled, importer, parts_of
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import DrawFor, Facts
 
@@ -44,12 +45,25 @@ def load_space(spec: str) -> Space:
         raise SpaceError(f"{path}: no such search space. Correct `space` in the study file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: cannot be read as a search space: {error}.") from None
+    try:
+        source = bundled(source, _sibling)
+    except (SyntaxError, ValueError):
+        pass  # said below, with its line
+    except ImportError as error:
+        raise SpaceError(f"{path}: {error}.") from None
     return space_from_source(source, name=str(path))
 
 
 def space_from_source(source: str, *, name: str) -> Space:
-    """Load a space from its text, as `resume` does with the copy in the artifacts. Raises `SpaceError`."""
-    module = _run(_compile(source, name), source, name)
+    """Load a space from its text, as `resume` does with the copy in the artifacts. Raises `SpaceError`.
+
+    The text may hold the spaces that it is made of (`bundle`).
+    """
+    parts: dict[str, ModuleType] = {}
+    module = ModuleType("")
+    for part, text in parts_of(source):
+        shown = name if part == "main" else f"{part.replace('.', '/')}.py"
+        module = parts[part] = _run(_compile(text, shown), source + part, shown, parts)
     function = getattr(module, "draw", None)
     if not callable(function):
         raise SpaceError(f"{name}: a space must define `draw(choose)`; got none. Write def draw(choose): ... in it.")
@@ -89,6 +103,15 @@ def _built_in(spec: str) -> Path:
     raise SpaceError(f"A space must be a path ending in .py or one of {', '.join(known)}; got {spec!r}.")
 
 
+def _sibling(name: str) -> str:
+    """The text of a built-in space that another one imports."""
+    for folder in _BUILT_IN:
+        path = folder / f"{name}.py"
+        if path.is_file() and Path(name).name == name:
+            return path.read_text(encoding="utf-8")
+    raise ImportError(f"there is no built-in space {name!r} to import from")
+
+
 def _compile(source: str, name: str) -> CodeType:
     try:
         return compile(source, name, "exec", dont_inherit=True)
@@ -98,10 +121,11 @@ def _compile(source: str, name: str) -> CodeType:
         raise SpaceError(f"{name}: not Python: {error}.") from None
 
 
-def _run(code: CodeType, source: str, name: str) -> ModuleType:
+def _run(code: CodeType, source: str, name: str, parts: Mapping[str, ModuleType]) -> ModuleType:
     # Named by its content: a space called types.py or mobile.py must not stand in for a module of that name.
     module = ModuleType(f"segsearch_space_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
     module.__file__ = name
+    module.__dict__["__builtins__"] = importer(dict(parts))
     # Dataclasses and enums of the space look their module up by name.
     sys.modules[module.__name__] = module
     try:

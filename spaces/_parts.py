@@ -1,0 +1,91 @@
+"""What the spaces of several families share: scales, answers, the compression and the distillation of a candidate."""
+
+from segsearch.space import Architecture, Candidate, Distill, Draw, Facts, Prune, Quantize, Stage
+
+
+def candidate(choose: Draw, facts: Facts, architecture: Architecture) -> Candidate:
+    """The architecture with what is drawn around it."""
+    return Candidate(
+        architecture,
+        distill=draw_distill(choose) if facts.has_teacher else None,
+        before_export=draw_prune(choose),
+        after_export=draw_quantize(choose),
+    )
+
+
+def draw_distill(choose: Draw) -> Distill | None:
+    """Seldom: at a proxy's budget a teacher is hardly better than its students."""
+    if not seldom(choose, "distill_die"):
+        return None
+    weight = choose.suggest_float("distill_weight", 0.4, 1.0, step=0.3)
+    temperature = float(choose.suggest_categorical("distill_temperature", ("1", "2", "4")))
+    return Distill(weight, temperature, kind="channel")
+
+
+def draw_prune(choose: Draw) -> tuple[Prune, ...]:
+    """Seldom: in a short schedule a network that is narrow from the start beats one that is pruned to its widths."""
+    if not seldom(choose, "prune_die"):
+        return ()
+    criterion = choose.suggest_categorical("prune_criterion", ("l1", "l2"))
+    return (Prune(choose.suggest_float("prune_ratio", 0.125, 0.5, step=0.125), criterion),)
+
+
+def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
+    return () if choose.suggest_categorical("bits", ("32", "8")) == "32" else (Quantize(),)
+
+
+def seldom(choose: Draw, name: str) -> bool:
+    """One time in eight: a die's highest number. A sampler learns to throw it more often where it pays."""
+    return choose.suggest_int(name, 1, 8) == 8
+
+
+def draw_input_scale(choose: Draw) -> float:
+    return float(choose.suggest_categorical("input_scale", ("0.5", "0.75", "1")))
+
+
+def draw_answer_scale(choose: Draw, facts: Facts) -> float:
+    """Where a mask's classes are chosen; scores are always those of the full size."""
+    return 1.0 if facts.output == "scores" else float(choose.suggest_categorical("answer_scale", ("0.25", "0.5", "1")))
+
+
+def draw_width(choose: Draw) -> float:
+    """What all of a family's widths are multiplied by."""
+    return choose.suggest_float("width", 0.5, 2.0, step=0.25)
+
+
+def eighths(channels: float) -> int:
+    """The multiple of 8 nearest to a width, at least one."""
+    return max(8, round(channels / 8) * 8)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """`1-2-4` as (1, 2, 4). Choices are strings: a stored study can then be resumed with the same choices."""
+    return tuple(int(part) for part in text.split("-"))
+
+
+def residual_stages(choose: Draw, width: float, output_stride: int) -> tuple[Stage, ...]:
+    """Four residual stages from 1/4 on, atrous in place of stride from the output stride on."""
+    depth = choose.suggest_int("depth", 1, 3)
+    strides = (2, 2, 2 if output_stride > 8 else 1, 2 if output_stride > 16 else 1)
+    rates = (1, 1, 1 if output_stride > 8 else 2, 32 // output_stride)
+    return tuple(
+        Stage("residual", eighths(channels * width), depth, stride, atrous=(rate,))
+        for channels, stride, rate in zip((32, 64, 96, 128), strides, rates, strict=True)
+    )
+
+
+def vgg_stages(width: float, depth: int, output_stride: int) -> tuple[Stage, ...]:
+    """VGG's plain convolutions between max pools, from the image's own size on."""
+    strides = (1, 2, 2, *((2, 2) if output_stride == 16 else (2, 1)))
+    rates = (1, 1, 1, 1, 1 if output_stride == 16 else 2)
+    return tuple(
+        Stage(
+            "conv",
+            eighths(channels * width),
+            depth if index > 1 else 1,
+            stride,
+            atrous=(rate,),
+            downsample="max_pool" if stride > 1 else "stride",
+        )
+        for index, (channels, stride, rate) in enumerate(zip((16, 32, 64, 96, 128), strides, rates, strict=True))
+    )
