@@ -14,12 +14,16 @@ from segsearch.space.architecture import Architecture
 class Published:
     """What was published of a network: millions of parameters, by whom, for how many classes.
 
+    `giga_macs` are thousand millions of multiply-accumulates for images of `size`, (height, width).
+
     `deviates` says why ours has another number, where that is more than 3 %.
     """
 
     million_params: float
     source: str
     classes: int
+    giga_macs: float | None = None
+    size: tuple[int, int] | None = None
     deviates: str = ""
 
 

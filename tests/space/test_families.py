@@ -1,0 +1,86 @@
+"""The spaces of the families: each holds its reference, and all that they draw can be built."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import spaces.bisenet
+import spaces.deeplab
+import spaces.espnet
+import spaces.fcn
+import spaces.icnet
+import spaces.pspnet
+import spaces.unet
+from segsearch.networks import check_architecture
+from segsearch.references import reference
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import Dice, Facts
+from segsearch.space.keys import from_json, to_json
+from segsearch.space.load import load_space
+
+FAMILIES: dict[str, tuple[ModuleType, str]] = {
+    "fcn": (spaces.fcn, "fcn-8s-mobile"),
+    "unet": (spaces.unet, "unet-mobile"),
+    "pspnet": (spaces.pspnet, "pspnet-mobile"),
+    "deeplab": (spaces.deeplab, "deeplab-v3-plus-mobile"),
+    "icnet": (spaces.icnet, "icnet-mobile"),
+    "bisenet": (spaces.bisenet, "bisenet-mobile"),
+    "espnet": (spaces.espnet, "espnet-v2-mobile"),
+}
+MASK = Facts(output="mask", has_teacher=True)
+# What the references answer with, and no compression.
+REST = {"answer_scale": "0.5", "prune_die": 1, "distill_die": 1, "bits": "32"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_s_reference_is_a_point_of_its_space(name: str) -> None:
+    module, wanted = FAMILIES[name]
+    drawn = load_space(name).draw(Named({**module.REFERENCE, **REST}), MASK)
+    assert drawn == Candidate(reference(wanted))
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "all"])
+def test_what_a_family_draws_can_be_built_and_is_replayed_by_name(name: str) -> None:
+    space, source = load_space(name), random.Random(5)
+    for _ in range(60):
+        asked: dict[str, Any] = {}
+        candidate = space.draw(Remembering(Dice(source), asked), MASK)
+        check_architecture(candidate.architecture)
+        assert space.draw(Named(asked), MASK) == candidate
+        assert from_json(Candidate, to_json(candidate)) == candidate
+
+
+def test_all_draws_every_family() -> None:
+    space, source = load_space("all"), random.Random(3)
+    families: Counter[str] = Counter()
+    for _ in range(200):
+        asked: dict[str, Any] = {}
+        space.draw(Remembering(Dice(source), asked), MASK)
+        families[asked["family"]] += 1
+    assert set(families) == {*FAMILIES, "mobile", "efficientnet_lite"}
+
+
+class Remembering:
+    """A draw that notes what was answered."""
+
+    def __init__(self, inner: Dice, asked: dict[str, Any]) -> None:
+        self.inner, self.asked = inner, asked
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        return int(self._note(name, self.inner.suggest_int(name, low, high, step=step)))
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
+        return float(self._note(name, self.inner.suggest_float(name, low, high, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Any, /) -> Any:
+        return self._note(name, self.inner.suggest_categorical(name, choices))
+
+    def _note(self, name: str, value: Any) -> Any:
+        """A name that two parts of a space share must mean one thing."""
+        assert self.asked.setdefault(name, value) == value or name not in self.asked, name
+        return value
