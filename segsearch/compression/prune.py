@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +13,9 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 from segsearch.space.steps import Prune
+
+# The layers that make a channel: the channels of one run have the same.
+Run = frozenset[int]
 
 
 def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...]) -> nn.Module:
@@ -30,6 +35,9 @@ def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...
         1, 3, 64, 64, device=next(network.parameters()).device
     )  # any image shows what depends on what
     graph = tp.DependencyGraph().build_dependency(network.eval(), example, forward_fn=_everything)
+    # A layer that spans several maps comes before their makers: who belongs together is then no matter of the order in
+    # which the network was walked.
+    graph.module2node = dict(sorted(graph.module2node.items(), key=lambda entry: -_makes(entry[0])))
     weigh = tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2)
     # All choices come before the first cut: a cut renumbers the channels that later groups name.
     chosen = [
@@ -50,6 +58,10 @@ def _everything(network: nn.Module, image: Tensor) -> Any:
     return getattr(network, "scores_and_auxiliary", network)(image)
 
 
+def _makes(module: Any) -> int:
+    return module.out_channels if isinstance(module, nn.Conv2d) else 0
+
+
 def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
     """Channels left of a layer: `step.left`, which `shapes` foretells the widths of a pruned network with."""
     return step.left(channels, multiple=multiple)
@@ -57,28 +69,90 @@ def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
 
 def _weakest(graph: Any, group: Any, weights: Tensor, step: Prune) -> list[int]:
     """The channels of a group that go. Each run of channels made by the same layers gives its own share."""
-    makers: dict[int, set[int]] = defaultdict(set)
-    splits = 1
+    found = _layers(graph, group)
+    one = _twins(graph, group, found.makers, len(weights))
+    run_of = {channel: frozenset(found.makers[channel]) for channel in sorted(set(one))}
+    runs: dict[Run, list[int]] = defaultdict(list)
+    for channel, run in run_of.items():
+        runs[run].append(channel)
+    splits = dict.fromkeys(runs, 1)
+    for layer in found.grouped:
+        divided = {one[channel] for channel in layer.channels}
+        across = {run_of[channel] for channel in divided}
+        if not layer.whole or len(across) > 1:
+            return []  # a grouped convolution over a concatenation: no choice suits both
+        (run,) = across
+        splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(divided))
+    beside = any(len({run_of[one[channel]] for channel in channels}) > 1 for channels in found.depthwise)
+    if beside and max(splits.values()) > 1:
+        return []
+    summed = torch.zeros_like(weights).index_add(0, torch.tensor(one, device=weights.device), weights)
+    gone: set[int] = set()
+    for run, channels in runs.items():
+        left = channels_left(len(channels), step, multiple=math.lcm(step.round_to, splits[run]))
+        # The parts of a grouped convolution lose the same channels each, weighed together.
+        parts = summed[channels].reshape(splits[run], -1)
+        order = parts.mean(dim=0).argsort(stable=True)[: (len(channels) - left) // splits[run]].tolist()
+        gone |= {channels[part * parts.shape[1] + index] for part in range(splits[run]) for index in order}
+    return [channel for channel, first in enumerate(one) if first in gone]
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """A grouped convolution: the channels of a group's root that it reads or makes, and whether it has no others."""
+
+    groups: int
+    channels: list[int]
+    whole: bool
+
+
+@dataclass
+class _Layers:
+    """The convolutions of a group: who makes each channel of its root, the grouped ones, what depthwise ones read."""
+
+    makers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    grouped: list[_Grouped] = field(default_factory=list)
+    depthwise: list[list[int]] = field(default_factory=list)
+
+
+def _layers(graph: Any, group: Any) -> _Layers:
+    found = _Layers()
     for item in group:
         layer = item.dep.target.module
         if not isinstance(layer, nn.Conv2d):
             continue
-        depthwise = layer.groups == layer.in_channels and layer.groups > 1
-        if not depthwise:
-            splits = math.lcm(splits, layer.groups)
-            if graph.is_out_channel_pruning_fn(item.dep.handler):
-                for channel in item.root_idxs:
-                    makers[channel].add(id(layer))
-    runs: dict[frozenset[int], list[int]] = defaultdict(list)
-    for channel in range(len(weights)):
-        runs[frozenset(makers[channel])].append(channel)
-    if splits > 1 and len(runs) > 1:
-        return []  # a grouped convolution over a concatenation: no choice suits both
-    gone: list[int] = []
-    for run in runs.values():
-        left = channels_left(len(run), step, multiple=math.lcm(step.round_to, splits))
-        # The parts of a grouped convolution lose the same channels each, weighed together.
-        parts = weights[run].reshape(splits, -1)
-        order = parts.mean(dim=0).argsort(stable=True)[: (len(run) - left) // splits].tolist()
-        gone += [run[part * parts.shape[1] + index] for part in range(splits) for index in order]
-    return sorted(gone)
+        makes = graph.is_out_channel_pruning_fn(item.dep.handler)
+        if layer.groups == layer.in_channels and layer.groups > 1:
+            found.depthwise.append(item.root_idxs)
+            continue
+        if layer.groups > 1:
+            channels = layer.out_channels if makes else layer.in_channels
+            found.grouped.append(_Grouped(layer.groups, item.root_idxs, len(item.idxs) == channels))
+        if makes:
+            for channel in item.root_idxs:
+                found.makers[channel].add(id(layer))
+    return found
+
+
+def _twins(graph: Any, group: Any, makers: Mapping[int, set[int]], count: int) -> list[int]:
+    """Which channels of a group's root are one: of a map that lies beside itself, the first that stands for them.
+
+    A layer is in a group once, by the first of the channels that lead there: the others have no makers.
+    """
+    one, root = list(range(count)), group[0].dep
+    alone = [channel for channel in one if not makers.get(channel)]
+    while alone:
+        again = graph.get_pruning_group(root.target.module, root.handler, alone)
+        found = {
+            origin: channel
+            for item in again
+            if item.dep.target is root.target
+            for channel, origin in zip(item.idxs, item.root_idxs, strict=True)
+            if makers.get(channel)
+        }
+        if not found:
+            break
+        for origin, channel in found.items():
+            one[origin] = channel
+        alone = [channel for channel in alone if channel not in found]
+    return one
