@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
+from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage
 from segsearch.space.block_rules import BLOCK_RULES
 from segsearch.space.steps import BeforeExport
 
@@ -16,6 +16,14 @@ Size = tuple[int, int]
 @dataclass(frozen=True)
 class HeadMap:
     """The map that the scores are made of."""
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """A map inside a join that lies beside others there: what the join makes of the running map (0) or a feature."""
+
+    join: int
+    part: int
 
 
 AnyMap = Feature | Joined | ContextMap | HeadMap
@@ -42,7 +50,7 @@ def shapes_of(
     after = dict(before)
     for step in steps:
         for group in _groups(architecture, after):
-            for run in group.runs:
+            for run in group.named:
                 width = after[run[0]]
                 kept = width if group.whole else step.left(width, multiple=math.lcm(step.round_to, group.splits))
                 after |= dict.fromkeys(run, kept)
@@ -114,7 +122,7 @@ class _Group:
     `splits` is what the grouped convolutions among them divide the channels into; `fixed` ones keep all.
     """
 
-    runs: list[list[AnyMap]]
+    runs: list[list[AnyMap | _Inner]]
     splits: int = 1
     fixed: bool = False
 
@@ -123,12 +131,18 @@ class _Group:
         # A grouped convolution over channels that lie side by side: no choice suits both.
         return self.fixed or (self.splits > 1 and len(self.runs) > 1)
 
+    @property
+    def named(self) -> list[list[AnyMap]]:
+        """The runs of maps that have names outside."""
+        runs = ([one for one in run if not isinstance(one, _Inner)] for run in self.runs)
+        return [run for run in runs if run]
+
 
 @dataclass
 class _Bundle:
     """Groups in the making: every map begins as one of its own."""
 
-    of: dict[AnyMap, _Group] = field(default_factory=dict)
+    of: dict[AnyMap | _Inner, _Group] = field(default_factory=dict)
 
     def same(self, one: AnyMap, other: AnyMap) -> None:
         """The two maps have the same channels."""
@@ -137,12 +151,12 @@ class _Bundle:
         if len(runs) == 2:
             group.runs = [run for run in group.runs if run not in runs] + [runs[0] + runs[1]]
 
-    def beside(self, one: AnyMap, other: AnyMap) -> None:
+    def beside(self, one: AnyMap | _Inner, other: AnyMap | _Inner) -> None:
         """The two maps lie side by side in one that keeps its channels apart."""
         self._merge(one, other)
 
-    def _merge(self, one: AnyMap, other: AnyMap) -> _Group:
-        a, b = self.of[one], self.of[other]
+    def _merge(self, one: AnyMap | _Inner, other: AnyMap | _Inner) -> _Group:
+        a, b = (self.of.setdefault(each, _Group([[each]])) for each in (one, other))
         if a is not b:
             a.runs, a.splits, a.fixed = a.runs + b.runs, math.lcm(a.splits, b.splits), a.fixed or b.fixed
             self.of |= {feature: a for run in b.runs for feature in run}
@@ -168,13 +182,22 @@ def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_G
         if not join.channels:
             bundle.of[Joined(index)].fixed = True
         # What lies side by side goes together where a depthwise convolution reads it; others mix it.
-        if join.kind == "concat" and not join.reduce and join.block == "separable" and join.depth != 0:
-            for feature in join.features:
-                bundle.beside(running, feature)
+        if join.kind == "concat" and join.block == "separable":
+            first, *others = _side_by_side(running, index, join)
+            for other in others:
+                bundle.beside(first, other)
         running = Joined(index)
     if not architecture.head.depth:
         bundle.same(running, HeadMap())
     return list({id(group): group for group in bundle.of.values()}.values())
+
+
+def _side_by_side(running: AnyMap, index: int, join: Join) -> list[AnyMap | _Inner]:
+    """What a concatenating join puts side by side: the maps that it reads, or what it makes of them first."""
+    grown: AnyMap | _Inner = _Inner(index, 0) if join.upsample == "transposed" else running
+    if not join.reduce:
+        return [grown, *join.features]
+    return [grown, *(_Inner(index, part) for part in range(1, 1 + len(join.features)))]
 
 
 def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[AnyMap, int]) -> None:
