@@ -40,13 +40,22 @@ class Network(nn.Module):
         self.encoders = nn.ModuleList(encoders)
         self.join_features = tuple(join.features for join in architecture.joins)
         self.trunk = architecture.trunk
-        channels, joins = encoders[architecture.trunk].channels, []
+        running: Joined | ContextMap = ContextMap(architecture.trunk)
+        joins = []
         for index, join in enumerate(architecture.joins):
-            features = tuple(widths[feature] for feature in join.features)
-            joins.append(JOINS[join.kind](Widths(channels, features, classes), join))
-            channels = widths[Joined(index)] = join.channels or classes
+            read = Widths(
+                widths[running],
+                tuple(widths[feature] for feature in join.features),
+                classes,
+                running_scored=architecture.scores(running),
+                scored=tuple(map(architecture.scores, join.features)),
+            )
+            joins.append(JOINS[join.kind](read, join))
+            running = Joined(index)
+            widths[running] = join.channels or classes
         self.joins = nn.ModuleList(joins)
-        self.head = Classifier(channels, architecture.head, classes, scored=architecture.ends_with_scores)
+        scored = architecture.ends_with_scores
+        self.head = Classifier(widths[running], architecture.head, classes, scored=scored)
         self.auxiliary_weights = tuple(auxiliary.weight for auxiliary in architecture.auxiliary)
         self.auxiliary_features = tuple(auxiliary.feature for auxiliary in architecture.auxiliary)
         self.auxiliary = nn.ModuleList(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS, UPSAMPLES
@@ -25,6 +26,19 @@ from segsearch.space.rules import demand
 
 # Contexts and joins whose `channels` are 0: as many as there are classes.
 SCORING = ("aspp_scores", "score")
+# What a kind of context reads, and which kinds have 3x3 convolutions that may be separable.
+NEEDS = {
+    "pyramid_pooling": "bins",
+    "cascaded_pooling": "bins",
+    "aspp": "rates",
+    "aspp_scores": "rates",
+    "large_field": "rates",
+}
+WIDE = ("aspp", "aspp_scores", "large_field", "cascaded_pooling", "attention")
+# Joins of which `reduce` is nothing to say. `add` never heeded it either, and is stored with any.
+UNREDUCED = ("score", "attention", "fuse", "cascade")
+# Joins whose maps are mixed by what refines them.
+REFINED = ("concat", "attention")
 
 
 def check_architecture(architecture: Architecture) -> None:
@@ -123,19 +137,41 @@ def _check_context(context: Context) -> None:
     _known("context", context.kind, CONTEXTS)
     if context.kind == "none":
         return
-    demand(context.channels >= 1 or context.kind in SCORING, "Context.channels must be positive", context.channels)
-    needs = {"pyramid_pooling": "bins", "aspp": "rates", "aspp_scores": "rates", "large_field": "rates"}
-    if name := needs.get(context.kind):
+    _check_channels("Context", context)
+    if name := NEEDS.get(context.kind):
         wanted = context.bins if name == "bins" else context.rates
+        enough = bool(wanted) or (context.kind == "aspp" and context.image_pool)
         demand(
-            bool(wanted) and min(wanted) >= 1,
+            enough and min(wanted, default=1) >= 1,
             f"Context.{name} must hold positive numbers, at least one rate or bin",
             wanted,
         )
+    if context.kind == "large_field":
+        demand(len(context.rates) == 1, "Context.rates of large_field must hold one rate", context.rates)
+    if context.kind == "cascaded_pooling":
+        falls = all(one > other for one, other in zip(context.bins, (*context.bins[1:], 1), strict=True))
+        demand(falls, "Context.bins of cascaded_pooling must fall, to 2 at least: windows grow", context.bins)
+    mixes = context.kind in ("pyramid_pooling", "aspp") and context.kernel >= 1 and context.kernel % 2 == 1
+    demand(
+        mixes or context.kernel == 1,
+        f"Context.kernel of {context.kind} must be 1, or odd where it mixes",
+        context.kernel,
+    )
+    ways = ("conv", "separable") if context.kind in WIDE else ("conv",)
+    demand(context.block in ways, f"Context.block of {context.kind} must be {' or '.join(ways)}", context.block)
+
+
+def _check_channels(part: str, one: Context | Join) -> None:
+    if one.kind in SCORING:
+        rule = f"{part}.channels of {one.kind} must be 0, as many as there are classes"
+        demand(one.channels == 0, rule, one.channels)
+    else:
+        demand(one.channels >= 1, f"{part}.channels must be positive", one.channels)
 
 
 def _check_merges(architecture: Architecture, index: int, path: EncoderPath) -> None:
     for merge in path.merges:
+        demand(isinstance(merge.feature, Feature), "A Merge must read a map of a stage", merge.feature)
         _exists(architecture, merge.feature, paths=len(architecture.paths))
         demand(0 <= merge.after <= len(path.stages), "Merge.after must be the number of a stage of its path", merge)
         demand(merge.feature.path != index, "A Merge must read another path's map", merge)
@@ -143,37 +179,50 @@ def _check_merges(architecture: Architecture, index: int, path: EncoderPath) -> 
 
 def _check_no_circle(architecture: Architecture) -> None:
     """No map may be made of itself: by what is merged, or by where a path starts."""
-    done: set[tuple[Feature, bool]] = set()
-    pending: set[tuple[Feature, bool]] = set()
+    done: set[_Made] = set()
+    pending: set[_Made] = set()
 
-    def visit(feature: Feature, merged: bool) -> None:
-        node = (feature, merged)
-        demand(node not in pending, "Paths must exchange maps without a circle; made of itself", feature)
-        if node in done:
+    def visit(one: _Made) -> None:
+        demand(one not in pending, "Paths must exchange maps without a circle; made of itself", one.feature)
+        if one in done:
             return
-        pending.add(node)
-        path = architecture.paths[feature.path]
-        if merged:
-            visit(feature, False)
-            for merge in path.merges:
-                if merge.after == feature.stage:
-                    visit(merge.feature, False)
-        elif feature.stage:
-            visit(Feature(feature.path, feature.stage - 1), True)
-        elif path.source is not None:
-            visit(path.source, True)
-        pending.discard(node)
-        done.add(node)
+        pending.add(one)
+        for before in _made_of(architecture, one):
+            visit(before)
+        pending.discard(one)
+        done.add(one)
 
     for number, path in enumerate(architecture.paths):
-        visit(Feature(number, len(path.stages)), True)
+        visit(_Made(Feature(number, len(path.stages)), merged=True))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A map of a stage: as the stage left it, or after what is merged into it."""
+
+    feature: Feature
+    merged: bool
+
+
+def _made_of(architecture: Architecture, one: _Made) -> list[_Made]:
+    """The maps that a map is made of at once."""
+    feature, path = one.feature, architecture.paths[one.feature.path]
+    if one.merged:
+        brought = [merge.feature for merge in path.merges if merge.after == feature.stage]
+        return [_Made(other, merged=False) for other in (feature, *brought)]
+    if feature.stage:
+        return [_Made(Feature(feature.path, feature.stage - 1), merged=True)]
+    return [_Made(path.source, merged=True)] if path.source is not None else []
 
 
 def _check_join(join: Join) -> None:
     _known("join", join.kind, JOINS)
-    enough = join.channels >= 1 or (join.kind in SCORING and join.channels == 0)
-    demand(enough and join.reduce >= 0, "A Join needs positive channels and no negative reduce", join)
-    least = 1 if join.kind == "concat" else 0
+    _check_channels("Join", join)
+    demand(join.reduce >= 0, "Join.reduce must not be negative", join.reduce)
+    demand(join.kind not in UNREDUCED or not join.reduce, f"Join.reduce of {join.kind} must be 0", join.reduce)
+    if join.kind in SCORING:
+        demand(not join.depth, f"Join.depth of {join.kind} must be 0: scores are not refined", join.depth)
+    least = int(join.kind in REFINED)
     demand(join.depth is None or join.depth >= least, f"Join.depth of {join.kind} must be at least {least}", join.depth)
     _known("join's block", join.block, HEAD_BLOCKS)
     ways = ("bilinear", "nearest", "transposed")
@@ -193,15 +242,26 @@ def _check_head(head: Head, *, scored: bool) -> None:
 
 
 def _check_all_read(architecture: Architecture) -> None:
-    """A path or a context that nothing reads would never learn."""
+    """A path, a merge or a context that nothing reads would never learn."""
+    paths = architecture.paths
     features = [feature for join in architecture.joins for feature in join.features]
     features += [extra.feature for extra in architecture.auxiliary]
     gathered = {architecture.trunk, *(one.context for one in features if isinstance(one, ContextMap))}
-    read = gathered | {feature.path for feature in features if isinstance(feature, Feature)}
-    read |= {path.source.path for path in architecture.paths if path.source is not None}
-    read |= {merge.feature.path for path in architecture.paths for merge in path.merges}
-    for index, path in enumerate(architecture.paths):
-        demand(index in read, "Every path must be read by the trunk, a join or another path; unread", f"path {index}")
+    waiting = [_Made(feature, merged=True) for feature in features if isinstance(feature, Feature)]
+    waiting += [_Made(Feature(number, len(paths[number].stages)), merged=True) for number in gathered]
+    read: set[_Made] = set()
+    while waiting:
+        one = waiting.pop()
+        if one not in read:
+            read.add(one)
+            waiting += _made_of(architecture, one)
+    reached = {one.feature.path for one in read}
+    for index, path in enumerate(paths):
+        rule = "Every path must be read by the trunk, a join or another path; unread"
+        demand(index in reached, rule, f"path {index}")
+        for merge in path.merges:
+            there = _Made(Feature(index, merge.after), merged=True) in read
+            demand(there, f"What is merged must be read after it; unread on path {index}", merge)
         idle = index not in gathered and path.context.kind != "none"
         demand(not idle, "A context must be the trunk's or be read; an idle one was found on", f"path {index}")
 

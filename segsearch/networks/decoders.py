@@ -9,17 +9,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.layers import Conv2d, conv_bn, conv_bn_relu, convolution, resize, spatial_size, transposed
+from segsearch.networks.attention import Attention, Refined
+from segsearch.networks.layers import (
+    Conv2d,
+    conv_bn,
+    conv_bn_relu,
+    convolution,
+    resize,
+    separable_bn_relu,
+    spatial_size,
+    transposed,
+)
 from segsearch.space.architecture import Head, Join
 
 
 @dataclass(frozen=True)
 class Widths:
-    """What a join reads: the channels of the running map and of each feature; and how many classes there are."""
+    """What a join reads: the channels of the running map and of each feature; and how many classes there are.
+
+    `running_scored` and `scored` say which of them hold class scores already; an empty `scored` stands for none.
+    """
 
     running: int
     features: tuple[int, ...]
     classes: int
+    running_scored: bool = False
+    scored: tuple[bool, ...] = ()
 
 
 # A builder of modules of (running, *features) that leave `join.channels`, or the classes where it is 0, at the size of
@@ -31,11 +46,7 @@ def _plain(channels: int, width: int) -> nn.Module:
     return conv_bn_relu(channels, width, kernel=3)
 
 
-def _separable(channels: int, width: int) -> nn.Module:
-    return nn.Sequential(conv_bn_relu(channels, channels, kernel=3, groups=channels), conv_bn_relu(channels, width))
-
-
-HEAD_BLOCKS: Mapping[str, Callable[[int, int], nn.Module]] = {"conv": _plain, "separable": _separable}
+HEAD_BLOCKS: Mapping[str, Callable[[int, int], nn.Module]] = {"conv": _plain, "separable": separable_bn_relu}
 
 
 def refinement(inputs: int, join: Join, *, depth: int) -> nn.Module:
@@ -50,12 +61,16 @@ def refinement(inputs: int, join: Join, *, depth: int) -> nn.Module:
 
 
 class Grow(nn.Module):
-    """The running map at another size: resized, or doubled by a learned transposed convolution (U-Net) and resized."""
+    """The running map at another size: resized, or doubled by a learned transposed convolution (U-Net) and resized.
 
-    def __init__(self, channels: int, upsample: str) -> None:
+    Only the learned one can leave another width: `channels` is what comes out.
+    """
+
+    def __init__(self, inputs: int, upsample: str, channels: int) -> None:
         super().__init__()
         self.mode = "nearest" if upsample == "nearest" else "bilinear"
-        self.doubled = transposed(channels) if upsample == "transposed" else nn.Identity()
+        self.channels = channels if upsample == "transposed" else inputs
+        self.doubled = transposed(inputs, channels) if upsample == "transposed" else nn.Identity()
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         grown = self.doubled(x)
@@ -74,8 +89,9 @@ class Concat(nn.Module):
         self.reduce_others = nn.ModuleList(
             conv_bn_relu(width, join.reduce) if join.reduce else nn.Identity() for width in widths.features[1:]
         )
-        self.refine = refinement(widths.running + first + sum(others), join, depth=1)
-        self.grow = Grow(widths.running, join.upsample)
+        grow = Grow(widths.running, join.upsample, join.channels)
+        self.refine = refinement(grow.channels + first + sum(others), join, depth=1)
+        self.grow = grow
 
     def forward(self, running: Tensor, feature: Tensor, *others: Tensor) -> Tensor:
         size = spatial_size(feature)
@@ -92,7 +108,7 @@ class Add(nn.Module):
         self.running = nn.Sequential(*conv_bn(widths.running, join.channels))
         self.feature = nn.Sequential(*conv_bn(widths.features[0], join.channels))
         self.others = nn.ModuleList(nn.Sequential(*conv_bn(width, join.channels)) for width in widths.features[1:])
-        self.grow = Grow(join.channels, join.upsample)
+        self.grow = Grow(join.channels, join.upsample, join.channels)
         self.refine = refinement(join.channels, join, depth=0)
 
     def forward(self, running: Tensor, feature: Tensor, *others: Tensor) -> Tensor:
@@ -105,7 +121,100 @@ class Add(nn.Module):
         return refined
 
 
-JOINS: Mapping[str, JoinBuilder] = {"concat": Concat, "add": Add}
+class Score(nn.Module):
+    """Score the classes on every map, resize the running scores, add (FCN, arXiv:1411.4038).
+
+    A map that holds scores already is taken as it is. Pruning keeps the scores.
+    """
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        scored = widths.scored or (False,) * len(widths.features)
+        self.running = _scoring(widths.running, widths.classes, scored=widths.running_scored)
+        self.features = nn.ModuleList(
+            _scoring(width, widths.classes, scored=done) for width, done in zip(widths.features, scored, strict=True)
+        )
+        self.grow = Grow(widths.classes, join.upsample, widths.classes)
+        self.keeps = (self.running, *self.features, self.grow)
+
+    def forward(self, running: Tensor, *features: Tensor) -> Tensor:
+        size = spatial_size(features[0])
+        total = self.grow(self.running(running), size)
+        for score, feature in zip(self.features, features, strict=True):
+            total = total + resize(score(feature), size)
+        scores: Tensor = total
+        return scores
+
+
+def _scoring(channels: int, classes: int, *, scored: bool) -> nn.Module:
+    return nn.Identity() if scored else Conv2d(channels, classes, 1)
+
+
+class Attend(nn.Module):
+    """Refine each feature by attention, add the resized running map, refine all (BiSeNet, arXiv:1808.00897)."""
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        fits = widths.running == join.channels
+        self.running = nn.Identity() if fits else nn.Sequential(*conv_bn(widths.running, join.channels))
+        self.features = nn.ModuleList(Refined(_plain(width, join.channels), join.channels) for width in widths.features)
+        self.grow = Grow(join.channels, join.upsample, join.channels)
+        self.refine = refinement(join.channels, join, depth=1)
+
+    def forward(self, running: Tensor, *features: Tensor) -> Tensor:
+        size = spatial_size(features[0])
+        total = self.grow(self.running(running), size)
+        for bring, feature in zip(self.features, features, strict=True):
+            total = total + resize(bring(feature), size)
+        refined: Tensor = self.refine(total)
+        return refined
+
+
+class Fuse(nn.Module):
+    """Put the features beside the resized running map, mix, add what attention to channels picks of it (BiSeNet)."""
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        self.mix = conv_bn_relu(widths.running + sum(widths.features), join.channels)
+        self.attention = Attention(join.channels, inner=max(8, join.channels // 4 // 8 * 8))
+        self.grow = Grow(widths.running, join.upsample, widths.running)
+        self.refine = refinement(join.channels, join, depth=0)
+
+    def forward(self, running: Tensor, *features: Tensor) -> Tensor:
+        size = spatial_size(features[0])
+        beside = [self.grow(running, size), *(resize(feature, size) for feature in features)]
+        mixed = self.mix(torch.cat(beside, dim=1))
+        refined: Tensor = self.refine(mixed + mixed * self.attention(mixed))
+        return refined
+
+
+class Cascade(nn.Module):
+    """An atrous 3x3 of the resized running map plus a 1x1 of each feature (ICNet's fusion, arXiv:1704.08545)."""
+
+    def __init__(self, widths: Widths, join: Join) -> None:
+        super().__init__()
+        self.running = nn.Sequential(*conv_bn(widths.running, join.channels, kernel=3, atrous=2))
+        self.features = nn.ModuleList(nn.Sequential(*conv_bn(width, join.channels)) for width in widths.features)
+        self.grow = Grow(widths.running, join.upsample, widths.running)
+        self.refine = refinement(join.channels, join, depth=0)
+
+    def forward(self, running: Tensor, *features: Tensor) -> Tensor:
+        size = spatial_size(features[0])
+        total = self.running(self.grow(running, size))
+        for bring, feature in zip(self.features, features, strict=True):
+            total = total + resize(bring(feature), size)
+        refined: Tensor = self.refine(F.relu(total))
+        return refined
+
+
+JOINS: Mapping[str, JoinBuilder] = {
+    "concat": Concat,
+    "add": Add,
+    "score": Score,
+    "attention": Attend,
+    "fuse": Fuse,
+    "cascade": Cascade,
+}
 
 
 class Shuffle(nn.Module):

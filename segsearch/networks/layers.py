@@ -79,6 +79,13 @@ def conv_bn_relu(
     return nn.Sequential(*layers, ACTIVATIONS[activation]())
 
 
+def separable_bn_relu(inputs: int, outputs: int, *, atrous: int = 1) -> nn.Sequential:
+    """A depthwise 3x3 and a 1x1, each with batch norm and ReLU (DeepLab v3+, arXiv:1802.02611)."""
+    return nn.Sequential(
+        conv_bn_relu(inputs, inputs, kernel=3, atrous=atrous, groups=inputs), conv_bn_relu(inputs, outputs)
+    )
+
+
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "relu6": lambda: nn.ReLU6(inplace=True),
@@ -86,9 +93,9 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
-def transposed(channels: int) -> nn.ConvTranspose2d:
+def transposed(inputs: int, outputs: int) -> nn.ConvTranspose2d:
     """A learned doubling of height and width (U-Net, arXiv:1505.04597)."""
-    return nn.ConvTranspose2d(channels, channels, 2, 2)
+    return nn.ConvTranspose2d(inputs, outputs, 2, 2)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -96,6 +103,11 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(x.shape[-2:]) == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def image_mean(x: Tensor) -> Tensor:
+    """The mean of each channel over the whole map, (n, channels, 1, 1): a plain pool, exact in every runtime."""
+    return F.avg_pool2d(x, spatial_size(x))
 
 
 def spatial_size(x: Tensor) -> tuple[int, int]:

@@ -100,10 +100,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Context:
-    """What gathers context at the end of a path: pyramid pooling with bins, ASPP with atrous rates, and others.
+    """What gathers context at the end of a path.
 
-    `block` is what its 3x3 convolutions are: whole or depthwise separable; `kernel` that of the convolution that mixes
-    its branches (3 in PSPNet). A kind that scores classes (DeepLab v2) has `channels` 0.
+    kinds: `pyramid_pooling` (PSPNet) and `cascaded_pooling` (DDRNet) with bins, `aspp` with atrous rates (DeepLab v3),
+    `large_field` with one (DeepLab v1), `aspp_scores`, whose rates score the classes (DeepLab v2: `channels` is 0, as
+    many as there are classes), `global_pooling` (ParseNet) and `attention` (BiSeNet). `block` is what its 3x3
+    convolutions are: whole or depthwise separable; `kernel` that of the convolution that mixes its branches (3 in
+    PSPNet).
     """
 
     kind: str = "none"
@@ -216,6 +219,13 @@ class Architecture:
     @property
     def ends_with_scores(self) -> bool:
         """Whether the last join, or the trunk's context where there is none, leaves class scores."""
-        last = self.joins[-1].channels if self.joins else self.paths[self.trunk].context.channels
-        kind = self.joins[-1].kind if self.joins else self.paths[self.trunk].context.kind
-        return last == 0 and kind != "none"
+        return self.scores(Joined(len(self.joins) - 1) if self.joins else ContextMap(self.trunk))
+
+    def scores(self, feature: Feature | Joined | ContextMap) -> bool:
+        """Whether a map holds class scores: what makes it has `channels` 0."""
+        if isinstance(feature, Joined):
+            return self.joins[feature.join].channels == 0
+        if isinstance(feature, ContextMap):
+            context = self.paths[feature.context].context
+            return context.kind != "none" and context.channels == 0
+        return False

@@ -127,7 +127,7 @@ def _read_by(join: Join, running: Channels, features: Sequence[Channels]) -> Non
     if join.kind != "concat" or join.block != "separable" or join.depth == 0:
         return
     if join.upsample == "transposed":
-        running = made(width_of(running))
+        running = made(join.channels)
     beside = [made(join.reduce) for _ in features] if join.reduce else features
     spread([*running, *(run for channels in beside for run in channels)])
 

@@ -16,11 +16,13 @@ from segsearch.space.architecture import (
     Architecture,
     Auxiliary,
     Context,
+    ContextMap,
     EncoderPath,
     Feature,
     Head,
     Join,
     Joined,
+    Merge,
     Stage,
     Stem,
 )
@@ -30,6 +32,22 @@ Parity = Callable[[nn.Module, tuple[int, int]], float]
 
 STAGES = (Stage("conv", 16, 1, 2), Stage("residual", 24, 1, 2))
 PLAIN = Architecture((EncoderPath(Stem(8), STAGES),), (), Head(16))
+
+# Two paths that exchange maps half-way (DDRNet): a fine one, and a coarse one that begins with it.
+DEEP = (
+    EncoderPath(
+        Stem(8, 4, depth=2),
+        (Stage("residual", 16, 1), Stage("residual", 16, 1)),
+        merges=(Merge(1, Feature(1, 1)), Merge(2, Feature(1, 2))),
+    ),
+    EncoderPath(
+        None,
+        (Stage("residual", 24, 1, 2), Stage("residual", 32, 1, 2)),
+        Context("cascaded_pooling", 32, bins=(4, 2)),
+        source=Feature(0, 0),
+        merges=(Merge(1, Feature(0, 1)), Merge(2, Feature(0, 2))),
+    ),
+)
 
 # What later rooms will be built on: each is data of today's types.
 SEAMS: dict[str, Architecture] = {
@@ -109,6 +127,122 @@ SEAMS: dict[str, Architecture] = {
         (EncoderPath(Stem(8), STAGES), EncoderPath(None, (Stage("conv", 8, 1, 2),))),
         (Join("add", Feature(1, 1), 16),),
         Head(8),
+    ),
+    "FCN-8s": replace(
+        PLAIN,
+        joins=(Join("score", Feature(0, 1), 0, upsample="transposed"), Join("score", Feature(0, 0), 0)),
+        head=Head(8, 0),
+    ),
+    "DeepLab v1": replace(
+        PLAIN, paths=(EncoderPath(Stem(8, 4, pool=True), STAGES, Context("large_field", 32, rates=(4,))),)
+    ),
+    "DeepLab v2": replace(
+        PLAIN,
+        paths=(EncoderPath(Stem(8), STAGES, Context("aspp_scores", rates=(2, 4, 6))),),
+        head=Head(8, 0, upsample="pixel_shuffle"),
+    ),
+    "scores of a context and of a skip": replace(
+        PLAIN,
+        paths=(EncoderPath(Stem(8), STAGES, Context("aspp_scores", rates=(2,))),),
+        joins=(Join("score", Feature(0, 1), 0, others=(Feature(0, 0),)), Join("concat", Feature(0, 0), 16)),
+    ),
+    "BiSeNet": Architecture(
+        (
+            EncoderPath(Stem(8), (*STAGES, Stage("residual", 32, 1, 2)), Context("attention", 24)),
+            EncoderPath(Stem(16, kernel=7), (Stage("conv", 16, 2, 2),)),
+        ),
+        (Join("attention", Feature(0, 2), 24, block="conv"), Join("fuse", Feature(1, 1), 32)),
+        Head(16),
+        auxiliary=(Auxiliary(ContextMap(0), 1.0, 16), Auxiliary(Joined(0), 1.0, 16)),
+    ),
+    "ICNet": Architecture(
+        (
+            EncoderPath(Stem(8), STAGES, scale=0.5),
+            EncoderPath(
+                None, (Stage("residual", 32, 1, 2),), Context("pyramid_pooling", 32, (1, 2)), Feature(0, 2), 0.5
+            ),
+            EncoderPath(Stem(8, 4, depth=2), (Stage("conv", 16, 1, 2),)),
+        ),
+        (Join("cascade", Feature(0, 2), 24), Join("cascade", Feature(2, 1), 24)),
+        Head(16, 0),
+        auxiliary=(Auxiliary(ContextMap(1), 0.4, 16), Auxiliary(Joined(0), 0.4, 16)),
+        trunk=1,
+    ),
+    "DDRNet": Architecture(
+        DEEP, (Join("add", Feature(0, 2), 32),), Head(16), auxiliary=(Auxiliary(Feature(0, 1), 0.4, 16),), trunk=1
+    ),
+    "HRNet": Architecture(
+        (
+            EncoderPath(
+                Stem(8, 4, depth=2),
+                (Stage("residual", 16, 1), Stage("residual", 16, 1)),
+                merges=(Merge(1, Feature(1, 1)), Merge(2, Feature(1, 2)), Merge(2, Feature(2, 1))),
+            ),
+            EncoderPath(
+                None,
+                (Stage("residual", 24, 1, 2), Stage("residual", 24, 1)),
+                source=Feature(0, 0),
+                merges=(Merge(1, Feature(0, 1)), Merge(2, Feature(0, 2)), Merge(2, Feature(2, 1))),
+            ),
+            EncoderPath(
+                None,
+                (Stage("residual", 32, 1, 2),),
+                source=Feature(1, 1),
+                merges=(Merge(1, Feature(0, 2)), Merge(1, Feature(1, 2))),
+            ),
+        ),
+        (Join("concat", Feature(0, 2), 32, others=(Feature(1, 2),), block="conv"),),
+        Head(16, 0),
+        trunk=2,
+    ),
+    "semantic FPN": replace(
+        PLAIN,
+        joins=(
+            Join("add", Feature(0, 1), 16, upsample="nearest"),
+            Join("add", Feature(0, 0), 16, upsample="nearest"),
+            Join("add", Joined(1), 8, others=(Joined(0), ContextMap(0)), block="conv", depth=1),
+        ),
+        head=Head(8, 0),
+    ),
+    "RegSeg": replace(
+        PLAIN,
+        joins=(
+            Join("add", Feature(0, 1), 16, block="conv", depth=1),
+            Join("concat", Feature(0, 0), 8, reduce=4, block="conv"),
+        ),
+    ),
+    "U-Net": replace(
+        PLAIN,
+        joins=tuple(
+            Join("concat", Feature(0, stage), 16, block="conv", depth=2, upsample="transposed") for stage in (1, 0)
+        ),
+    ),
+    "the context of a path that is not the trunk": Architecture(
+        (
+            EncoderPath(Stem(8), (Stage("conv", 16, 1, 2),)),
+            EncoderPath(None, (Stage("conv", 24, 1, 2),), Context("global_pooling", 16), source=Feature(0, 1)),
+        ),
+        (Join("add", ContextMap(0), 16), Join("concat", Feature(0, 0), 16, others=(ContextMap(1),))),
+        Head(16),
+        auxiliary=(Auxiliary(ContextMap(1), 0.4, 8),),
+    ),
+    # The bottom of the decoder is a path of its own: level 3 plus the projected level 4, a block, pyramid pooling.
+    "ESPNetv2's decoder": Architecture(
+        (
+            EncoderPath(Stem(8), STAGES),
+            EncoderPath(None, (Stage("conv", 32, 1, 2),), source=Feature(0, 2)),
+            EncoderPath(
+                None,
+                (Stage("separable", 24, 1),),
+                Context("pyramid_pooling", 16, (1, 2)),
+                source=Feature(0, 2),
+                merges=(Merge(0, Feature(1, 1)),),
+            ),
+        ),
+        (Join("add", Feature(0, 1), 16), Join("add", Feature(0, 0), 8)),
+        Head(8, 0),
+        auxiliary=(Auxiliary(ContextMap(2), 0.4, 8),),
+        trunk=2,
     ),
 }
 seams = pytest.mark.parametrize("architecture", SEAMS.values(), ids=SEAMS)
@@ -232,6 +366,69 @@ def test_what_scores_and_what_starts_is_protected() -> None:
     assert all(any(head is kept for kept in network.protected) for head in (extra[-1] for extra in network.auxiliary))
 
 
+def test_paths_exchange_maps_as_their_stages_left_them() -> None:
+    """The coarse path hears the fine one's map before the fine one hears it, and the other way round."""
+    network = build(SEAMS["DDRNet"], 5).eval()
+    fine, coarse = network.encoders
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        start = fine.stem(x)
+        made = fine.stages[0](start, x), coarse.stages[0](start, x)
+        merged = fine.merges[0](*made), coarse.merges[0](*reversed(made))
+        made = fine.stages[1](merged[0], x), coarse.stages[1](merged[1], x)
+        merged = fine.merges[1](*made), coarse.merges[1](*reversed(made))
+        maps: dict[Any, torch.Tensor] = {}
+        ends = [network._merged(Feature(path, 2), x, maps, {}) for path in (0, 1)]
+    assert torch.equal(ends[0], merged[0])
+    assert torch.equal(ends[1], merged[1])
+    assert maps[Feature(0, 2)] is ends[0]
+
+
+def test_a_larger_map_is_averaged_before_it_is_merged() -> None:
+    """A bilinear resize to a quarter would read four pixels of sixteen."""
+    network = build(SEAMS["HRNet"], 5).eval()
+    merging = network.encoders[2].merges[0]
+    fine = torch.zeros(1, 16, 16, 24)
+    fine[..., ::4, ::4] = 1.0
+    with torch.no_grad():
+        told = [merging(torch.zeros(1, 32, 4, 6), each) for each in (fine, fine.roll((1, 2), dims=(2, 3)))]
+    assert torch.allclose(*told)
+
+
+def test_every_path_is_heard_by_every_other_where_maps_are_exchanged() -> None:
+    network = build(SEAMS["HRNet"], 5).eval()
+    for heard in network.encoders:
+        gradients = torch.autograd.grad(network(torch.rand(1, 3, 64, 96)).square().sum(), [*heard.stages.parameters()])
+        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_a_map_that_several_read_is_made_once() -> None:
+    network = build(SEAMS["HRNet"], 5).eval()
+    calls: list[object] = []
+    for encoder in network.encoders:
+        for stage in (encoder.stem, *encoder.stages):
+            stage.register_forward_hook(lambda module, *_: calls.append(module))
+    network(torch.zeros(1, 3, 64, 96))
+    assert len(calls) == len(set(calls)) == 8
+
+
+@pytest.mark.parametrize("name", ["FCN-8s", "DeepLab v2"])
+def test_scores_are_scored_once(name: str) -> None:
+    network = build(SEAMS[name], 5)
+    assert not list(network.head.body.parameters()) + list(network.head.scores.parameters())
+    assert SEAMS[name].ends_with_scores
+
+
+def test_what_makes_scores_is_protected() -> None:
+    for name, count in (("FCN-8s", 3), ("DeepLab v2", 3), ("scores of a context and of a skip", 3)):
+        network = build(SEAMS[name], 5)
+        kept = {id(layer) for part in network.protected for layer in part.modules()}
+        scoring = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.out_channels == 5]
+        scoring = [layer for layer in scoring if layer is not network.head.scores]
+        assert len(scoring) == count, name
+        assert all(id(layer) in kept for layer in scoring), name
+
+
 # check_architecture: a rule each, refused before a network is built.
 
 
@@ -241,6 +438,12 @@ def _with_stage(**changes: Any) -> Architecture:
 
 def _with_path(**changes: Any) -> Architecture:
     return replace(PLAIN, paths=(replace(PLAIN.paths[0], **changes),))
+
+
+def _merging(*merges: Merge, source: Feature | None = None, back: tuple[Merge, ...] = ()) -> Architecture:
+    """The trunk with merges, and a second path that reads it and may have merges of its own."""
+    other = EncoderPath(None if source else Stem(8), STAGES, source=source, merges=back)
+    return replace(PLAIN, paths=(replace(PLAIN.paths[0], merges=merges), other), joins=(Join("add", Feature(1, 2), 8),))
 
 
 REFUSED: dict[str, tuple[Architecture, str]] = {
@@ -300,6 +503,70 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
     "join channels": (replace(PLAIN, joins=(Join("add", Feature(0, 1), 0),)), "[Jj]oin"),
     "join reduce": (replace(PLAIN, joins=(Join("concat", Feature(0, 1), 8, reduce=-8),)), "[Jj]oin"),
     "auxiliary weight": (replace(PLAIN, auxiliary=(Auxiliary(Feature(0, 1), float("nan"), 8),)), "[Aa]uxiliary"),
+    "scores of so many channels": (
+        replace(PLAIN, joins=(Join("score", Feature(0, 1), 8),)),
+        "score must be 0, as many as",
+    ),
+    "scores that are refined": (replace(PLAIN, joins=(Join("score", Feature(0, 1), 0, depth=1),)), "not refined"),
+    "reduced scores": (replace(PLAIN, joins=(Join("score", Feature(0, 1), 0, reduce=8),)), "reduce of score must be 0"),
+    "reduced": (replace(PLAIN, joins=(Join("fuse", Feature(0, 1), 8, reduce=8),)), "reduce of fuse must be 0"),
+    "not refined": (
+        replace(PLAIN, joins=(Join("attention", Feature(0, 1), 8, depth=0),)),
+        "attention must be at least 1",
+    ),
+    "join's block": (
+        replace(PLAIN, joins=(Join("add", Feature(0, 1), 8, block="magic"),)),
+        "join's block must be one of",
+    ),  # type: ignore[arg-type]
+    "join's upsample": (replace(PLAIN, joins=(Join("add", Feature(0, 1), 8, upsample="magic"),)), "upsample must be"),  # type: ignore[arg-type]
+    "another map": (replace(PLAIN, joins=(Join("add", Feature(0, 1), 8, others=(Feature(0, 7),)),)), "exists by then"),
+    "a context that is not there": (replace(PLAIN, joins=(Join("add", ContextMap(1), 8),)), "exists by then"),
+    "a head that scores again": (replace(PLAIN, joins=(Join("score", Feature(0, 1), 0),)), "depth 0 and no dropout"),
+    "a loss on no context": (replace(PLAIN, auxiliary=(Auxiliary(ContextMap(-1), 0.4, 8),)), "exists by then"),
+    "scoring channels": (_with_path(context=Context("aspp_scores", 8, rates=(2,))), "aspp_scores must be 0"),
+    "scoring rates": (_with_path(context=Context("aspp_scores")), "rates must hold"),
+    "two fields": (_with_path(context=Context("large_field", 8, rates=(2, 4))), "must hold one rate"),
+    "windows that shrink": (_with_path(context=Context("cascaded_pooling", 8, bins=(2, 4))), "must fall, to 2"),
+    "the mean twice": (_with_path(context=Context("cascaded_pooling", 8, bins=(4, 1))), "must fall, to 2"),
+    "nothing to separate": (
+        _with_path(context=Context("pyramid_pooling", 8, bins=(2,), block="separable")),
+        "block of pyramid_pooling must be conv, got separable",
+    ),
+    "context's block": (
+        _with_path(context=Context("aspp", 8, rates=(2,), block="magic")),  # type: ignore[arg-type]
+        "block of aspp must be conv or separable, got magic",
+    ),
+    "a merge of its own path": (_with_path(merges=(Merge(1, Feature(0, 0)),)), "another path's map"),
+    "a merge of nothing": (_with_path(merges=(Merge(1, Feature(1, 0)),)), "exists by then"),
+    "a merge of a context": (_with_path(merges=(Merge(1, ContextMap(0)),)), "a map of a stage"),
+    "a merge after nothing": (_merging(Merge(3, Feature(1, 1))), "number of a stage of its path"),
+    "a circle of sources": (
+        _merging(Merge(1, Feature(1, 1)), source=Feature(0, 1)),
+        r"without a circle; made of itself, got Feature\(path=[01], stage=1\)",
+    ),
+    "a circle of merges": (
+        _merging(Merge(0, Feature(1, 1)), Merge(2, Feature(1, 1)), back=(Merge(0, Feature(0, 1)),)),
+        "without a circle; made of itself",
+    ),
+    "a merge that nothing reads": (
+        replace(
+            PLAIN,
+            paths=(*PLAIN.paths, EncoderPath(Stem(8), STAGES, merges=(Merge(2, Feature(0, 1)),))),
+            joins=(Join("add", Feature(1, 1), 8),),
+        ),
+        "What is merged must be read after it; unread on path 1",
+    ),
+    "paths that read one another alone": (
+        replace(
+            PLAIN,
+            paths=(
+                *PLAIN.paths,
+                EncoderPath(Stem(8), STAGES, merges=(Merge(2, Feature(2, 1)),)),
+                EncoderPath(Stem(8), STAGES, merges=(Merge(2, Feature(1, 1)),)),
+            ),
+        ),
+        "read by the trunk, a join or another path; unread, got path 1",
+    ),
     "unread path": (replace(PLAIN, paths=(*PLAIN.paths, EncoderPath(Stem(8), STAGES))), "path"),
     "unread context": (
         replace(
