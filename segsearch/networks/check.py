@@ -151,7 +151,8 @@ def _check_context(context: Context) -> None:
     if context.kind == "cascaded_pooling":
         falls = all(one > other for one, other in zip(context.bins, (*context.bins[1:], 1), strict=True))
         demand(falls, "Context.bins of cascaded_pooling must fall, to 2 at least: windows grow", context.bins)
-    mixes = context.kind in ("pyramid_pooling", "aspp") and context.kernel >= 1 and context.kernel % 2 == 1
+    kernel = context.kernel
+    mixes = context.kind in ("pyramid_pooling", "aspp") and kernel >= 1 and kernel % 2 == 1
     demand(
         mixes or context.kernel == 1,
         f"Context.kernel of {context.kind} must be 1, or odd where it mixes",

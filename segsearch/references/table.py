@@ -63,19 +63,19 @@ REFERENCES: Mapping[str, Reference] = {
         "DeepLab v3, ResNet-50",
         "arXiv:1706.05587",
         papers.deeplab_v3,
-        Published(39.64, "torchvision, 42.00 with its auxiliary head", 21),
+        Published(39.64, "torchvision, less its auxiliary head of 2.37", 21, 168.74, (520, 520)),
     ),
     "deeplab-v3-mobilenet-v2": Reference(
         "DeepLab v3, MobileNetV2",
         "arXiv:1801.04381",
         papers.deeplab_v3_mobilenet_v2,
-        Published(2.11, "the paper, Table 7", 21),
+        Published(2.11, "the paper, Table 7", 21, 2.75, (513, 513)),
     ),
     "deeplab-v3-mobilenet-v3": Reference(
         "DeepLab v3, MobileNetV3-Large",
         "arXiv:1905.02244",
         papers.deeplab_v3_mobilenet_v3,
-        Published(11.02, "torchvision, 11.03 with its auxiliary head", 21),
+        Published(11.02, "torchvision, less its auxiliary head of 0.01", 21, 10.45, (520, 520)),
     ),
     "deeplab-v3-densenet": Reference("DeepLab v3, DenseNet-121", "arXiv:1608.06993", papers.deeplab_v3_densenet),
     "deeplab-v3-plus": Reference("DeepLab v3+, ResNet-50", "arXiv:1802.02611", papers.deeplab_v3_plus),
@@ -83,13 +83,23 @@ REFERENCES: Mapping[str, Reference] = {
         "DeepLab v3+, MobileNetV2", "arXiv:1802.02611", lambda: papers.deeplab_v3_plus(mobilenet=True)
     ),
     "icnet": Reference(
-        "ICNet, ResNet-50", "arXiv:1704.08545", papers.icnet, Published(26.5, "arXiv:2004.02147, Table", 19)
+        "ICNet, ResNet-50",
+        "arXiv:1704.08545",
+        papers.icnet,
+        Published(
+            26.5,
+            "arXiv:2004.02147, Table 11",
+            19,
+            deviates="its pyramid pooling sums pooled maps without convolutions, ours mixes them as PSPNet does",
+        ),
     ),
     "bisenet": Reference(
         "BiSeNet, ResNet-18",
         "arXiv:1808.00897",
         papers.bisenet,
-        Published(13.27, "mmsegmentation; the paper says 49.0, which its layers do not add up to", 19),
+        Published(
+            13.27, "mmsegmentation's of the same layers; the paper's own 49.0 is not their sum", 19, 14.82, (512, 512)
+        ),
     ),
     "espnet-v2": Reference("ESPNetv2", "arXiv:1811.11431", papers.espnet_v2_network),
     "fcn-8s-mobile": Reference("FCN-8s, small", "arXiv:1411.4038", mobile.fcn_8s),
