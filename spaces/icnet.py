@@ -27,7 +27,7 @@ REFERENCE = {
     "pyramid_bins": "1-2-3-6",
     "icnet_detail": 16,
     "decoder_width": 64,
-    "icnet_weight": 0.4,
+    "icnet_weight": "0.4",
     "icnet_input_scale": "1",
 }
 
@@ -56,7 +56,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     high = EncoderPath(Stem(detail), (Stage("conv", detail, 1, 2), Stage("conv", 2 * detail, 1, 2)))
     channels = choose.suggest_int("decoder_width", 32, 96, step=32)
     joins = (Join("cascade", Feature(0, 2), channels), Join("cascade", Feature(2, 2), channels))
-    weight = choose.suggest_float("icnet_weight", 0.2, 0.6, step=0.2)
+    weight = float(choose.suggest_categorical("icnet_weight", ("0.2", "0.4", "0.6")))
     losses = (Auxiliary(ContextMap(1), weight, 64), Auxiliary(Joined(0), weight, 64))
     return Architecture(
         (middle, low, high),
