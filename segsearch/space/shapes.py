@@ -183,9 +183,9 @@ def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_G
             bundle.of[Joined(index)].fixed = True
         # What lies side by side goes together where a depthwise convolution reads it; others mix it.
         if join.kind == "concat" and join.block == "separable":
-            first, *others = _side_by_side(running, index, join)
+            grown, *others = _side_by_side(running, index, join)
             for other in others:
-                bundle.beside(first, other)
+                bundle.beside(grown, other)
         running = Joined(index)
     if not architecture.head.depth:
         bundle.same(running, HeadMap())
