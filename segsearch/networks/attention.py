@@ -33,4 +33,5 @@ class Refined(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         brought: Tensor = self.bring(x)
-        return brought * self.attention(brought)
+        refined: Tensor = brought * self.attention(brought)
+        return refined

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,10 +13,24 @@ from torch import nn
 from segsearch.compression.prune import prune
 from segsearch.networks import Network, build
 from segsearch.networks.blocks import BLOCKS
+from segsearch.networks.check import SCORING, UNREDUCED, WIDE
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
-from segsearch.space.architecture import Architecture, Auxiliary, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.architecture import (
+    Architecture,
+    Auxiliary,
+    Context,
+    ContextMap,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Joined,
+    Merge,
+    Stage,
+    Stem,
+)
 from segsearch.space.steps import Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 
@@ -27,7 +41,13 @@ CONTEXT_SETTINGS = {
     "none": Context(),
     "pyramid_pooling": Context("pyramid_pooling", 48, bins=(1, 2, 3, 6)),
     "aspp": Context("aspp", 48, rates=(2, 4), image_pool=True),
+    "aspp_scores": Context("aspp_scores", rates=(2, 4)),
+    "large_field": Context("large_field", 48, rates=(4,)),
+    "cascaded_pooling": Context("cascaded_pooling", 48, bins=(4, 2)),
+    "global_pooling": Context("global_pooling", 48),
+    "attention": Context("attention", 48),
 }
+SEPARABLE = [replace(CONTEXT_SETTINGS[name], block="separable") for name in WIDE]
 
 
 def chain(*stages: Stage, context: Context = Context(), head: Head = Head(32)) -> Architecture:
@@ -42,16 +62,28 @@ def stages_of(block: str, groups: int = 4) -> tuple[Stage, ...]:
     )
 
 
-def skips(kind: str, reduce: int) -> Architecture:
-    joins = (Join(kind, Feature(0, 2), 48, reduce), Join(kind, Feature(0, 1), 32, reduce))
-    return replace(chain(*stages_of("conv")), joins=joins)
+def gathered(context: Context) -> Architecture:
+    return chain(*stages_of("conv"), context=context, head=Head(32, 0 if context.kind in SCORING else 1))
+
+
+def skips(kind: str, reduce: int, **changes: Any) -> Architecture:
+    widths = (0, 0) if kind in SCORING else (48, 32)
+    joins = tuple(Join(kind, Feature(0, 2 - index), width, reduce, **changes) for index, width in enumerate(widths))
+    return replace(chain(*stages_of("conv"), head=Head(32, 0 if kind in SCORING else 1)), joins=joins)
 
 
 CASES: dict[str, Architecture] = {
     **{f"block {name}": chain(*stages_of(name)) for name in BLOCKS if name != "grouped"},
     **{f"grouped {groups}": chain(*stages_of("grouped", groups)) for groups in (2, 4, 8)},
-    **{f"context {name}": chain(*stages_of("conv"), context=CONTEXT_SETTINGS[name]) for name in CONTEXTS},
-    **{f"join {name}, reduce {reduce}": skips(name, reduce) for name in JOINS for reduce in (0, 16)},
+    **{f"context {name}": gathered(CONTEXT_SETTINGS[name]) for name in CONTEXTS},
+    **{f"context {context.kind} separable": gathered(context) for context in SEPARABLE},
+    **{
+        f"join {name}, reduce {reduce}": skips(name, reduce)
+        for name in JOINS
+        for reduce in (0, 16)[: 2 - (name in UNREDUCED)]
+    },
+    **{f"join {name}, grown": skips(name, 0, upsample="transposed") for name in JOINS},
+    **{f"join {name} of conv": skips(name, 0, block="conv", depth=2) for name in JOINS if name not in SCORING},
     **{f"head {name}": chain(*stages_of("conv"), head=Head(40, 2, name)) for name in HEAD_BLOCKS},
     "all blocks": chain(*(stages_of(name)[1] for name in BLOCKS)),
     "residuals behind a skip": replace(skips("concat", 24), paths=(EncoderPath(Stem(16), stages_of("residual")),)),
@@ -71,6 +103,58 @@ CASES: dict[str, Architecture] = {
         Head(32),
         auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),),
         trunk=1,
+    ),
+    "U-shaped": replace(
+        chain(*(Stage("conv", width, 2, 2, downsample="max_pool") for width in (24, 40, 64))),
+        joins=tuple(
+            Join("concat", Feature(0, stage), width, block="conv", depth=2, upsample="transposed")
+            for stage, width in ((2, 40), (1, 24), (0, 16))
+        ),
+    ),
+    "joins beside one another": replace(
+        chain(*stages_of("conv")),
+        joins=(
+            Join("concat", Feature(0, 3), 48),
+            Join("concat", Feature(0, 1), 32, others=(ContextMap(0),)),
+            Join("concat", Feature(0, 2), 24, others=(Joined(0), Feature(0, 3))),
+        ),
+    ),
+    "a stem that two paths share": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("residual", 16, 1), *stages_of("residual")[2:])),
+            EncoderPath(None, (Stage("conv", 48, 2, 2),), source=Feature(0, 0)),
+        ),
+        (Join("add", Feature(0, 2), 40), Join("concat", Feature(1, 1), 48)),
+        Head(32),
+    ),
+    "maps exchanged both ways": Architecture(
+        (
+            EncoderPath(
+                Stem(16, 4, depth=2),
+                (Stage("residual", 32, 1), Stage("residual", 32, 1)),
+                merges=(Merge(1, Feature(1, 1)), Merge(2, Feature(1, 2))),
+            ),
+            EncoderPath(
+                None,
+                (Stage("residual", 40, 1, 2), Stage("conv", 64, 1, 2)),
+                CONTEXT_SETTINGS["cascaded_pooling"],
+                source=Feature(0, 0),
+                merges=(Merge(1, Feature(0, 1)), Merge(2, Feature(0, 2))),
+            ),
+        ),
+        (Join("add", Feature(0, 2), 48),),
+        Head(32),
+        auxiliary=(Auxiliary(ContextMap(1), 0.4, 16),),
+        trunk=1,
+    ),
+    "BiSeNet": Architecture(
+        (
+            EncoderPath(Stem(16), stages_of("residual"), CONTEXT_SETTINGS["attention"]),
+            EncoderPath(Stem(16), (Stage("conv", 48, 2, 2),)),
+        ),
+        (Join("attention", Feature(0, 2), 48, block="conv"), Join("fuse", Feature(1, 1), 64)),
+        Head(32),
+        auxiliary=(Auxiliary(ContextMap(0), 1.0, 16), Auxiliary(Joined(0), 1.0, 16)),
     ),
 }
 cases = pytest.mark.parametrize("architecture", CASES.values(), ids=CASES)
@@ -143,6 +227,15 @@ def test_grouped_convolutions_lose_the_same_share_as_plain_ones(groups: int, wid
         "two paths",
         "a path of a path",
         "context aspp",
+        "context cascaded_pooling separable",
+        "context aspp_scores",
+        "join score, grown",
+        "join cascade, reduce 0",
+        "U-shaped",
+        "joins beside one another",
+        "a stem that two paths share",
+        "maps exchanged both ways",
+        "BiSeNet",
     ],
 )
 def test_a_pruned_network_still_runs_trains_and_exports(case: str, shake: Shake, tmp_path: FilePath) -> None:
@@ -167,7 +260,9 @@ def test_a_pruned_network_still_runs_trains_and_exports(case: str, shake: Shake,
     assert check_parity(network, tmp_path / "m.onnx", RUNTIMES["onnxruntime"], image) < 1e-3
 
 
-@pytest.mark.parametrize("architecture", [CASES["join concat, reduce 16"], CASES["all blocks"], CASES["two paths"]])
+@pytest.mark.parametrize(
+    "architecture", [CASES["join concat, reduce 16"], CASES["all blocks"], CASES["two paths"], CASES["BiSeNet"]]
+)
 def test_stored_weights_fit_a_network_that_is_pruned_again(architecture: Architecture, shake: Shake) -> None:
     trained, fresh = build(architecture, 5), build(architecture, 5)
     shake(trained, 3)

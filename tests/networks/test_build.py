@@ -281,8 +281,9 @@ def test_an_architecture_exports_with_parity(architecture: Architecture, parity:
     assert parity(build(architecture, 5), (64, 96)) < 1e-4
 
 
-def test_an_architecture_of_odd_sizes_exports_with_parity(parity: Parity) -> None:
-    assert parity(build(replace(SEAMS["DeepLab v3+"], input_scale=0.75), 5), (61, 83)) < 1e-4
+@pytest.mark.parametrize("name", ["DeepLab v3+", "FCN-8s", "BiSeNet", "ICNet", "DDRNet", "HRNet", "semantic FPN"])
+def test_an_architecture_of_odd_sizes_exports_with_parity(name: str, parity: Parity) -> None:
+    assert parity(build(replace(SEAMS[name], input_scale=0.75), 5), (61, 83)) < 1e-4
 
 
 def test_weights_depend_on_the_seed_alone() -> None:

@@ -21,6 +21,7 @@ from segsearch.space.architecture import (
     Head,
     Join,
     Joined,
+    Merge,
     Stage,
     Stem,
 )
@@ -67,6 +68,98 @@ CASES = {
         Head(32, 0),
         trunk=1,
     ),
+    "a pooled stem": replace(
+        chain(Stage("conv", 24, 1, 2)), paths=(EncoderPath(Stem(16, 4, pool=True), RESIDUALS[:1]),)
+    ),
+    **{
+        f"context {context.kind}{' separable' if context.block != 'conv' else ''}": replace(
+            chain(),
+            paths=(EncoderPath(Stem(16), (Stage("conv", 40, 1, 2),), context),),
+            head=Head(24, context.channels // 40),
+        )
+        for context in (
+            Context("pyramid_pooling", 40, bins=(1, 2)),
+            Context("aspp", 40, rates=(2, 4), image_pool=True, block="separable"),
+            Context("aspp_scores", rates=(2, 4)),
+            Context("aspp_scores", rates=(2, 4), block="separable"),
+            Context("large_field", 40, rates=(4,)),
+            Context("large_field", 40, rates=(4,), block="separable"),
+            Context("cascaded_pooling", 40, bins=(4, 2)),
+            Context("cascaded_pooling", 40, bins=(4, 2), block="separable"),
+            Context("global_pooling", 40),
+            Context("attention", 40),
+            Context("attention", 40, block="separable"),
+        )
+    },
+    **{
+        f"{kind} {block} {upsample}": chain(
+            Stage("conv", 24, 1, 2),
+            Stage("conv", 40, 1, 2),
+            Stage("conv", 48, 1, 2),
+            joins=(
+                Join(kind, Feature(0, 2), width, upsample=upsample, block=block),  # type: ignore[arg-type]
+                Join(kind, Feature(0, 1), width, others=(Feature(0, 0), Joined(0)), block=block),  # type: ignore[arg-type]
+            ),
+            head=Head(24, int(width > 0)),
+        )
+        for kind, width in (("concat", 40), ("add", 40), ("score", 0), ("attention", 48), ("fuse", 40), ("cascade", 40))
+        for block, upsample in (("separable", "bilinear"), ("conv", "nearest"), ("separable", "transposed"))
+        if (kind, upsample) != ("concat", "bilinear")  # reads a map twice, below
+    },
+    "maps beside one another": chain(
+        Stage("conv", 24, 1, 2),
+        Stage("conv", 40, 1, 2),
+        Stage("conv", 48, 1, 2),
+        joins=(Join("concat", Feature(0, 1), 32, others=(Feature(0, 2),)), Join("concat", Feature(0, 0), 24)),
+    ),
+    # A grouped convolution divides a map that also lies beside what a join makes of another: no choice suits both.
+    "groups beside what grows": chain(
+        Stage("conv", 32, 1, 2),
+        grouped(32, 1),
+        Stage("conv", 24, 1, 2),
+        joins=(Join("concat", Feature(0, 1), 32, upsample="transposed"),),
+    ),
+    "groups beside nothing": chain(
+        Stage("conv", 32, 1, 2),
+        grouped(32, 1),
+        Stage("conv", 24, 1, 2),
+        joins=(Join("concat", Feature(0, 1), 32, reduce=16), Join("concat", Feature(0, 0), 32, block="conv")),
+    ),
+    "maps exchanged both ways": Architecture(
+        (
+            EncoderPath(
+                Stem(16, 4, depth=2),
+                (Stage("residual", 32, 1), Stage("residual", 32, 1)),
+                merges=(Merge(1, Feature(1, 1)), Merge(2, Feature(1, 2))),
+            ),
+            EncoderPath(
+                None,
+                (Stage("residual", 24, 1, 2), Stage("conv", 40, 1, 2)),
+                Context("cascaded_pooling", 32, bins=(2,)),
+                source=Feature(0, 0),
+                merges=(Merge(0, Feature(0, 1)), Merge(1, Feature(0, 1)), Merge(2, Feature(0, 2))),
+            ),
+        ),
+        (Join("add", Feature(0, 2), 32),),
+        Head(24),
+        trunk=1,
+    ),
+    "a path that shares the stem": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("residual", 16, 1), Stage("conv", 24, 1, 2))),
+            EncoderPath(None, (Stage("residual", 16, 1), Stage("grouped", 16, 1, 2, groups=4)), source=Feature(0, 0)),
+        ),
+        (Join("concat", Feature(1, 2), 24), Join("concat", ContextMap(1), 24, block="conv")),
+        Head(24),
+    ),
+    "the context of another path": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("conv", 24, 1, 2),)),
+            EncoderPath(None, (Stage("conv", 40, 1, 2),), Context("attention", 40), source=Feature(0, 1)),
+        ),
+        (Join("concat", ContextMap(1), 32), Join("add", ContextMap(0), 24)),
+        Head(24, 0),
+    ),
 }
 
 
@@ -101,7 +194,7 @@ def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, t
     return found
 
 
-@pytest.mark.parametrize("ratio", [0.0, 0.375])
+@pytest.mark.parametrize("ratio", [0.0, 0.375, 0.5])
 @pytest.mark.parametrize("architecture", (CASES | drawn()).values(), ids=CASES | drawn())
 def test_shapes_are_those_of_the_network(architecture: Architecture, ratio: float) -> None:
     steps = (Prune(ratio),) if ratio else ()
