@@ -39,14 +39,12 @@ def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...
     # which the network was walked.
     graph.module2node = dict(sorted(graph.module2node.items(), key=lambda entry: -_makes(entry[0])))
     weigh = tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2)
+    found = [_found(graph, group, weigh, kept) for group in graph.get_all_groups(root_module_types=[nn.Conv2d])]
+    whole = _whole(found)
     # All choices come before the first cut: a cut renumbers the channels that later groups name.
-    chosen = [
-        (group[0].dep.target.module, group[0].dep.handler, _weakest(graph, group, weigh(group), step))
-        for group in graph.get_all_groups(ignored_layers=list(kept), root_module_types=[nn.Conv2d])
-        if not any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group)
-    ]
-    for module, handler, channels in chosen:
-        group = graph.get_pruning_group(module, handler, channels)
+    chosen = [(group, group.weakest(step)) for group in found if id(group) not in whole]
+    for root, channels in chosen:
+        group = graph.get_pruning_group(root.module, root.handler, channels)
         if channels and graph.check_pruning_group(group):
             group.prune()
     network.train(training)
@@ -67,39 +65,86 @@ def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
     return step.left(channels, multiple=multiple)
 
 
-def _weakest(graph: Any, group: Any, weights: Tensor, step: Prune) -> list[int]:
-    """The channels of a group that go. Each run of channels made by the same layers gives its own share."""
-    found = _layers(graph, group)
-    one = _twins(graph, group, found.makers, len(weights))
-    run_of = {channel: frozenset(found.makers[channel]) for channel in sorted(set(one))}
+@dataclass(frozen=True)
+class _Found:
+    """Channels that go together, by those of one layer (`module`) that all others follow.
+
+    `one` tells of each channel the first that is the same, `runs` which of these the same layers make, and `splits`
+    what the grouped convolutions among them divide a run into. `layers` read or make all of them.
+    """
+
+    module: nn.Module
+    handler: Any
+    weights: Tensor
+    one: list[int]
+    runs: dict[Run, list[int]]
+    splits: dict[Run, int]
+    layers: set[int]
+    fixed: bool
+    beside: bool
+
+    def weakest(self, step: Prune) -> list[int]:
+        """The channels that go: each run gives its own share."""
+        gone: set[int] = set()
+        for run, channels in self.runs.items():
+            splits = self.splits[run]
+            left = channels_left(len(channels), step, multiple=math.lcm(step.round_to, splits))
+            # The parts of a grouped convolution lose the same channels each, weighed together.
+            parts = self.weights[channels].reshape(splits, -1)
+            order = parts.mean(dim=0).argsort(stable=True)[: (len(channels) - left) // splits].tolist()
+            gone |= {channels[part * parts.shape[1] + index] for part in range(splits) for index in order}
+        return [channel for channel, first in enumerate(self.one) if first in gone]
+
+
+def _found(graph: Any, group: Any, weigh: Any, kept: set[nn.Module]) -> _Found:
+    root, count = group[0].dep, len(group[0].idxs)
+    layers = _layers(graph, group)
+    if any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group):
+        return _Found(root.target.module, root.handler, torch.empty(0), [], {}, {}, layers.spanning, True, False)
+    one = _twins(graph, group, layers.makers, count)
+    run_of = {channel: frozenset(layers.makers[channel]) for channel in sorted(set(one))}
     runs: dict[Run, list[int]] = defaultdict(list)
     for channel, run in run_of.items():
         runs[run].append(channel)
     splits = dict.fromkeys(runs, 1)
-    for layer in found.grouped:
+    fixed = False
+    for layer in layers.grouped:
         divided = {one[channel] for channel in layer.channels}
         across = {run_of[channel] for channel in divided}
-        if not layer.whole or len(across) > 1:
-            return []  # a grouped convolution over a concatenation: no choice suits both
-        (run,) = across
-        splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(divided))
-    beside = any(len({run_of[one[channel]] for channel in channels}) > 1 for channels in found.depthwise)
-    if beside and max(splits.values()) > 1:
-        return []
-    summed = torch.zeros_like(weights).index_add(0, torch.tensor(one, device=weights.device), weights)
-    gone: set[int] = set()
-    for run, channels in runs.items():
-        left = channels_left(len(channels), step, multiple=math.lcm(step.round_to, splits[run]))
-        # The parts of a grouped convolution lose the same channels each, weighed together.
-        parts = summed[channels].reshape(splits[run], -1)
-        order = parts.mean(dim=0).argsort(stable=True)[: (len(channels) - left) // splits[run]].tolist()
-        gone |= {channels[part * parts.shape[1] + index] for part in range(splits[run]) for index in order}
-    return [channel for channel, first in enumerate(one) if first in gone]
+        # Over a concatenation no choice of channels suits all groups.
+        fixed = fixed or not layer.whole or len(across) > 1
+        for run in across:
+            splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(divided))
+    beside = any(
+        not layer.whole or len({run_of[one[channel]] for channel in layer.channels}) > 1 for layer in layers.depthwise
+    )
+    weights = weigh(group)[:count]  # they are as many as those of the first layer that was weighed
+    weights = torch.zeros_like(weights).index_add(0, torch.tensor(one, device=weights.device), weights)
+    return _Found(root.target.module, root.handler, weights, one, runs, splits, layers.spanning, fixed, beside)
+
+
+def _whole(found: list[_Found]) -> set[int]:
+    """The groups (by `id`) that keep all channels, with all that they share a layer with.
+
+    A depthwise convolution over channels of which a grouped one divides a part keeps them, too.
+    """
+    bundles: list[tuple[set[int], list[_Found]]] = []
+    for group in found:
+        touched = [bundle for bundle in bundles if bundle[0] & group.layers]
+        bundles = [bundle for bundle in bundles if bundle not in touched]
+        members = [member for _, others in touched for member in others]
+        bundles.append((group.layers.union(*(layers for layers, _ in touched)), [*members, group]))
+    whole: set[int] = set()
+    for _, members in bundles:
+        divided = any(splits > 1 for group in members for splits in group.splits.values())
+        if any(group.fixed for group in members) or (divided and any(group.beside for group in members)):
+            whole |= set(map(id, members))
+    return whole
 
 
 @dataclass(frozen=True)
-class _Grouped:
-    """A grouped convolution: the channels of a group's root that it reads or makes, and whether it has no others."""
+class _Parted:
+    """A grouped or depthwise convolution: the channels of a root that it reads or makes; whether it has no others."""
 
     groups: int
     channels: list[int]
@@ -108,11 +153,15 @@ class _Grouped:
 
 @dataclass
 class _Layers:
-    """The convolutions of a group: who makes each channel of its root, the grouped ones, what depthwise ones read."""
+    """The convolutions of a group: who makes each channel of its root, the grouped ones, what depthwise ones read.
+
+    `spanning` are those that have the same channels on a side.
+    """
 
     makers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    grouped: list[_Grouped] = field(default_factory=list)
-    depthwise: list[list[int]] = field(default_factory=list)
+    grouped: list[_Parted] = field(default_factory=list)
+    depthwise: list[_Parted] = field(default_factory=list)
+    spanning: set[int] = field(default_factory=set)
 
 
 def _layers(graph: Any, group: Any) -> _Layers:
@@ -122,13 +171,16 @@ def _layers(graph: Any, group: Any) -> _Layers:
         if not isinstance(layer, nn.Conv2d):
             continue
         makes = graph.is_out_channel_pruning_fn(item.dep.handler)
+        channels = layer.out_channels if makes else layer.in_channels
+        parted = _Parted(layer.groups, item.root_idxs, len(item.idxs) == channels)
         if layer.groups == layer.in_channels and layer.groups > 1:
-            found.depthwise.append(item.root_idxs)
+            found.depthwise.append(parted)
+            found.spanning.add(id(layer))
             continue
         if layer.groups > 1:
-            channels = layer.out_channels if makes else layer.in_channels
-            found.grouped.append(_Grouped(layer.groups, item.root_idxs, len(item.idxs) == channels))
+            found.grouped.append(parted)
         if makes:
+            found.spanning.add(id(layer))
             for channel in item.root_idxs:
                 found.makers[channel].add(id(layer))
     return found
