@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +14,10 @@ from segsearch import launch
 from segsearch.errors import StorageFull
 from segsearch.evidence.objectives import demand_sense
 from segsearch.settings.texts import texts_of
+from segsearch.space.candidate import Candidate
 from segsearch.space.draws import Dice, settled
 from segsearch.space.load import load_space
+from segsearch.space.reach import beyond_reach
 from segsearch.store import open_store
 from segsearch.study import Study, read_study
 from segsearch.trial.types import facts_of
@@ -28,6 +33,7 @@ class Forecast:
     """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
 
     Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
+    `beyond` of the checked draws ask for a rate or bins larger than their map; `most_beyond` is what most of them ask.
     """
 
     study: Study
@@ -41,6 +47,8 @@ class Forecast:
     looked: int
     within: int
     nearest: tuple[str, ...] = ()
+    beyond: int = 0
+    most_beyond: str = ""
 
 
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
@@ -53,15 +61,15 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
             study, space = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
     else:
         demand_sense(study.bounds, where="limits")
-    for seed in range(CHECKED_DRAWS):
-        space.draw(Dice(random.Random(seed)), facts_of(study))
-    launch.check_designs(study, space)
     texts = texts_of(study.data)
+    facts = facts_of(study, classes=launch.classes_of(study, texts))
+    drawn = [space.draw(Dice(random.Random(seed)), facts) for seed in range(CHECKED_DRAWS)]
+    launch.check_designs(study, space, classes=facts.classes)
     dataset = launch.open_data(study, folder, progress, texts)
 
     from segsearch.trial.contained import contained
 
-    draw = settled(space.draw, facts_of(study))
+    draw = settled(space.draw, facts)
     candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         artifacts = Artifacts(Path(scratch))
@@ -69,6 +77,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         order = launch.order_of(study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts)
         with contained(order, progress=progress) as child:
             found = child.estimate(candidates, artifacts)
+    beyond, most_beyond = _beyond(drawn, study, classes=len(dataset.classes))
     forecast = Forecast(
         study=study,
         classes=len(dataset.classes),
@@ -81,6 +90,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         looked=found.looked,
         within=found.within,
         nearest=found.nearest,
+        beyond=beyond,
+        most_beyond=most_beyond,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -88,3 +99,23 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
             f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or `run` it with another --out."
         )
     return forecast
+
+
+def beyond_words(forecast: Forecast) -> str:
+    """What is said of draws that ask for a rate or bins larger than their map."""
+    return (
+        f"{forecast.beyond} of {CHECKED_DRAWS} draws ask for a rate or bins larger than their map, which add nothing: "
+        f"{forecast.most_beyond}"
+    )
+
+
+def _beyond(drawn: Sequence[Candidate], study: Study, *, classes: int) -> tuple[int, str]:
+    """How many draws ask for a rate or bins larger than their map, and what most of them ask for."""
+    size, count, asked = (study.data.height, study.data.width), 0, Counter[str]()
+    for candidate in drawn:
+        # A draw that cannot be built is told by the estimate, which builds it.
+        with contextlib.suppress(LookupError, ValueError, ArithmeticError):
+            found = beyond_reach(candidate.architecture, size, classes=classes)
+            count += bool(found)
+            asked.update(found)
+    return count, next((words for words, _ in asked.most_common(1)), "")

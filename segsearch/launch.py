@@ -74,8 +74,8 @@ def run(
             study, space = under_way(store, study, artifacts, space)
     else:
         demand_sense(study.bounds, where="limits")
-    check_designs(study, space)
     texts = texts_of(study.data)
+    check_designs(study, space, classes=classes_of(study, texts))
     dataset = open_data(study, folder, progress, texts)
     with open_store(database, create=True) as store:
         here = demand_machine(store, study, machine, progress)
@@ -186,12 +186,20 @@ def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
     return study.model_copy(update=changes)
 
 
-def check_designs(study: Study, space: Space) -> None:
+def classes_of(study: Study, texts: Texts) -> int:
+    """How many classes a study's data has, before an image is read. Raises `DataError`."""
+    from segsearch import datasets
+
+    return len(datasets.classes_of(study.data, texts))
+
+
+def check_designs(study: Study, space: Space, *, classes: int | None = None) -> None:
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
+    facts = facts_of(study, classes=classes)
     if study.teacher is not None:
-        _check_choices("teacher.choices", study.teacher.choices, space, replace(facts_of(study), has_teacher=False))
+        _check_choices("teacher.choices", study.teacher.choices, space, replace(facts, has_teacher=False))
     for index, choices in enumerate(study.search.first):
-        _check_choices(f"search.first.{index}", choices, space, facts_of(study))
+        _check_choices(f"search.first.{index}", choices, space, facts)
 
 
 def _check_choices(where: str, choices: Mapping[str, Any], space: Space, facts: Facts) -> None:
@@ -274,7 +282,7 @@ def _search(
 
     row.artifacts.sweep()
     here = store.keep_machine(here)
-    draw = settled(space.draw, facts_of(row.study))
+    draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
     order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts, texts=row.texts)
     with contained(order, progress=progress) as child:
         return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
@@ -293,7 +301,7 @@ def order_of(
     """What the process that trains is told of a study."""
     from segsearch.trial.child import Task
 
-    teacher = teacher_of(study, space.draw)
+    teacher = teacher_of(study, space.draw, classes=len(dataset.classes))
     return Task(
         study=dump_study(study),
         teacher=None if teacher is None else to_json(teacher),

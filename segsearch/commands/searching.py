@@ -137,6 +137,7 @@ def check(study: StudyFile) -> None:
     say(
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
         f"Space    {settings.space}: {forecast.CHECKED_DRAWS} draws are candidates",
+        *([f"Maps     {forecast.beyond_words(found)}"] if found.beyond else []),
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from segsearch.datasets.folders import open_folders
-from segsearch.datasets.synthetic import open_synthetic
+from segsearch.datasets.folders import classes_in, open_folders
+from segsearch.datasets.synthetic import classes_drawn, open_synthetic
 from segsearch.datasets.types import Dataset, Split
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import Texts
 from segsearch.workshop import Progress, silent
 
-__all__ = ["DATASETS", "Dataset", "OpenDataset", "Split", "open_dataset"]
+__all__ = ["CLASSES", "DATASETS", "Dataset", "OpenDataset", "Split", "classes_of", "open_dataset"]
 
 
 class OpenDataset(Protocol):
@@ -28,6 +28,17 @@ DATASETS: Mapping[str, OpenDataset] = {
     "synthetic": open_synthetic,
     "folders": open_folders,
 }
+
+# The names of the classes, told from the settings and their lists alone.
+CLASSES: Mapping[str, Callable[[DataSettings, Texts], tuple[str, ...]]] = {
+    "synthetic": classes_drawn,
+    "folders": classes_in,
+}
+
+
+def classes_of(settings: DataSettings, texts: Texts) -> tuple[str, ...]:
+    """The classes of the data that the settings name, before an image is read. Raises `DataError`."""
+    return CLASSES[settings.kind](settings, texts)
 
 
 def open_dataset(

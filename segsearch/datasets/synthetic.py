@@ -16,6 +16,11 @@ from segsearch.workshop import Progress, silent
 SEED = 20_240_229
 
 
+def classes_drawn(settings: DataSettings, texts: Texts) -> tuple[str, ...]:
+    """The classes of every scene."""
+    return CLASSES
+
+
 def open_synthetic(
     settings: DataSettings,
     *,

@@ -14,10 +14,17 @@ DrawCandidate = Callable[[Draw], Candidate]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a space may know of the study that it is drawn for: what the files answer, and whether anybody teaches."""
+    """What a space may know of the study that it is drawn for: what the files answer, and whether anybody teaches.
+
+    `classes` is how many the data has, `height` and `width` the size of a file's input in pixels; None where a space
+    is drawn for no study.
+    """
 
     output: Output = "mask"
     has_teacher: bool = False
+    classes: int | None = None
+    height: int | None = None
+    width: int | None = None
 
 
 class DrawFor(Protocol):

@@ -46,14 +46,20 @@ class Again:
     images: PerImage | None
 
 
-def facts_of(study: Study) -> Facts:
-    """What a space is told of a study."""
-    return Facts(output=study.output, has_teacher=study.teacher is not None)
+def facts_of(study: Study, *, classes: int | None = None) -> Facts:
+    """What a space is told of a study, whose data has so many classes."""
+    return Facts(
+        output=study.output,
+        has_teacher=study.teacher is not None,
+        classes=classes,
+        height=study.data.height,
+        width=study.data.width,
+    )
 
 
-def teacher_of(study: Study, draw: DrawFor) -> Teacher | None:
+def teacher_of(study: Study, draw: DrawFor, *, classes: int | None = None) -> Teacher | None:
     """The teacher that a study names, if any: a point of its space, whom nobody teaches."""
     if study.teacher is None:
         return None
-    facts = replace(facts_of(study), has_teacher=False)
+    facts = replace(facts_of(study, classes=classes), has_teacher=False)
     return Teacher(draw(Named(study.teacher.choices), facts).architecture, study.teacher.epochs)

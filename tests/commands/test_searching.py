@@ -149,6 +149,48 @@ def test_check_says_what_it_will_take(
 
 
 @pytest.mark.usefixtures("quick")
+def test_check_tells_of_rates_and_bins_that_are_larger_than_their_map(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = (
+        r"^Maps     (\d+) of 200 draws ask for a rate or bins larger than their map, which add nothing: rate \d+ in .+"
+    )
+    found = re.search(line, command("check", study_file).out, re.MULTILINE)
+    assert found is not None
+    assert 0 < int(found[1]) < 200
+    study_file.write_text(
+        STUDY.replace("height = 64\nwidth = 64\ntrain_count", "height = 64\nwidth = 1024\ntrain_count")
+    )
+    assert "Maps" not in command("check", study_file).out
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_space_is_told_the_same_of_its_data_by_whoever_draws(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a design that `check` finds in the space would be none of it when the search begins."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from segsearch.space import *\n\n\ndef draw(choose, facts):\n"
+        "    assert (facts.classes, facts.height, facts.width) == (8, 64, 64), facts\n"
+        "    width = choose.suggest_int(f'width for {facts.classes}', 8, 64, step=8)\n"
+        "    return Candidate(Architecture((EncoderPath(Stem(8), (Stage('conv', width, 1, 2),)),), (), Head(8)))\n"
+    )
+    study_file.write_text(
+        STUDY.replace('"mobile"', '"mine.py"')
+        + '\n[[search.first]]\n"width for 8" = 16\n\n[teacher]\nepochs = 1\nchoices = { "width for 8" = 32 }\n'
+    )
+    for words in (
+        ("check", study_file),
+        ("run", study_file, "--trials", 1),
+        ("resume", "runs/tiny/study.db", "--trials", 2),
+    ):
+        said = command(*words)
+        assert said.code == 0, said.err
+
+
+@pytest.mark.usefixtures("quick")
 def test_check_knows_a_study_under_way_by_what_it_began_with(
     command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from segsearch.space.architecture import Architecture, Context, EncoderPath, Fea
 from segsearch.space.steps import Quantize
 from segsearch.trial.export import export
 from tests.graphs import float_convolutions, kinds
+from tests.networks.designs import DECODERS, PLAIN
 
 SIZE = (48, 64)
 FILES = ("float.onnx", "int8.onnx")
@@ -41,17 +43,21 @@ steps = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("models") / "float.onnx"
-    network = build(ARCHITECTURE, 5).train()
-    with torch.no_grad():  # batch norm that fits the pictures, as after training
+def exported(architecture: Architecture, target: Path) -> Path:
+    """A network's file; batch norm fits the pictures, as after training."""
+    network = build(architecture, 5).train()
+    with torch.no_grad():
         for norm in network.modules():
             if isinstance(norm, torch.nn.BatchNorm2d):
                 norm.momentum = None
         network(torch.from_numpy(np.concatenate(IMAGES)))
     export(network, SIZE, target)
     return target
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported(ARCHITECTURE, tmp_path_factory.mktemp("models") / "float.onnx")
 
 
 @steps
@@ -105,6 +111,32 @@ def test_every_convolution_is_run_in_integers(model: Path, tmp_path: Path, step:
     found = kinds(tmp_path / "int8.onnx")
     assert float_convolutions(tmp_path / "int8.onnx") == []
     assert found["QLinearConv"] == sum(isinstance(layer, torch.nn.Conv2d) for layer in build(ARCHITECTURE, 5).modules())
+
+
+GATHERED = {
+    "separable ASPP": Context("aspp", 16, rates=(2, 4), image_pool=True, block="separable"),
+    "scores of separable ASPP": Context("aspp_scores", rates=(2, 4), block="separable"),
+    "cascaded pooling": Context("cascaded_pooling", 16, bins=(5, 2), block="separable"),
+    "global pooling": Context("global_pooling", 16),
+    "attention": Context("attention", 16, block="separable"),
+}
+SHIPPED = DECODERS | {
+    name: replace(PLAIN, paths=(replace(PLAIN.paths[0], context=context),), head=Head(16, 1 if context.channels else 0))
+    for name, context in GATHERED.items()
+}
+
+
+@pytest.mark.parametrize("architecture", SHIPPED.values(), ids=SHIPPED)
+def test_contexts_joins_and_exchanges_are_run_in_integers(architecture: Architecture, tmp_path: Path) -> None:
+    """All but transposed convolutions, of which ONNX Runtime has no integer kernel."""
+    quantize(exported(architecture, tmp_path / "float.onnx"), tmp_path / "int8.onnx", Quantize(), images=IMAGES)
+    convolutions = [layer for layer in build(architecture, 5).modules() if isinstance(layer, torch.nn.Conv2d)]
+    grown = sum(join.upsample == "transposed" for join in architecture.joins)
+    unread = sum(2 for _ in architecture.auxiliary)
+    assert len(float_convolutions(tmp_path / "int8.onnx")) == grown
+    assert kinds(tmp_path / "int8.onnx")["QLinearConv"] == len(convolutions) - unread
+    exact, rounded = (RUNTIMES["onnxruntime"].open(tmp_path / name, threads=1).run(IMAGES[0]) for name in FILES)
+    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.95
 
 
 def test_signed_activations_are_those_of_studies_that_began_with_them(model: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from segsearch.datasets import DATASETS, Dataset, open_dataset
+from segsearch.datasets import CLASSES, DATASETS, Dataset, classes_of, open_dataset
 from segsearch.settings.data import DataSettings
+from segsearch.settings.texts import texts_of
 from tests.datasets.conftest import MakeSettings
 
 
@@ -27,6 +28,11 @@ def dataset(any_settings: DataSettings, cache: Path) -> Dataset:
 
 def test_every_kind_a_study_may_name_is_in_the_table() -> None:
     assert set(DATASETS) == set(get_args(DataSettings.model_fields["kind"].annotation))
+
+
+def test_classes_are_known_before_an_image_is_read(dataset: Dataset, any_settings: DataSettings) -> None:
+    assert set(CLASSES) == set(DATASETS)
+    assert classes_of(any_settings, texts_of(any_settings)) == dataset.classes
 
 
 def test_shapes_types_and_values(dataset: Dataset, any_settings: DataSettings) -> None:

@@ -165,5 +165,5 @@ def test_a_space_is_told_of_its_study_where_it_has_a_place_for_that(tmp_path: Pa
     )
     space = load_space(write(tmp_path, source))
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        space.draw(Dice(random.Random(0)), Facts(output="scores"))
+        space.draw(Dice(random.Random(0)), Facts(output="scores", classes=11, height=360, width=480))
     assert said.getvalue().strip().lower() == seen
