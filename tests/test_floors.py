@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The floors, the lowest first: each name is a folder of the package, or a file of its root. A room may import rooms of
 # its own floor and of those below.
 FLOORS = (
-    {"errors", "workshop", "candidate", "space", "evidence", "study", "settings"},
+    {"errors", "workshop", "candidate", "space", "evidence", "study", "settings", "references"},
     {"networks", "datasets", "compression", "runtimes"},
     {"latency", "training", "pairing", "readings", "survey", "annotations"},
     {"trial", "store", "search"},
