@@ -290,9 +290,9 @@ def _finish(ended: Ended) -> None:
     )
     show_front(found)
     database = to_type(ended.database, ended.study if several else None)
-    more = (f"segsearch resume {database}", "carry on") if summary.reason == "minutes" else ()
+    more = [f"segsearch resume {database}", "carry on"] if summary.reason == "minutes" else []
     if beside:
-        more += (f"segsearch compare {database}", "train the study's references likewise, and compare")
+        more += [f"segsearch compare {database}", "train the study's references likewise, and compare"]
     suggest(
         f"segsearch front {database} --html front.html",
         "the chart",

@@ -138,7 +138,8 @@ def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
     flat, letters = len(axes) == 2, "xyz"[: len(axes)]
     return _trace(
         "scatter" if flat else "scatter3d",
-        **{letter: list(values) or [None] for letter, values in zip(letters, beside.values, strict=True)},
+        # Without a point there would be no entry in the legend to count those that are beyond the chart.
+        **{letter: [*values] if values else [None] for letter, values in zip(letters, beside.values, strict=True)},
         mode="markers",
         name=beside.name,
         uid=f"reference, {beside.ships}",
