@@ -137,7 +137,7 @@ def compare(
         write(as_csv(done.report, done.trained, done.failed, done.files))
     else:
         say("")
-        console().print(as_table(done.report, done.trained))
+        console().print(as_table(done.trained))
         say("", *verdict_lines(done.report, done.trained))
         say(
             *(
