@@ -137,7 +137,8 @@ def compare(
         write(as_csv(done.report, done.trained, done.failed, done.files))
     else:
         say("")
-        console().print(as_table(done.trained))
+        screen = console()
+        screen.print(as_table(done.trained, width=screen.width))
         say("", *verdict_lines(done.report, done.trained))
         say(
             *(

@@ -74,7 +74,8 @@ def show_front(found: Report) -> None:
         from segsearch.judging.references import as_table as references_table
 
         say("", "Networks of the field by the study's recipe; `segsearch compare` says how the front stands to them:")
-        console().print(references_table(found.references))
+        screen = console()
+        screen.print(references_table(found.references, width=screen.width))
 
 
 def save_page(path: Path, text: str) -> None:

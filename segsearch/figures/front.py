@@ -191,7 +191,9 @@ def as_page(report: Report) -> str:
     body = "\n".join(_table_row(row, goals) for row in report.front)
     limits = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
     summary = f"{len(report.front)} of {len(report.rows)} trained models are on the front{limits}."
-    beside = ["Hollow diamonds are networks of the field, trained by the study's recipe."] if report.references else []
+    beside = (
+        ["Tall hollow diamonds are networks of the field, trained by the study's recipe."] if report.references else []
+    )
     summary = " ".join([summary, *beside, *unsure_lines(report)])
     return page(f"Front of {report.study}", summary, figure(report), name="front", head=head, body=body)
 

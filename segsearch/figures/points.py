@@ -133,7 +133,7 @@ def _shapes(marks: Marks, symbol: str) -> Any:
 
 
 def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
-    """Hollow diamonds that can be switched off in the legend, and not clicked: they are no models of the study."""
+    """Tall hollow diamonds that can be switched off in the legend, and not clicked: they are no models of the study."""
     colour, _ = look.style(beside.ships)
     flat, letters = len(axes) == 2, "xyz"[: len(axes)]
     return _trace(
@@ -145,8 +145,9 @@ def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
         uid=f"reference, {beside.ships}",
         legendrank=3,
         marker={
-            "symbol": "diamond-open",
-            "size": 13 if flat else 6,
+            # A model that is tied is hollow, too, and a diamond as int8: these are taller.
+            "symbol": "diamond-tall-open" if flat else "diamond-open",
+            "size": 18 if flat else 6,
             "color": colour,
             "line": {"width": 2, "color": colour},
         },

@@ -22,6 +22,8 @@ from segsearch.space.candidate import Candidate
 from segsearch.store import ReferenceRow
 
 _SHOWN = ("miou", "latency_ms", "size_bytes", "params", "macs")
+# Letters that all columns take but for the name's.
+_WIDTH = 77
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,20 @@ def chosen_references(report: Report, names: Sequence[str]) -> tuple[ReferenceRo
     return tuple(sorted(found, key=lambda one: order[one.name]))
 
 
-def as_table(chosen: Sequence[ReferenceRow]) -> Table:
-    """Trained references with their numbers, in the order that they are given in."""
+def as_table(chosen: Sequence[ReferenceRow], *, width: int) -> Table:
+    """Trained references with their numbers, in the order that they are given in.
+
+    Where `width` letters do not hold all of it beside the names, it has what is compared alone.
+    """
+    names = max((len(one.name) for one in chosen), default=0)
+    shown = _SHOWN if width >= names + _WIDTH else _SHOWN[:2]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("reference", overflow="fold")
     table.add_column("ships", no_wrap=True)
-    for name in (*_SHOWN, "training"):
+    for name in (*shown, "training"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in chosen:
-        cells = [one.name, one.precision, *(with_interval(one, name) for name in _SHOWN)]
+        cells = [one.name, one.precision, *(with_interval(one, name) for name in shown)]
         cells.append("-" if one.train_seconds is None else duration(one.train_seconds))
         table.add_row(*map(Text, cells))
     return table

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -26,6 +27,7 @@ from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Evidence
 from segsearch.launch import order_of
 from segsearch.references import Reference
+from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.store import NO_TRIAL, ReferenceRow, open_store
 from segsearch.study import load_study
@@ -34,11 +36,14 @@ from tests import fakes
 from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
 from tests.conftest import STUDY, Command, fake_room
 
+
+def architecture(channels: int, depth: int) -> Architecture:
+    return fakes.candidate(channels, depth).architecture
+
+
 # Their latencies are channels times depth in hundredths: `wide` is over every limit of these tests.
 SMALL = {
-    name: Reference(
-        title, "arXiv:0000.00000", lambda depth=depth, channels=channels: fakes.candidate(channels, depth).architecture
-    )  # type: ignore[misc]
+    name: Reference(title, "arXiv:0000.00000", partial(architecture, channels, depth))
     for name, title, channels, depth in (
         ("plain-mobile", "Plain", 64, 4),
         ("deep-mobile", "Deep", 64, 10),
@@ -87,7 +92,10 @@ def test_the_small_ones_are_trained_as_floats_and_as_int8_from_one_training(comm
     assert found["deep-mobile", "fp32"].train_seconds == found["deep-mobile", "int8"].train_seconds
 
 
-def test_what_it_prints_is_a_table_and_a_verdict_on_each(command: Command, database: Path) -> None:
+def test_what_it_prints_is_a_table_and_a_verdict_on_each(
+    command: Command, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     said = command("compare", database)
     head = r"^reference +ships +miou +latency_ms +size_bytes +params +macs +training"
     assert re.search(head, said.out, re.MULTILINE)

@@ -205,12 +205,12 @@ BESIDE = replace(
 )
 
 
-def test_references_are_hollow_diamonds_that_say_their_names_and_cannot_be_clicked() -> None:
+def test_references_are_tall_hollow_diamonds_that_say_their_names_and_cannot_be_clicked() -> None:
     shown = traces(explore_figure(BESIDE, up="miou", across="latency_ms"))
     floats, ints = shown["reference, fp32"], shown["reference, int8"]
     assert (list(floats.x), list(floats.y), list(ints.x)) == ([6.0, 9.0], [0.5, 0.52], [5.0])
     assert floats.hovertext[1].startswith("unet-mobile<br>trained by the study")
-    assert {trace.marker.symbol for trace in (floats, ints)} == {"diamond-open"}
+    assert {trace.marker.symbol for trace in (floats, ints)} == {"diamond-tall-open"}
     assert floats.marker.color != ints.marker.color
     assert list(floats.error_x.array) == pytest.approx([0.3, 0.3])
     assert (floats.customdata, ints.customdata) == (None, None)
@@ -242,5 +242,5 @@ def test_a_reference_stands_where_it_has_a_value_on_every_axis() -> None:
 def test_names_of_references_are_text_and_the_page_says_what_they_are() -> None:
     evil = replace(FOUND, references=(reference("<img src=x>", 0.5, 6.0),))
     assert "<img" not in explore_figure(evil, up="miou", across="latency_ms").to_json().replace("\\u003c", "<")
-    assert "Hollow diamonds are networks of the field" in figures.as_page(BESIDE)
-    assert "Hollow diamonds" not in figures.as_page(FOUND)
+    assert "Tall hollow diamonds are networks of the field" in figures.as_page(BESIDE)
+    assert "hollow diamonds" not in figures.as_page(FOUND)

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
+from segsearch.evidence.objectives import Limit
 from segsearch.judging import fronts
 from segsearch.judging.references import (
     as_csv,
@@ -84,7 +85,7 @@ def test_they_stand_beside_a_front_and_are_no_part_of_it(tmp_path: Path) -> None
     assert found.references == (unbeaten,)
     assert replace(found, references=()) == alone
     assert [row.trial for row in found.front] == [0, 1, 3]
-    assert fronts.narrowed(found, [fronts.Limit("latency_ms", "<=", 5.0)]).references == (unbeaten,)
+    assert fronts.narrowed(found, [Limit("latency_ms", "<=", 5.0)]).references == (unbeaten,)
 
 
 @pytest.mark.parametrize(
@@ -209,13 +210,21 @@ def test_the_table_holds_the_chosen_ones_in_their_order(tmp_path: Path) -> None:
     report = beside(tmp_path, *found)
     assert chosen_references(report, ["alexnet", "unet-mobile"]) == (found[2], found[0], found[1])
     chosen = chosen_references(report, ["unet-mobile", "unknown"])
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.print(as_table(chosen))
-    lines = console.export_text().splitlines()
-    assert [" ".join(line.split()) for line in lines] == [
+
+    def drawn(width: int) -> list[str]:
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(as_table(chosen, width=width))
+        return [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+    assert drawn(110) == [
         "reference ships miou latency_ms size_bytes params macs training",
         "unet-mobile fp32 0.500 5 1 kB 1 k 1 k 2 min",
         "unet-mobile int8 0.580 2.5 1 kB 1 k 1 k 2 min",
+    ]
+    assert drawn(80) == [
+        "reference ships miou latency_ms training",
+        "unet-mobile fp32 0.500 5 2 min",
+        "unet-mobile int8 0.580 2.5 2 min",
     ]
 
 
