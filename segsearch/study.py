@@ -65,6 +65,8 @@ class SearchSettings(_Frozen):
 
     `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them, and draws
     `startup_trials` at random on top of them before it uses what it learned (with `startup_on_top` false: they count).
+    `references` names those that `segsearch compare` compares the front with, where it is given none: they are no part
+    of the search.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -72,8 +74,9 @@ class SearchSettings(_Frozen):
     startup_on_top: bool = True
     give_up_after: Positive = 60
     first: tuple[Mapping[str, Scalar], ...] = ()
+    references: tuple[str, ...] = ()
 
-    _lists = field_validator("first", mode="before")(_tuple)
+    _lists = field_validator("first", "references", mode="before")(_tuple)
 
 
 class Study(_Frozen):
@@ -156,9 +159,14 @@ def read_study(path: Path) -> Study:
 def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
     """Check settings that were already read. Raises `StudyError` naming `where` and the key."""
     try:
-        return Study.model_validate(dict(raw))
+        study = Study.model_validate(dict(raw))
     except ValidationError as error:
         raise StudyError(f"{where}: {_first_problem(error)}") from None
+    if study.search.references:  # not asked of a stored study: its names stay, whatever a newer segsearch knows
+        from segsearch.references.names import demand_references
+
+        demand_references(study.search.references, where=f"{where}: search.references")
+    return study
 
 
 # What a study meant that was stored before there was such a setting.

@@ -344,6 +344,24 @@ def test_a_stored_study_of_before_means_what_it_meant() -> None:
     assert as_begun(parse_study(SMALLEST, where="x"), begun).train == begun.train
 
 
+def test_references_are_looked_up_when_a_study_is_read_and_never_when_it_is_stored() -> None:
+    study = parse_study(changed("search", {"references": ["unet-mobile", "icnet"]}), where="x")
+    assert study.search.references == ("unet-mobile", "icnet")
+    with pytest.raises(
+        StudyError, match=r"^x: search\.references: no reference is named 'unet-mobil'; the nearest are"
+    ):
+        parse_study(changed("search", {"references": ["icnet", "unet-mobil"]}), where="x")
+    with pytest.raises(StudyError, match=r"^x: search\.references"):
+        parse_study(changed("search", {"references": "icnet"}), where="x")
+    stored = json.loads(dump_study(study))
+    stored["search"]["references"] = ["one that a newer segsearch knows"]
+    assert load_study(json.dumps(stored)).search.references == ("one that a newer segsearch knows",)
+    del stored["search"]["references"]  # a study of before
+    begun = load_study(json.dumps(stored))
+    assert begun.search.references == ()
+    assert as_begun(parse_study(SMALLEST, where="x"), begun) == begun
+
+
 def test_steps_of_a_trial_by_hand() -> None:
     train = parse_study(changed("train", {"epochs": 6, "batch_size": 8}), where="x").train
     assert (train.steps_for(192), train.steps_for(199), train.steps_for(5)) == (144, 144, 6)

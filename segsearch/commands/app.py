@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from segsearch import __version__
 from segsearch.commands.choosing import dashboard, front, pick
+from segsearch.commands.comparing import compare, references
 from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
 from segsearch.commands.searching import check, confirm, new, resume, run, status
@@ -29,7 +30,10 @@ app = typer.Typer(
 )
 
 # In the order in which a person needs them.
-COMMANDS = (doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm, dashboard)
+COMMANDS = (
+    *(doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm),
+    *(compare, references, dashboard),
+)
 for _command in COMMANDS:
     app.command()(_command)
 

@@ -282,6 +282,7 @@ def _finish(ended: Ended) -> None:
     with open_to_read(ended.database) as store:
         found = report_of(store, ended.study, None, ended.machine)
         several = len(store.studies()) > 1 or store.location.file is None
+        beside = bool(store.study(ended.study).study.search.references)
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
     say(
         f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
@@ -290,7 +291,9 @@ def _finish(ended: Ended) -> None:
     )
     show_front(found)
     database = to_type(ended.database, ended.study if several else None)
-    more = (f"segsearch resume {database}", "carry on") if summary.reason == "minutes" else ()
+    more = [f"segsearch resume {database}", "carry on"] if summary.reason == "minutes" else []
+    if beside:
+        more += [f"segsearch compare {database}", "train the study's references likewise, and compare"]
     suggest(
         f"segsearch front {database} --html front.html",
         "the chart",

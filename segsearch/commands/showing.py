@@ -40,7 +40,8 @@ def report_of(store: Store, study: str | None, limits: Sequence[str] | None, mac
     row = store.study(study)
     trials, timings = store.trials(row.name), store.timings(row.name)
     key = one_machine(trials, timings, store.machines(), machine)
-    return make_report(row, trials, timings, bounds, machine=key, confirmations=store.confirmations(row.name))
+    again, beside = store.confirmations(row.name), store.references(row.name)
+    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside)
 
 
 def show_front(found: Report) -> None:
@@ -69,6 +70,12 @@ def show_front(found: Report) -> None:
             f"{found.untimed} more were never timed on machine {found.machine[:8]}; "
             "`segsearch remeasure` times them there."
         )
+    if found.references:
+        from segsearch.judging.references import as_table as references_table
+
+        say("", "Networks of the field by the study's recipe; `segsearch compare` says how the front stands to them:")
+        screen = console()
+        screen.print(references_table(found.references, width=screen.width))
 
 
 def save_page(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from segsearch.errors import UserError
 from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
-from segsearch.store import ConfirmationRow, PickRow, Store, StudyRow, TimingRow, TrialRow, open_store
+from segsearch.store import ConfirmationRow, PickRow, ReferenceRow, Store, StudyRow, TimingRow, TrialRow, open_store
 from segsearch.store.location import locate, shown
 from segsearch.store.worker import living
 
@@ -36,6 +36,7 @@ class Seen:
     workers: int
     mark: str
     confirmations: tuple[ConfirmationRow, ...] = ()
+    references: tuple[ReferenceRow, ...] = ()
 
     @property
     def picked(self) -> PickRow | None:
@@ -102,8 +103,10 @@ class Reader:
         with self._lock:
             if plain not in self._reports:
                 found = one_machine(seen.trials, seen.timings, seen.machines, wanted or None)
-                again = seen.confirmations
-                report = make_report(seen.study, seen.trials, seen.timings, machine=found, confirmations=again)
+                again, beside = seen.confirmations, seen.references
+                report = make_report(
+                    seen.study, seen.trials, seen.timings, machine=found, confirmations=again, references=beside
+                )
                 self._keep(plain, report)
             if key not in self._reports:
                 self._keep(key, narrowed(self._reports[plain], [read_limit(limit) for limit in limits]))
@@ -183,7 +186,8 @@ def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
         trials, times = store.trials(row.name), store.timings(row.name)
     used = {timing.machine for timing in times}
     machines = tuple(machine for machine in store.machines() if machine.key in used)
-    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, store.confirmations(row.name))
+    again, beside = store.confirmations(row.name), store.references(row.name)
+    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside)
 
 
 def _position(trials: tuple[TrialRow, ...], number: int) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from segsearch.evidence.objectives import Limit, Objective
-from segsearch.figures.marks import axis_named, edge_of, marks_of, rejected_of, ticks_of, title_of
-from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, rug, staircase, tied_entry
+from segsearch.figures.marks import axis_named, edge_of, marks_of, references_of, rejected_of, ticks_of, title_of
+from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, references, rug, staircase, tied_entry
 from segsearch.figures.theme import Theme, axis_style, layout_style, page, theme
 from segsearch.judging.fronts import Report, Row
 from segsearch.judging.words import describe, precision, unsure_lines, with_interval
@@ -37,7 +37,8 @@ def draw_front(
     """Any two objectives, or three in space, by name; `across=None` is the trial's number. `logs` are across and up.
 
     A figure as plain data. `limits` come on top of the report's own. Each point's `customdata` is its trial's number;
-    marks that only point at others have none and cannot be clicked. `ranges` fix an axis by its objective's name.
+    references and marks that only point at others have none and cannot be clicked. `ranges` fix an axis by its
+    objective's name.
     """
     look = theme(dark)
     axes: Axes = (axis_named(across), axis_named(up), *((axis_named(depth),) if depth else ()))
@@ -48,6 +49,7 @@ def draw_front(
     traces += [trace for marks in shown for trace in markers(marks, axes, look)]
     if flat and any(any(marks.tied) for marks in shown if marks.on_front):
         traces.append(tied_entry(look))
+    traces += [references(beside, axes, look) for beside in references_of(report, axes, logs=logs)]
     traces += pointers(report, axes, look, limits=limits, selected=selected, picked=picked)
     for trace in [trace for trace in traces if trace.get("legendgroup") == "faint"][1:]:
         trace["showlegend"] = False
@@ -170,8 +172,11 @@ def figure(report: Report) -> Any:
     up, across = report.objectives[0], report.objectives[1] if len(report.objectives) > 1 else None
     ranges = {}
     if across is not None and report.rows:
-        bounds = [limit.bound for limit in report.limits if limit.objective == across.name]
-        ranges[across.name] = (0.0, 1.1 * max(*(row.values[across.name] for row in report.rows), *bounds, 0.0))
+        seen = [limit.bound for limit in report.limits if limit.objective == across.name]
+        seen += [row.values[across.name] for row in report.rows]
+        for beside in references_of(report, (across, up)):
+            seen += beside.values[0]
+        ranges[across.name] = (0.0, 1.1 * max(seen))
     chart = explore_figure(report, up=up.name, across=across.name if across else None, ranges=ranges)
     for trace in chart.select_traces(selector=lambda trace: trace.customdata is not None):
         trace.update(name=trace.uid, showlegend=True)  # there is room for all of it
@@ -186,7 +191,10 @@ def as_page(report: Report) -> str:
     body = "\n".join(_table_row(row, goals) for row in report.front)
     limits = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
     summary = f"{len(report.front)} of {len(report.rows)} trained models are on the front{limits}."
-    summary = " ".join([summary, *unsure_lines(report)])
+    beside = (
+        ["Tall hollow diamonds are networks of the field, trained by the study's recipe."] if report.references else []
+    )
+    summary = " ".join([summary, *beside, *unsure_lines(report)])
     return page(f"Front of {report.study}", summary, figure(report), name="front", head=head, body=body)
 
 

@@ -11,11 +11,13 @@ from html import escape
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
 from segsearch.judging.fronts import Report, Row
 from segsearch.judging.words import describe, precision, trial_names, with_interval
+from segsearch.store import ReferenceRow
 
 # Points that say their whole design; the others say their numbers, so that ten thousand trials stay light.
 WORDED = 300
-# How far beyond the trained models a rejected one may lie before it would squeeze them together.
+# How far beyond the trained models a rejected one may lie before it would squeeze them together, and a reference.
 REACH = 1.15
+REACH_OF_REFERENCES = 3.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,72 @@ def _marks(
         tied=tuple(bool(row.tied) for row in rows),
         words=tuple(hover(report, row) if row.trial in told else "" for row in rows),
     )
+
+
+@dataclass(frozen=True)
+class Beside:
+    """References of one precision; `beyond` lie so far out that they are only counted.
+
+    `values` and `intervals` hold one sequence for each axis, in the axes' order.
+    """
+
+    ships: str
+    names: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    intervals: tuple[tuple[tuple[float, float], ...], ...]
+    words: tuple[str, ...]
+    beyond: int
+
+    @property
+    def name(self) -> str:
+        return f"reference, {self.ships}" + (f" ({self.beyond} beyond the chart)" if self.beyond else "")
+
+
+def references_of(report: Report, axes: Sequence[Objective | None], *, logs: Sequence[bool] = ()) -> tuple[Beside, ...]:
+    """The references that have a value on every axis, by precision; a trial's number is none of theirs.
+
+    On an axis of costs that is not logarithmic, one far beyond all models would squeeze them together.
+    """
+    goals = [axis for axis in axes if axis is not None]
+    if len(goals) < len(axes):
+        return ()
+    names = {goal.name for goal in goals}
+    shown = [one for one in report.references if names <= one.values.keys()]
+    reach = [
+        _furthest(report, goal) if goal.direction == "minimize" and not log else math.inf
+        for goal, log in zip(goals, (*logs, *[False] * len(goals)), strict=False)
+    ]
+    found = []
+    for ships in dict.fromkeys(one.precision for one in sorted(shown, key=lambda one: one.precision)):
+        alike = [one for one in shown if one.precision == ships]
+        near = [
+            one for one in alike if all(one.values[goal.name] <= most for goal, most in zip(goals, reach, strict=True))
+        ]
+        found.append(
+            Beside(
+                ships,
+                tuple(one.name for one in near),
+                tuple(tuple(one.values[goal.name] for one in near) for goal in goals),
+                tuple(
+                    tuple(one.intervals.get(goal.name, (one.values[goal.name],) * 2) for one in near) for goal in goals
+                ),
+                tuple(hover_of_reference(report, one) for one in near),
+                len(alike) - len(near),
+            )
+        )
+    return tuple(found)
+
+
+def _furthest(report: Report, goal: Objective) -> float:
+    """How far out a reference may lie."""
+    return REACH_OF_REFERENCES * max((row.values.get(goal.name, 0.0) for row in report.rows), default=math.inf)
+
+
+def hover_of_reference(report: Report, one: ReferenceRow) -> str:
+    """What a reference's mark says: its name first."""
+    numbers = [f"{goal.name} {with_interval(one, goal.name)}" for goal in report.objectives]
+    lines = [one.name, "trained by the study's recipe", *numbers, *describe(one.candidate).split("; ")]
+    return "<br>".join(escape(line) for line in lines)
 
 
 def breaks(row: Row, limits: Iterable[Limit]) -> bool:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from segsearch.evidence.objectives import Limit, Objective
-from segsearch.figures.marks import Marks, Rejected, at, breaks, number_of
+from segsearch.figures.marks import Beside, Marks, Rejected, at, breaks, number_of
 from segsearch.figures.theme import Theme
 from segsearch.judging.fronts import Report, Row, knee_of
 
 Axes = tuple[Objective | None, ...]
+# For each axis the values of its points, and the ends of their intervals.
+Values = Sequence[Sequence[float]]
+Spans = Sequence[Sequence[tuple[float, float]]]
 # Plotly's own objects check each value; where a chart follows a slider, that would be nine tenths of the time.
 Trace = dict[str, Any]
 
@@ -89,7 +92,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme, *, name: str, of: int | None
             "line": {"width": 1.6 if flat and marks.on_front else 0, "color": colour},
         },
         opacity=1.0 if marks.on_front else look.faint * (1 if count <= MANY else 0.6),
-        **(_bars(marks, axes, colour) if marks.on_front else {}),
+        **(_bars(marks.values, marks.intervals, axes, colour) if marks.on_front else {}),
         # Lists, not packed arrays: Dash hands a click's customdata on as it lies in the figure.
         customdata=list(marks.trials),
         hovertext=list(marks.words) if some else None,
@@ -129,10 +132,35 @@ def _shapes(marks: Marks, symbol: str) -> Any:
     return shapes[0] if len(set(shapes)) == 1 else shapes
 
 
-def _bars(marks: Marks, axes: Axes, colour: str) -> dict[str, Any]:
+def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
+    """Tall hollow diamonds that can be switched off in the legend, and not clicked: they are no models of the study."""
+    colour, _ = look.style(beside.ships)
+    flat, letters = len(axes) == 2, "xyz"[: len(axes)]
+    return _trace(
+        "scatter" if flat else "scatter3d",
+        # Without a point there would be no entry in the legend to count those that are beyond the chart.
+        **{letter: [*values] if values else [None] for letter, values in zip(letters, beside.values, strict=True)},
+        mode="markers",
+        name=beside.name,
+        uid=f"reference, {beside.ships}",
+        legendrank=3,
+        marker={
+            # A model that is tied is hollow, too, and a diamond as int8: these are taller.
+            "symbol": "diamond-tall-open" if flat else "diamond-open",
+            "size": 18 if flat else 6,
+            "color": colour,
+            "line": {"width": 2, "color": colour},
+        },
+        **_bars(beside.values, beside.intervals, axes, colour),
+        hovertext=list(beside.words),
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _bars(values_of: Values, intervals_of: Spans, axes: Axes, colour: str) -> dict[str, Any]:
     """Confidence intervals as bars of one line's width, on the axes that have any."""
     found: dict[str, Any] = {}
-    for letter, axis, values, spans in zip("xyz", axes, marks.values, marks.intervals, strict=False):
+    for letter, axis, values, spans in zip("xyz", axes, values_of, intervals_of, strict=False):
         if axis is not None and any(low < high for low, high in spans):
             found[f"error_{letter}"] = {
                 "type": "data",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from segsearch.errors import StudyError
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
@@ -16,10 +16,23 @@ from segsearch.evidence.timing import Machine
 from segsearch.judging.confirmed import Confirmed, over_seeds
 from segsearch.judging.pareto import front, knee, ties
 from segsearch.space.candidate import Candidate
-from segsearch.store import ConfirmationRow, StudyRow, TimingRow, TrialRow
+from segsearch.store import ConfirmationRow, ReferenceRow, StudyRow, TimingRow, TrialRow
 
 if TYPE_CHECKING:
     from segsearch.evidence.resample import Gap
+
+
+class Measured(Protocol):
+    """What two models are compared by, a trial's row or a reference's: values, their intervals, the mIoU's spread."""
+
+    @property
+    def values(self) -> Mapping[str, float]: ...
+
+    @property
+    def intervals(self) -> Mapping[str, tuple[float, float]]: ...
+
+    @property
+    def spread(self) -> Spread | NoSpread: ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Report:
     """What a front is drawn from: the trained trials that were timed on `machine`, and what the gate rejected.
 
     `untimed` trained trials are left out: they were never timed there, or an objective could not be measured there.
+    `references` are networks of the field by the study's recipe, timed there, too: no front is made of them.
     """
 
     study: str
@@ -59,6 +73,7 @@ class Report:
     rejected: tuple[Mapping[str, float], ...] = ()
     machine: str = ""
     untimed: int = 0
+    references: tuple[ReferenceRow, ...] = ()
 
     @property
     def front(self) -> tuple[Row, ...]:
@@ -77,11 +92,12 @@ def make_report(
     *,
     machine: str,
     confirmations: Sequence[ConfirmationRow] = (),
+    references: Sequence[ReferenceRow] = (),
 ) -> Report:
     """A study under its own limits and further ones, as it is on one machine (`one_machine` finds its key).
 
     Its front is that of the trials that meet all limits. A model is dominated only beyond the confidence intervals.
-    What a model scored from other seeds is told and changes no front.
+    What a model scored from other seeds is told and changes no front, and neither do references.
     """
     bounds = tuple(dict.fromkeys((*study.study.bounds, *limits)))
     goals = study.study.goals
@@ -95,7 +111,8 @@ def make_report(
     tied = _ties_of(goals, _members_of(goals, [row for row in rows if not row.broken]))
     shown = tuple(_standing_as(row, tied.get(row.trial)) for row in rows)
     rejected = tuple(trial.values for trial in trials if trial.state == "rejected" and trial.machine == machine)
-    return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows))
+    beside = tuple(one for one in references if one.machine == machine and one.state == "trained")
+    return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows), beside)
 
 
 def narrowed(report: Report, limits: Sequence[Limit]) -> Report:
@@ -106,7 +123,7 @@ def narrowed(report: Report, limits: Sequence[Limit]) -> Report:
     goals = report.objectives
     rows = []
     for row in report.rows:
-        broken = _broken(more, row.values)
+        broken = broken_by(more, row.values)
         rows.append(replace(row, broken=row.broken + broken, on_front=False, tied=()) if broken else row)
     if all(any(limit.objective == goal.name and _bounds(limit, goal) for goal in goals) for limit in more):
         # Whatever beats a model in every objective is within the limits on them, too: who was beaten still is.
@@ -140,7 +157,7 @@ def _ties_of(goals: Sequence[Objective], members: Sequence[Row]) -> dict[int, tu
     return {row.trial: tuple(members[i].trial for i in by) for row, by in zip(members, beaten, strict=True)}
 
 
-def miou_gap(row: Row, other: Row) -> Gap | None:
+def miou_gap(row: Measured, other: Measured) -> Gap | None:
     """How much higher a model's mIoU is than another's on the same images; None where that cannot be said."""
     spreads = (row.spread, other.spread)
     if not ({"miou"} <= row.values.keys() & other.values.keys()) or any(isinstance(one, NoSpread) for one in spreads):
@@ -150,7 +167,7 @@ def miou_gap(row: Row, other: Row) -> Gap | None:
     return gap(row.values["miou"], row.spread, other.values["miou"], other.spread)
 
 
-def told_apart(row: Row, other: Row, name: str) -> bool:
+def told_apart(row: Measured, other: Measured, name: str) -> bool:
     """Whether two models' values differ beyond the intervals; exact ones do unless they are equal.
 
     mIoU is compared as the front does it: in pairs on the same images, or by its plain values.
@@ -223,13 +240,13 @@ def _row(
         sha256=(trial.artifact or "").split(".")[0],
         machine=timing.machine,
         on_front=False,
-        broken=_broken(limits, values),
+        broken=broken_by(limits, values),
         spread=spread,
         confirmed=over_seeds(values["miou"], again[trial.number]) if trial.number in again else None,
     )
 
 
-def _broken(limits: Sequence[Limit], values: Mapping[str, float]) -> tuple[Limit, ...]:
+def broken_by(limits: Sequence[Limit], values: Mapping[str, float]) -> tuple[Limit, ...]:
     """The limits that are not seen to be met: also those on something that was not measured."""
     return tuple(
         limit for limit in limits if limit.objective not in values or limit.excess(values[limit.objective]) > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from segsearch.evidence.images import NoSpread
-from segsearch.judging.fronts import Report, Row
+from segsearch.judging.fronts import Measured, Report
 from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
 from segsearch.space.candidate import Candidate
 
@@ -38,7 +38,7 @@ def in_numbers(report: Report, values: Mapping[str, float]) -> str:
     )
 
 
-def with_interval(row: Row, name: str) -> str:
+def with_interval(row: Measured, name: str) -> str:
     """A value with half the width of its confidence interval: `7.83 ±0.06`."""
     if name not in row.values:
         return "-"

@@ -95,6 +95,29 @@ class ConfirmationRow:
 
 
 @dataclass(frozen=True)
+class ReferenceRow:
+    """A network of the field, trained and timed by the study's recipe, in one precision on one machine.
+
+    `values` holds every objective that its evidence holds, `intervals` the 95 % confidence intervals of those that have
+    one, of its mIoU over images, too; `artifact` names its ONNX file. A failed one has none of these and a `failure`.
+    `train_seconds` is its training alone, which both of its precisions share. `finished` is in seconds since 1970.
+    """
+
+    name: str
+    precision: str
+    machine: str
+    state: Literal["trained", "failed"]
+    candidate: Candidate
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    artifact: str | None
+    failure: Failure | None
+    train_seconds: float | None
+    finished: float
+    spread: Spread | NoSpread = NOT_KEPT
+
+
+@dataclass(frozen=True)
 class TimingRow:
     """What a trial costs on one machine: the objectives that belong to a machine, and their confidence intervals.
 
@@ -108,7 +131,7 @@ class TimingRow:
     taken: float
 
 
-# The trial of stages that a confirmation did: they are no trial's, and no trial's page shows their curves.
+# The trial of stages that a confirmation or a comparison did: they are no trial's, and no trial's page shows them.
 NO_TRIAL = -1
 
 

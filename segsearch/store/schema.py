@@ -154,6 +154,30 @@ confirmations = Table(
     Column("artifact", String(80), nullable=False),
     Column("finished", Float, nullable=False),
 )
+# Networks of the field, trained and timed by the study's own recipe: beside its trials, never among them. The evidence
+# is large: last, so that a listing does not page through it.
+references = Table(
+    "segsearch_references",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("precision", String(16), primary_key=True),
+    Column("machine", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("values", Text, nullable=False),
+    Column("intervals", Text, nullable=False),
+    Column("artifact", String(80)),
+    Column("failure_kind", String(64)),
+    Column("failure_reason", Text),
+    Column("train_seconds", Float),
+    Column("finished", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("reason", Text),  # why its mIoU has no interval
+    Column("resampled", Text),  # float32, as base64
+    Column("json", Text),
+)
 # The lists that a study names (splits, classes), kept as one artifact so that it goes on where its files are gone.
 texts = Table(
     "segsearch_texts",
@@ -260,6 +284,11 @@ def _keep_texts(connection: Connection) -> None:
     _say_what_was_meant(connection)
 
 
+def _keep_references(connection: Connection) -> None:
+    """Schema 10: networks of the field are kept beside the trials that they are compared with."""
+    references.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -272,6 +301,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_spreads,
     _score_classes_of_the_truth,
     _keep_texts,
+    _keep_references,
 )
 
 

@@ -19,16 +19,19 @@ trials, spreads, confirmations = schema.trials, schema.spreads, schema.confirmat
 
 def put_spread(connection: Connection, study: str, trial: int, images: PerImage) -> None:
     """Write how sure a trial's mIoU is, and the counts that say so, into the caller's transaction."""
+    values = spread_columns(images) | {"images": to_json(images)}
+    put(connection, spreads, {"study": study, "trial": trial}, values)
+
+
+def spread_columns(images: PerImage | None) -> dict[str, Any]:
+    """How sure the mIoU of these counts is, as the columns that `spread_in` reads."""
     from segsearch.evidence.resample import spread_of  # numpy, which a command that only reads need not load
 
     found = spread_of(images)
-    values: dict[str, Any] = {"low": None, "high": None, "reason": None, "resampled": None, "images": to_json(images)}
     if isinstance(found, NoSpread):
-        values["reason"] = found.reason
-    else:
-        resampled = base64.b64encode(found.resampled).decode()
-        values |= {"low": found.low, "high": found.high, "resampled": resampled}
-    put(connection, spreads, {"study": study, "trial": trial}, values)
+        return {"low": None, "high": None, "reason": found.reason, "resampled": None}
+    resampled = base64.b64encode(found.resampled).decode()
+    return {"low": found.low, "high": found.high, "reason": None, "resampled": resampled}
 
 
 def trials_with_spread() -> Select[Any]:

@@ -16,6 +16,7 @@ from segsearch.store import schema
 from segsearch.store.clock import stamp
 from segsearch.store.lease import others
 from segsearch.store.put import put_first
+from segsearch.store.rows import StageRow
 from segsearch.workshop import Artifacts, Outcome, artifact_names
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -136,6 +137,29 @@ class StoredWorkshop:
         outcome = None if text is None else cast(Outcome, json.loads(text))
         whole = outcome is not None and all(self.artifacts.has(name) for name in artifact_names(outcome))
         return outcome if whole else None
+
+
+def stages_of(
+    connection: Connection, study: str, trial: int | None = None, *, name: str | None = None
+) -> tuple[StageRow, ...]:
+    """Finished stages in the order they finished; those that `trial` did, those of that name, or all."""
+    table = schema.stages
+    query = select(table).where(table.c.study == study).order_by(table.c.finished)
+    if trial is not None:
+        query = query.where(table.c.trial == trial)
+    if name is not None:
+        query = query.where(table.c.name == name)
+    return tuple(
+        StageRow(
+            trial=row.trial,
+            name=row.name,
+            key=row.key,
+            outcome=json.loads(row.outcome),
+            seconds=row.seconds,
+            finished=row.finished,
+        )
+        for row in connection.execute(query)
+    )
 
 
 def _is(table: Table, named: Mapping[str, str]) -> ColumnElement[bool]:

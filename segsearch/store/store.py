@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,16 +16,31 @@ from segsearch.evidence.images import PerImage
 from segsearch.evidence.machines import known_as
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
 from segsearch.store import picks, schema, studies
 from segsearch.store.clock import database_now
 from segsearch.store.database import check_file, check_schema, only_reads, open_engine, set_up_alone, use_wal
 from segsearch.store.explain import explained
 from segsearch.store.location import Location, locate
+from segsearch.store.mark import mark_of
 from segsearch.store.put import put, put_first
-from segsearch.store.rows import ConfirmationRow, Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
+from segsearch.store.references import put_reference, references_of
+from segsearch.store.rows import (
+    ConfirmationRow,
+    Counts,
+    Failure,
+    Pick,
+    PickRow,
+    ReferenceRow,
+    StageRow,
+    State,
+    StudyRow,
+    TimingRow,
+    TrialRow,
+)
 from segsearch.store.spreads import confirmations_of, images_of, put_confirmation, trials_with_spread
-from segsearch.store.stages import StoredWorkshop
+from segsearch.store.stages import StoredWorkshop, stages_of
 from segsearch.store.trials import put_timing, timing_row, trial_row
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
@@ -120,10 +134,10 @@ class Store:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
         `space` and `texts` name the artifacts that hold the space's source and the study's lists. May change: `trials`
-        (never below what is trained), `search.give_up_after`, `train.device`, `train.threads`, `timing.cores` (another
-        number of them is another machine), `data.root` (the same pixels elsewhere) and `space` (the same source
-        elsewhere). Raises `StudyError` naming the first key that differs, and `DatabaseError` where workers of a
-        server's database do not share `artifacts`.
+        (never below what is trained), `search.give_up_after`, `search.references`, `train.device`, `train.threads`,
+        `timing.cores` (another number of them is another machine), `data.root` (the same pixels elsewhere) and `space`
+        (the same source elsewhere). Raises `StudyError` naming the first key that differs, and `DatabaseError` where
+        workers of a server's database do not share `artifacts`.
         """
         with self.writing() as connection:
             studies.begin(
@@ -236,6 +250,27 @@ class Store:
         with self.writing() as connection:
             put_confirmation(connection, study, trial, seed, artifact=artifact, miou=miou, images=images)
 
+    def references(self, study: str) -> tuple[ReferenceRow, ...]:
+        """Networks of the field that were compared with the study's trials, by name, precision and machine."""
+        with self.reading() as connection:
+            return references_of(connection, study)
+
+    def keep_reference(
+        self,
+        study: str,
+        name: str,
+        candidate: Candidate,
+        found: Evidence | Failure,
+        *,
+        precision: str,
+        machine: str,
+        train_seconds: float | None,
+    ) -> None:
+        """Store how a network of the field did on a machine, over what was stored of it there."""
+        about = {"precision": precision, "machine": machine}
+        with self.writing() as connection:
+            put_reference(connection, study, name, candidate, found, **about, train_seconds=train_seconds)
+
     def counts(self, study: str) -> Counts:
         """How many trials are in each state."""
         table = schema.trials
@@ -245,24 +280,8 @@ class Store:
 
     def stages(self, study: str, trial: int | None = None, *, name: str | None = None) -> tuple[StageRow, ...]:
         """Finished stages in the order they finished; those that `trial` did, those of that name, or all."""
-        table = schema.stages
-        query = select(table).where(table.c.study == study).order_by(table.c.finished)
-        if trial is not None:
-            query = query.where(table.c.trial == trial)
-        if name is not None:
-            query = query.where(table.c.name == name)
         with self.reading() as connection:
-            return tuple(
-                StageRow(
-                    trial=row.trial,
-                    name=row.name,
-                    key=row.key,
-                    outcome=json.loads(row.outcome),
-                    seconds=row.seconds,
-                    finished=row.finished,
-                )
-                for row in connection.execute(query)
-            )
+            return stages_of(connection, study, trial, name=name)
 
     def picks(self, study: str) -> tuple[PickRow, ...]:
         """Recorded picks, oldest first."""
@@ -285,18 +304,8 @@ class Store:
 
     def mark(self, study: str) -> str:
         """A short text that changes whenever a listing of the study would: cheap to ask again and again."""
-        trials, timings, chosen = schema.trials, schema.timings, schema.picks
-        of_trials = select(trials.c.state, func.count(), func.max(trials.c.number)).where(trials.c.study == study)
-        of_timings = select(func.count(), func.max(timings.c.taken)).where(timings.c.study == study)
-        of_picks = select(func.count(), func.max(chosen.c.number), func.max(chosen.c.created)).where(
-            chosen.c.study == study
-        )
-        again = schema.confirmations
-        of_seeds = select(func.count(), func.max(again.c.finished)).where(again.c.study == study)
         with self.reading() as connection:
-            states = connection.execute(of_trials.group_by(trials.c.state).order_by(trials.c.state)).all()
-            found = [*states, *(connection.execute(query).one() for query in (of_timings, of_picks, of_seeds))]
-        return ";".join(",".join(map(str, row)) for row in found)
+            return mark_of(connection, study)
 
     def machines(self) -> tuple[Machine, ...]:
         """Every machine that a latency in here was taken on."""

@@ -21,7 +21,16 @@ from segsearch.workshop import Artifacts, raise_if_full
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
 _MAY_CHANGE = frozenset(
-    {"trials", "search.give_up_after", "train.device", "train.threads", "timing.cores", "data.root", "space"}
+    {
+        "trials",
+        "search.give_up_after",
+        "search.references",
+        "train.device",
+        "train.threads",
+        "timing.cores",
+        "data.root",
+        "space",
+    }
 )
 _MARKER = "A study's workers know by this file that they share this folder. Keep it beside the others.\n"
 

@@ -33,7 +33,7 @@ def test_a_name_that_is_no_database_is_refused(
     refuse(command, ["run", study_file, "--db", typed] if verb == "run" else [verb, typed], typed, tmp_path)
 
 
-@pytest.mark.parametrize("verb", ["front", "pick", "remeasure", "confirm", "dashboard"])
+@pytest.mark.parametrize("verb", ["front", "pick", "remeasure", "confirm", "compare", "dashboard"])
 @pytest.mark.parametrize(
     "typed", ["postgresql://optuna:pa@ss#w/rd@db.example:5432/optuna", "optuna:secret@db.example:5432/optuna"]
 )

@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,21 @@ def time_elsewhere(database: Path, numbers: range) -> None:
             if trial.number in numbers:
                 found = _evidence(random.Random(trial.number), trial.params, trial.artifact or "", OTHER, trained=True)
                 store.keep_timing(row.name, trial.number, found)
+
+
+def compare(database: Path, *, machine: Machine = MACHINE) -> None:
+    """References beside the trials, as floats and as int8."""
+    with open_store(database) as store:
+        for number, name in enumerate(("unet-mobile", "bisenet-mobile", "unet")):
+            for precision in ("float", "int8"):
+                dice = random.Random(number)
+                params, one = _design(dice)
+                params |= {"precision": precision, "width": 32 if name == "unet" else 16}
+                one = replace(one, after_export=(Quantize(),) if precision == "int8" else ())
+                found = _evidence(dice, params, f"{number:064x}.onnx", machine, trained=True)
+                shown = "int8" if precision == "int8" else "fp32"
+                about = {"precision": shown, "machine": machine.key}
+                store.keep_reference(store.study().name, name, one, found, **about, train_seconds=300.0)
 
 
 def _design(dice: random.Random) -> tuple[dict[str, str | int | float], Candidate]:

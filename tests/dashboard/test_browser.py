@@ -131,6 +131,36 @@ def test_zoom_and_selection_stay_while_the_study_grows(tab: Page, small: Path) -
         page.wait_for_selector("#chosen:has-text('Trial 3')")
 
 
+def test_references_say_their_names_and_stay_switched_off_while_the_study_grows(tab: Page, small: Path) -> None:
+    many.compare(small)
+    reference = f"{PLOT}.data.find(trace => trace.uid === 'reference, int8')"
+    with served(small) as address:
+        page = opened(tab, address)
+        place = page.evaluate(
+            """() => {
+                const plot = document.querySelector('#front .js-plotly-plot'), box = plot.getBoundingClientRect();
+                const {xaxis, yaxis} = plot._fullLayout, at = plot.data.find(t => t.uid === 'reference, int8');
+                const x = xaxis._offset + xaxis.d2p(at.x[0]), y = yaxis._offset + yaxis.d2p(at.y[0]);
+                return [box.x + x, box.y + y];
+            }"""
+        )
+        page.mouse.move(place[0] + 2, place[1])
+        page.wait_for_selector("#front .hovertext:has-text('mobile')")
+        page.mouse.click(*place)
+        page.wait_for_timeout(500)
+        assert "models=" not in page.url, "it is no model of the study"
+        entry = page.locator("#front .legend .traces", has_text="reference, int8")
+        entry.locator(".legendtoggle").click()
+        until(page, f"{reference}.visible === 'legendonly'")
+        before = page.inner_text("#left")
+        with open_store(small) as store:
+            many.grow(store, store.study(), range(40, 60))
+        changes(page, "#left", before)
+        page.wait_for_timeout(500)
+        assert page.evaluate(f"{PLOT}._fullData.find(trace => trace.uid === 'reference, int8').visible") == "legendonly"
+        assert page.evaluate(f"{PLOT}._fullData.find(trace => trace.uid === 'reference, fp32').visible") is True
+
+
 def test_two_actions_before_an_answer_both_count(tab: Page, small: Path) -> None:
     with served(small) as address:
         page = opened(tab, address)

@@ -10,6 +10,7 @@ from dash import no_update
 
 from segsearch.dashboard import table
 from segsearch.dashboard.detail import Profiles, model_of
+from segsearch.dashboard.explore import Drawings, front_of
 from segsearch.dashboard.masks_tab import Galleries, masks_of
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
@@ -118,6 +119,26 @@ def test_other_seeds_are_shown_once_there_are_any(small: Path) -> None:
     ends = f"{min(0.25, first):.3f} to {max(0.25, first):.3f}"
     assert f"{(first + 0.5) / 3:.3f}, standard deviation " in str(after)
     assert f"over 3 seeds, the first one included: {ends}" in str(after)
+
+
+def test_references_are_drawn_with_the_front_and_are_none_of_its_models(small: Path) -> None:
+    reader, drawings = Reader(str(small)), Drawings()
+
+    def drawn(scene: Scene) -> dict[str, list[float]]:
+        traces = front_of(scene, drawings, dark=False)["data"]
+        return {trace["uid"]: trace["x"] for trace in traces if trace["uid"].startswith("reference")}
+
+    before = scene_of(reader, "")
+    assert drawn(before) == {}
+    many.compare(small)
+    many.compare(small, machine=many.OTHER)
+    reader.forget()
+    after = scene_of(reader, "")
+    assert [len(places) for places in drawn(after).values()] == [3, 3]
+    assert drawn(scene_of(reader, "?limit=latency_ms<=0.001")) == drawn(after), "no limit is theirs"
+    assert after.report.rows == before.report.rows
+    assert after.seen.trials == before.seen.trials
+    assert table.rows(after.seen, after.report, {})["rowCount"] == len(before.report.rows)
 
 
 def test_the_table_shows_intervals_and_sorts_by_the_values(small: Path) -> None:

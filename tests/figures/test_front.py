@@ -14,6 +14,8 @@ from segsearch import figures
 from segsearch.evidence.objectives import read_limit
 from segsearch.figures import DARK, LIGHT, empty_figure, explore_figure, figure, theme
 from segsearch.judging import fronts
+from segsearch.store import ReferenceRow
+from tests import fakes
 from tests.figures.rows import FOUND, many, row
 from tests.judging.reports import TRIALS, drawn, numbers, study_row, trial
 
@@ -170,3 +172,75 @@ def test_any_number_of_objectives_can_be_drawn(objectives: list[str], tmp_path: 
 
 def test_an_empty_study_has_an_empty_page(tmp_path: Path) -> None:
     assert "0 of 0 trained models" in figures.as_page(drawn(study_row(tmp_path), ()))
+
+
+# ---- references
+
+
+def reference(name: str, miou: float, latency_ms: float, **changes: Any) -> ReferenceRow:
+    made = ReferenceRow(
+        name=name,
+        precision="fp32",
+        machine="m",
+        state="trained",
+        candidate=fakes.candidate(16, 2),
+        values={"miou": miou, "latency_ms": latency_ms, "size_bytes": 3e6},
+        intervals={"latency_ms": (latency_ms - 0.2, latency_ms + 0.3)},
+        artifact=None,
+        failure=None,
+        train_seconds=None,
+        finished=0.0,
+    )
+    return replace(made, **changes)
+
+
+BESIDE = replace(
+    FOUND,
+    references=(
+        reference("bisenet-mobile", 0.5, 6.0),
+        reference("unet-mobile", 0.52, 9.0),
+        reference("unet-mobile", 0.51, 5.0, precision="int8"),
+        reference("unet", 0.6, 1000.0, precision="int8"),
+    ),
+)
+
+
+def test_references_are_tall_hollow_diamonds_that_say_their_names_and_cannot_be_clicked() -> None:
+    shown = traces(explore_figure(BESIDE, up="miou", across="latency_ms"))
+    floats, ints = shown["reference, fp32"], shown["reference, int8"]
+    assert (list(floats.x), list(floats.y), list(ints.x)) == ([6.0, 9.0], [0.5, 0.52], [5.0])
+    assert floats.hovertext[1].startswith("unet-mobile<br>trained by the study")
+    assert {trace.marker.symbol for trace in (floats, ints)} == {"diamond-tall-open"}
+    assert floats.marker.color != ints.marker.color
+    assert list(floats.error_x.array) == pytest.approx([0.3, 0.3])
+    assert (floats.customdata, ints.customdata) == (None, None)
+    assert (floats.name, ints.name) == ("reference, fp32", "reference, int8 (1 beyond the chart)")
+    alone = traces(explore_figure(FOUND, up="miou", across="latency_ms"))
+    assert list(shown["int8, on the front"].x) == list(alone["int8, on the front"].x)
+    assert shown.keys() - alone.keys() == {"reference, fp32", "reference, int8"}
+
+
+def test_a_reference_far_out_squeezes_no_model_together() -> None:
+    far = replace(FOUND, references=(reference("unet", 0.6, 1000.0),))
+    entry = traces(explore_figure(far, up="miou", across="latency_ms"))["reference, fp32"]
+    assert (entry.name, list(entry.x)) == ("reference, fp32 (1 beyond the chart)", [None])
+    logarithmic = explore_figure(far, up="miou", across="latency_ms", logs=(True, False))
+    assert list(traces(logarithmic)["reference, fp32"].x) == [1000.0]
+    assert figure(far).layout.xaxis.range[1] < 20
+    near = replace(FOUND, references=(reference("unet", 0.6, 30.0),))
+    assert list(figure(near).layout.xaxis.range) == [0, pytest.approx(33)]
+
+
+def test_a_reference_stands_where_it_has_a_value_on_every_axis() -> None:
+    solid = traces(explore_figure(BESIDE, up="miou", across="latency_ms", depth="size_bytes"))
+    assert (solid["reference, fp32"].type, list(solid["reference, fp32"].z)) == ("scatter3d", [3e6, 3e6])
+    for without in ("trial", "energy_mj"):
+        chart = explore_figure(BESIDE, up="miou", across=without)
+        assert not [trace for trace in chart.data if (trace.uid or "").startswith("reference")]
+
+
+def test_names_of_references_are_text_and_the_page_says_what_they_are() -> None:
+    evil = replace(FOUND, references=(reference("<img src=x>", 0.5, 6.0),))
+    assert "<img" not in explore_figure(evil, up="miou", across="latency_ms").to_json().replace("\\u003c", "<")
+    assert "Tall hollow diamonds are networks of the field" in figures.as_page(BESIDE)
+    assert "hollow diamonds" not in figures.as_page(FOUND)

@@ -209,6 +209,7 @@ def begin(store: Store, **changes: Any) -> None:
     [
         {"trials": 9},
         {"search": {"startup_trials": 4, "give_up_after": 7}},
+        {"search": {"startup_trials": 4, "references": ["unet-mobile"]}},
         {"train": {"device": "cpu"}},
         {"train": {"threads": 2}},
         {"timing": {"cores": [3]}},
