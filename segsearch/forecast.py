@@ -50,13 +50,13 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     folder = launch.default_out(study)
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
-            study, space = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
+            study, space, texts = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
     else:
         demand_sense(study.bounds, where="limits")
+        texts = texts_of(study.data)
     for seed in range(CHECKED_DRAWS):
         space.draw(Dice(random.Random(seed)), facts_of(study))
     launch.check_designs(study, space)
-    texts = texts_of(study.data)
     dataset = launch.open_data(study, folder, progress, texts)
 
     from segsearch.trial.contained import contained
