@@ -11,6 +11,7 @@ from segsearch.errors import DataError
 from segsearch.pairing.places import preferred
 from segsearch.pairing.types import Family, Matched, Place, Walked
 from segsearch.readings.types import Wanted
+from segsearch.survey.copies import without_copies
 from segsearch.survey.listed import Listed
 from segsearch.survey.tally import MaskRecord, read_masks
 
@@ -98,6 +99,10 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
         kinds = {id(family): _kind(family) for family in left}
         best = min(kinds.values())
         left = [family for family in left if kinds[id(family)] == best]
+    copies: tuple[Family, ...] = ()
+    if len(left) > 1:
+        kept = without_copies(left)
+        left, copies = [one.family for one in kept], kept[0].copies
     if len(left) > 1:
         lines = "".join(
             f"\n  --masks {_name(family, families)}   such as {next(iter(family.masks.values())).inner}"
@@ -106,8 +111,13 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
         raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}")
     if len(families) == 1:
         return left[0], []
-    others = ", ".join(_name(family, families) for family in families if family is not left[0])
-    return left[0], [f"Masks are those of {_name(left[0], families)}; {others} lie beside them and are not read."]
+    taken = _name(left[0], families)
+    same = ", ".join(_name(family, families) for family in copies)
+    others = ", ".join(_name(family, families) for family in families if family not in (left[0], *copies))
+    notes = [f"Masks are those of {taken}; {others} lie beside them and are not read."] if others else []
+    if same:
+        notes.append(f"Masks of {same} are the same as those of {taken}, pixel for pixel; {taken} are read.")
+    return left[0], notes
 
 
 def _name(family: Family, families: Sequence[Family]) -> str:
