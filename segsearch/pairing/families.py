@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from segsearch.errors import DataError
 from segsearch.pairing.folders import common_folder, joined, loosened, told_apart
-from segsearch.pairing.places import folders_of
 from segsearch.pairing.tokens import (
     FORMS,
     MASK_NAMES,
@@ -116,7 +115,7 @@ def _named(alike: Alike, images: Sequence[Place], masks: Sequence[Place]) -> Hit
         split: _Shelf.of([(index, images[index].rest, ends[split].strip(names[index])) for index in members])
         for split, members in groups.items()
     }
-    words, hits = [folders.word for folders in folders_of(masks)], Hits()
+    hits = Hits()
     for index, mask in enumerate(masks):
         name = form(mask.stem)
         for split, shelf in shelves.items():
@@ -126,7 +125,7 @@ def _named(alike: Alike, images: Sequence[Place], masks: Sequence[Place]) -> Hit
                 (prefix, suffix), own = left_over(core, name, start, stop)
                 if alike == "words" and (prefix or suffix or not (prefix := _word_of(mask))):
                     continue
-                hits.setdefault(Key(words[index], prefix, suffix), []).append(Hit(found, index, own))
+                hits.setdefault(Key(mask.word, prefix, suffix), []).append(Hit(found, index, own))
     return hits
 
 
@@ -167,15 +166,33 @@ def _word_of(mask: Place) -> str:
 
 def _by_folder(images: Sequence[Place], masks: Sequence[Place]) -> Hits:
     """One image a folder, and masks that have the same name in each: `7/img.png` and `7/label.png`."""
-    only: dict[tuple[SplitName | None, str], int | None] = {}
-    for index, image in enumerate(images):
-        folder = image.split, image.rest
-        only[folder] = index if image.rest and folder not in only else None
-    words, hits = [folders.word for folders in folders_of(masks)], Hits()
+    only, hits = _only_ones(images), Hits()
     for index, mask in enumerate(masks):
         if (image_index := only.get((mask.split, mask.rest))) is not None:
-            hits.setdefault(Key(words[index], mask.stem, ""), []).append(Hit(image_index, index))
+            hits.setdefault(Key(mask.word, mask.stem, ""), []).append(Hit(image_index, index))
     return hits
+
+
+def _one_a_folder(images: Sequence[Place], masks: Sequence[Place]) -> Hits:
+    """One image and one mask a folder, in every folder that holds masks, whatever they are called."""
+    image_of, mask_of = _only_ones(images), _only_ones(masks)
+    if len(mask_of) < 2 or any(mask is None or image_of.get(folder) is None for folder, mask in mask_of.items()):
+        return Hits()
+    hits = Hits()
+    for folder, mask in mask_of.items():
+        image = image_of[folder]
+        if image is not None and mask is not None:
+            hits.setdefault(Key(masks[mask].word, "", ""), []).append(Hit(image, mask))
+    return hits
+
+
+def _only_ones(places: Sequence[Place]) -> dict[tuple[SplitName | None, str], int | None]:
+    """The place of each folder that has one, by its number; None of a folder that has more, and of no folder."""
+    only: dict[tuple[SplitName | None, str], int | None] = {}
+    for index, place in enumerate(places):
+        folder = place.split, place.rest
+        only[folder] = index if place.rest and folder not in only else None
+    return only
 
 
 def _way(alike: Alike) -> Callable[[Sequence[Place], Sequence[Place]], Hits]:
@@ -185,6 +202,7 @@ def _way(alike: Alike) -> Callable[[Sequence[Place], Sequence[Place]], Hits]:
 _WAYS: tuple[tuple[Alike, Callable[[Sequence[Place], Sequence[Place]], Hits]], ...] = (
     *((alike, _way(alike)) for alike in FORMS),
     ("folder", _by_folder),
+    ("folder", _one_a_folder),
 )
 
 
@@ -192,7 +210,7 @@ _WAYS: tuple[tuple[Alike, Callable[[Sequence[Place], Sequence[Place]], Hits]], .
 
 
 def _kept(hits: Hits, images: Sequence[Place], masks: Sequence[Place], alike: Alike) -> Found:
-    in_folder = Counter(folders.word for folders in folders_of(masks))
+    in_folder = Counter(mask.word for mask in masks)
     best = Hits()
     for word, count in in_folder.items():
         best |= _best({key: hit for key, hit in hits.items() if key.word == word}, images=len(images), masks=count)

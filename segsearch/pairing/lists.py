@@ -12,7 +12,7 @@ from posixpath import commonpath
 
 from segsearch.datasets.decode import SUFFIXES
 from segsearch.errors import DataError
-from segsearch.pairing.places import SPLIT_WORDS, Folders, folders_of, read_folders
+from segsearch.pairing.places import SPLIT_WORDS, Folders, read_folders
 from segsearch.pairing.types import Matched, Place, Role, SplitName, Walked
 
 FOLDERS = ("imagesets/segmentation", "imagesets", "lists", "list", "splits", "split", "annotations")
@@ -172,8 +172,7 @@ class _Index:
 
     @classmethod
     def of(cls, places: Sequence[Place], matched: Matched | None) -> _Index:
-        read = folders_of(places)
-        pairable = [place for place, folders in zip(places, read, strict=True) if not folders.left_out]
+        pairable = [place for place in places if not place.left_out]
         if matched:
             images = list(matched.images)
             masks = [mask for family in matched.families for mask in family.masks.values()] + list(matched.lonely)

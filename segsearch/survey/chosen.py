@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from segsearch.pairing.types import Family, Matched, Place, Walked
 from segsearch.readings.types import Wanted
 from segsearch.survey.copies import without_copies
 from segsearch.survey.listed import Listed
+from segsearch.survey.several import files_of_objects, numbered, numbered_beside
 from segsearch.survey.tally import MaskRecord, read_masks
 
 # Masks of a family that are looked into to tell what kind they are.
 SAMPLED = 4
 # Masks that are named as their images are, where others have an ending.
 PLAIN = "same-name"
+_COUNTED = "\nWhere the numbers are objects or classes, draw those of an image into one mask first."
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wa
     usual = preferred(families)
     most = max(len(family.masks) for family in usual)
     full = [family for family in usual if 2 * len(family.masks) >= most]
-    family, notes = _one_of(full, families, wanted)
+    family, notes = _one_of(full, families, matched.lonely, wanted)
     masks = {**family.masks, **named}
     without = [image for image in matched.images if image not in masks]
     notes += _demand_masks(walked, family, without, listed, wanted)
@@ -83,7 +86,9 @@ def _in_order(images: Iterable[Place]) -> list[Place]:
     return sorted(images, key=key)
 
 
-def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) -> tuple[Family, list[str]]:
+def _one_of(
+    full: Sequence[Family], families: Sequence[Family], lonely: Sequence[Place], wanted: Wanted
+) -> tuple[Family, list[str]]:
     if wanted.masks is not None:
         named = [family for family in families if wanted.masks == _name(family, families)] or [
             family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)
@@ -108,10 +113,18 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
             f"\n  --masks {_name(family, families)}   such as {next(iter(family.masks.values())).inner}"
             for family in left
         )
-        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}")
+        counted = "" if not any(numbered(left[0], family) for family in left[1:]) else _COUNTED
+        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}{counted}")
+    taken = _name(left[0], families)
+    if beside := numbered_beside(left[0], [family for family in families if family not in copies], lonely):
+        own, other = beside[0]
+        raise DataError(
+            f"{other.path}: an image must have one mask, got {own.inner} too, and so for {len(beside)} images: numbers "
+            "tell objects or classes apart, and one file alone would be read. Draw those of an image into one mask, or "
+            f"choose with --masks {shlex.quote(taken)}."
+        )
     if len(families) == 1:
         return left[0], []
-    taken = _name(left[0], families)
     same = ", ".join(_name(family, families) for family in copies)
     others = ", ".join(_name(family, families) for family in families if family not in (left[0], *copies))
     notes = [f"Masks are those of {taken}; {others} lie beside them and are not read."] if others else []
@@ -188,6 +201,13 @@ def _nothing(walked: Walked, matched: Matched) -> DataError:
     )
     if not walked.places:
         return DataError(f"{walked.root}: DATA must hold {layouts}; got {_contents(walked.root)}.")
+    if found := files_of_objects(matched):
+        image, masks = found
+        return DataError(
+            f"{masks[0].path.parent}: an image must have one mask, got {len(masks)} files for {image.inner}, such as "
+            f"{masks[0].path.name} and {masks[1].path.name}: one file an object, it seems, as in the Data Science Bowl "
+            "2018. Draw those of an image into one mask of its name (for one class 1 in any of them, else 0)."
+        )
     if matched.images:
         image = matched.images[0]
         lonely = f", where masks are called as {matched.lonely[0].inner}" if matched.lonely else ""
