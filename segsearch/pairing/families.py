@@ -112,7 +112,9 @@ def _named(alike: Alike, images: Sequence[Place], masks: Sequence[Place]) -> Hit
     names = [form(image.stem) for image in images]
     ends = ends_by_group({split: [names[index] for index in members] for split, members in groups.items()})
     shelves = {
-        split: _Shelf.of([(index, images[index].rest, ends[split].strip(names[index])) for index in members])
+        split: _Shelf.of(
+            [(index, images[index].rest, core) for index in members for core in ends[split].strip(names[index])]
+        )
         for split, members in groups.items()
     }
     hits = Hits()
