@@ -27,6 +27,14 @@ def loosened(images: Sequence[Place], masks: Sequence[Place]) -> tuple[Sequence[
     )
 
 
+def of_shared_folders(images: Sequence[Place], masks: Sequence[Place]) -> list[Place]:
+    """The masks without folders that hold no image: `seq1` of `labels/anna/seq1` and of `labels/ben/seq1`."""
+    rests = {image.rest for image in images} - {""}
+    others = _names({mask.rest for mask in masks}) - _names(rests)
+    bare = [_without(mask, others) for mask in masks]
+    return [left if left.rest in rests else mask for mask, left in zip(masks, bare, strict=True)]
+
+
 def _names(rests: Iterable[str]) -> set[str]:
     return {name for rest in rests for name in rest.split("/")}
 
@@ -35,7 +43,7 @@ def _always(rests: Collection[str]) -> set[str]:
     return set.intersection(*(set(rest.split("/")) for rest in rests)) - {""} if rests else set()
 
 
-def _without(place: Place, names: set[str]) -> Place:
+def _without(place: Place, names: Collection[str]) -> Place:
     return (
         replace(place, rest="/".join(name for name in place.rest.split("/") if name not in names)) if names else place
     )

@@ -54,8 +54,12 @@ def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wa
     if not families:
         raise _nothing(walked, matched)
     usual = preferred(families)
-    most = max(len(family.masks) for family in usual)
-    full = [family for family in usual if 2 * len(family.masks) >= most]
+    largest = max(usual, key=lambda family: len(family.masks))
+    full = [
+        family
+        for family in usual
+        if 2 * len(family.masks) >= len(largest.masks) or _complete_one_another(family, largest)
+    ]
     family, notes = _one_of(full, families, matched.lonely, wanted)
     masks = {**family.masks, **named}
     without = [image for image in matched.images if image not in masks]
@@ -113,8 +117,9 @@ def _one_of(
             f"\n  --masks {_name(family, families)}   such as {next(iter(family.masks.values())).inner}"
             for family in left
         )
-        counted = "" if not any(numbered(left[0], family) for family in left[1:]) else _COUNTED
-        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}{counted}")
+        counted = _COUNTED if any(numbered(left[0], family) for family in left[1:]) else ""
+        both = _in_common(*left) if len(left) == 2 else ""
+        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}{counted}{both}")
     taken = _name(left[0], families)
     if beside := numbered_beside(left[0], [family for family in families if family not in copies], lonely):
         own, other = beside[0]
@@ -131,6 +136,24 @@ def _one_of(
     if same:
         notes.append(f"Masks of {same} are the same as those of {taken}, pixel for pixel; {taken} are read.")
     return left[0], notes
+
+
+def _complete_one_another(one: Family, other: Family) -> bool:
+    """Whether masks of one name lie in two folders, and each holds some of images that the other lacks."""
+    named = (one.prefix, one.suffix) == (other.prefix, other.suffix)
+    return named and bool(one.masks.keys() - other.masks.keys()) and bool(other.masks.keys() - one.masks.keys())
+
+
+def _in_common(one: Family, other: Family) -> str:
+    """What to do where two folders are one set but for images that have masks in both."""
+    both = [image for image in one.masks if image in other.masks]
+    if not both or not _complete_one_another(one, other):
+        return ""
+    first, second = one.masks[both[0]], other.masks[both[0]]
+    return (
+        f"\n{len(both)} images have a mask in both, such as {first.inner} and {second.inner}; without one of each, all "
+        "others are read together."
+    )
 
 
 def _name(family: Family, families: Sequence[Family]) -> str:

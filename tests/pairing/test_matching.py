@@ -159,11 +159,40 @@ def test_two_masks_of_one_kind_are_refused() -> None:
     assert "for images/0.png, too; remove or move one of them." in str(caught.value)
 
 
-def test_two_folders_of_masks_with_one_image_in_common_are_refused() -> None:
+def test_two_folders_of_masks_with_one_image_in_common_stay_apart() -> None:
     files = [f"images/{number}.png" for number in NUMBERS]
     files += [f"masks/{'a' if number < 6 else 'b'}/{number}.png" for number in NUMBERS]
+    assert [family.folder for family in matched(*files).families] == ["masks"]
+    assert {family.folder: len(family.masks) for family in matched(*files, "masks/b/0.png").families} == {
+        "masks/a": 6,
+        "masks/b": 7,
+    }
+
+
+def test_one_image_in_common_of_several_folders_is_a_slip() -> None:
+    files = [f"images/{number}.png" for number in NUMBERS]
+    files += [f"masks/{'abc'[number // 4]}/{number}.png" for number in NUMBERS]
     with pytest.raises(DataError, match="one mask of a kind, got masks/b/0"):
         matched(*files, "masks/b/0.png")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/{0}.png", "labels/{1}/{0}.png"),
+        ("images/seq1/{0}.png", "labels/{1}/seq1/{0}.png"),
+        ("images/seq1/{0}.png", "labels/seq1/{1}/{0}.png"),
+        ("images/train/{0}.png", "labels/{1}/train/{0}.png"),
+        ("images/{0}.png", "labels/{0}/{1}.png"),
+        ("images/{0}.png", "{1}/labels/{0}.png"),
+        ("images/{0}.png", "labels/{0}_{1}.png"),
+    ],
+)
+def test_what_two_people_drew_stays_apart(image: str, mask: str) -> None:
+    images = [image.format(number) for number in NUMBERS]
+    drawn = {who: [mask.format(number, who) for number in NUMBERS] for who in ("anna", "ben")}
+    found = matched(*images, *drawn["anna"], *drawn["ben"])
+    assert sorted(sorted(pairs(family).values()) for family in found.families) == sorted(map(sorted, drawn.values()))
 
 
 @pytest.mark.parametrize("folder", ["image_2", "images"])
