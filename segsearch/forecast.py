@@ -58,10 +58,10 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     folder = launch.default_out(study)
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
-            study, space = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
+            study, space, texts = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
     else:
         demand_sense(study.bounds, where="limits")
-    texts = texts_of(study.data)
+        texts = texts_of(study.data)
     facts = facts_of(study, classes=launch.classes_of(study, texts))
     drawn = [space.draw(Dice(random.Random(seed)), facts) for seed in range(CHECKED_DRAWS)]
     launch.check_designs(study, space, classes=facts.classes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import demand_sense
-from segsearch.settings.texts import Texts, texts_of
+from segsearch.settings.texts import Texts, carried_on, texts_of
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Facts, Recorder, settled
 from segsearch.space.keys import to_json
@@ -71,10 +71,10 @@ def run(
     if is_url(database) or Path(database).exists():
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
-            study, space = under_way(store, study, artifacts, space)
+            study, space, texts = under_way(store, study, artifacts, space)
     else:
         demand_sense(study.bounds, where="limits")
-    texts = texts_of(study.data)
+        texts = texts_of(study.data)
     check_designs(study, space, classes=classes_of(study, texts))
     dataset = open_data(study, folder, progress, texts)
     with open_store(database, create=True) as store:
@@ -221,19 +221,24 @@ def stored_space(row: StudyRow) -> Space:
     return space_from_source(path.read_text(encoding="utf-8"), name=row.study.space)
 
 
-def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) -> tuple[Study, Space]:
-    """A study and its space as they began, where they did: an update of segsearch changes no study under way.
+def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) -> tuple[Study, Space, Texts]:
+    """A study, its space and its lists as they began, where they did: an update of segsearch changes no study under
+    way, and where its lists lie does not matter.
 
     A built-in space is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
-    Raises `StudyError` for limits that no new study may begin with.
+    Raises `StudyError` for limits that no new study may begin with, and for lists that say something else.
     """
     begun = next((row for row in store.studies() if row.name == study.name), None)
     if begun is None:
         demand_sense(study.bounds, where="limits")
-        return study, space
+        return study, space, texts_of(study.data)
+    begun = replace(begun, artifacts=artifacts)
     if not study.space.endswith(".py") and artifacts.has(begun.space):
-        space = stored_space(replace(begun, artifacts=artifacts))
-    return as_begun(study, begun.study), space
+        space = stored_space(begun)
+    study = as_begun(study, begun.study)
+    kept = begun.texts if begun.kept is not None and artifacts.has(begun.kept) else None
+    data, texts = carried_on(study.data, begun.study.data, kept or {})
+    return study.model_copy(update={"data": data}), space, texts
 
 
 def open_data(study: Study, folder: Path, progress: Progress, texts: Texts | None = None) -> Dataset:

@@ -54,7 +54,10 @@ def new(
         str | None, typer.Option("--masks", metavar="ENDING", help="Which masks, where an image has several.")
     ] = None,
     splits: Annotated[
-        Literal["lists", "folders"] | None, typer.Option("--splits", help="Whose splits, where the two disagree.")
+        str | None,
+        typer.Option(
+            "--splits", metavar="lists|folders|FOLDER", help="Whose splits, where they disagree; or a folder of lists."
+        ),
     ] = None,
     exif: Annotated[
         Literal["turn", "ignore"] | None,

@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from segsearch.errors import DataError
-from segsearch.pairing.folders import common_folder, joined, loosened, told_apart
-from segsearch.pairing.places import folders_of
-from segsearch.pairing.tokens import (
-    FORMS,
-    MASK_NAMES,
-    Core,
-    Tokens,
-    ends_by_group,
-    find_inside,
-    index_starts,
-    left_over,
-    tokens_of,
-)
-from segsearch.pairing.types import Alike, Family, Place, SplitName
+from segsearch.pairing.folders import common_folder, joined, loosened, of_shared_folders, told_apart
+from segsearch.pairing.hits import WAYS, Hit, Hits, Key
+from segsearch.pairing.types import Alike, Family, Place
 
 # A family stays if it covers so much of what the best one of its folder does, and that folder of what the best does ...
 LEAST_SHARE = 1 / 2
 # ... and one whose masks have names of their own must cover so much of all that could be covered: `1` is in `x_1_2`.
 LEAST_COVERED = 1 / 10
 LOSSY = (".jpg", ".jpeg")
-
-
-class Key(NamedTuple):
-    """What masks of one family have in common: the word of their folder, and what their names have beside."""
-
-    word: str
-    prefix: str
-    suffix: str
-
-
-class Hit(NamedTuple):
-    """An image and a mask by their numbers, and the prefix and suffix that the image has beside what both share."""
-
-    image: int
-    mask: int
-    own: tuple[str, str] = ("", "")
-
-
-Hits = dict[Key, list[Hit]]
 
 
 @dataclass(frozen=True)
@@ -69,10 +38,17 @@ def find_families(images: Sequence[Place], masks: Sequence[Place]) -> Found:
 
     Raises `DataError` where an image has two masks of one family, or a mask two images.
     """
-    best, refused = Found((), tuple(masks), (), "name"), None
     origin = {place.inner: place for place in (*images, *masks)}
     images, masks = loosened(images, masks)
-    for alike, hits_of in _WAYS:
+    best = _best_way(images, masks)
+    if not best.families and (apart := of_shared_folders(images, masks)) != list(masks):
+        best = _best_way(images, apart)
+    return _restored(best, origin)
+
+
+def _best_way(images: Sequence[Place], masks: Sequence[Place]) -> Found:
+    best, refused = Found((), tuple(masks), (), "name"), None
+    for alike, hits_of in WAYS:
         if best.families and (alike in ("words", "folder") or best.covered == len(images) or not best.lonely):
             continue
         try:
@@ -85,7 +61,7 @@ def find_families(images: Sequence[Place], masks: Sequence[Place]) -> Found:
         best = found if found.covered > best.covered else best
     if refused and not best.families:
         raise refused
-    return _restored(best, origin)
+    return best
 
 
 def _restored(found: Found, origin: Mapping[str, Place]) -> Found:
@@ -101,98 +77,11 @@ def _restored(found: Found, origin: Mapping[str, Place]) -> Found:
     )
 
 
-# ---- which names lie in which
-
-
-def _named(alike: Alike, images: Sequence[Place], masks: Sequence[Place]) -> Hits:
-    """Every way in which a mask's name holds what is an image's own, whatever it means."""
-    form = FORMS[alike]
-    groups = defaultdict[str | None, list[int]](list)
-    for index, image in enumerate(images):
-        groups[image.split].append(index)
-    names = [form(image.stem) for image in images]
-    ends = ends_by_group({split: [names[index] for index in members] for split, members in groups.items()})
-    shelves = {
-        split: _Shelf.of([(index, images[index].rest, ends[split].strip(names[index])) for index in members])
-        for split, members in groups.items()
-    }
-    words, hits = [folders.word for folders in folders_of(masks)], Hits()
-    for index, mask in enumerate(masks):
-        name = form(mask.stem)
-        for split, shelf in shelves.items():
-            if mask.split is not None and split not in (None, mask.split):
-                continue
-            for found, core, start, stop in shelf.look_up(name, mask.rest):
-                (prefix, suffix), own = left_over(core, name, start, stop)
-                if alike == "words" and (prefix or suffix or not (prefix := _word_of(mask))):
-                    continue
-                hits.setdefault(Key(words[index], prefix, suffix), []).append(Hit(found, index, own))
-    return hits
-
-
-@dataclass(frozen=True)
-class _Shelf:
-    """Images of one split by the tokens of their own, in each folder (`rest`) and, under None, in any.
-
-    Of images that cannot be told apart two are kept: enough to refuse.
-    """
-
-    starts: Mapping[Tokens, frozenset[int]]
-    by_core: Mapping[tuple[Tokens, str | None], list[tuple[int, Core]]]
-
-    @classmethod
-    def of(cls, images: Sequence[tuple[int, str, Core]]) -> _Shelf:
-        by_core = defaultdict[tuple[Tokens, str | None], list[tuple[int, Core]]](list)
-        for index, rest, core in images:
-            for shelf in (by_core[core.core, rest], by_core[core.core, None]):
-                if len(shelf) < 2 or all(core != other for _, other in shelf):
-                    shelf.append((index, core))
-        return cls(index_starts(core.core for _, _, core in images), dict(by_core))
-
-    def look_up(self, name: Tokens, rest: str) -> list[tuple[int, Core, int, int]]:
-        """The images whose own tokens lie in the name, with where they lie; folders agree where both have some."""
-        found = []
-        for start, stop in find_inside(name, self.starts):
-            slice_ = name[start:stop]
-            here = self.by_core.get((slice_, rest), [])
-            beside = self.by_core.get((slice_, "" if rest else None), [])
-            for index, core in here + [other for other in beside if other not in here]:
-                found.append((index, core, start, stop))
-        return found
-
-
-def _word_of(mask: Place) -> str:
-    return "".join(token for token in tokens_of(mask.stem) if token.casefold() in MASK_NAMES)
-
-
-def _by_folder(images: Sequence[Place], masks: Sequence[Place]) -> Hits:
-    """One image a folder, and masks that have the same name in each: `7/img.png` and `7/label.png`."""
-    only: dict[tuple[SplitName | None, str], int | None] = {}
-    for index, image in enumerate(images):
-        folder = image.split, image.rest
-        only[folder] = index if image.rest and folder not in only else None
-    words, hits = [folders.word for folders in folders_of(masks)], Hits()
-    for index, mask in enumerate(masks):
-        if (image_index := only.get((mask.split, mask.rest))) is not None:
-            hits.setdefault(Key(words[index], mask.stem, ""), []).append(Hit(image_index, index))
-    return hits
-
-
-def _way(alike: Alike) -> Callable[[Sequence[Place], Sequence[Place]], Hits]:
-    return lambda images, masks: _named(alike, images, masks)
-
-
-_WAYS: tuple[tuple[Alike, Callable[[Sequence[Place], Sequence[Place]], Hits]], ...] = (
-    *((alike, _way(alike)) for alike in FORMS),
-    ("folder", _by_folder),
-)
-
-
 # ---- which families stay
 
 
 def _kept(hits: Hits, images: Sequence[Place], masks: Sequence[Place], alike: Alike) -> Found:
-    in_folder = Counter(folders.word for folders in folders_of(masks))
+    in_folder = Counter(mask.word for mask in masks)
     best = Hits()
     for word, count in in_folder.items():
         best |= _best({key: hit for key, hit in hits.items() if key.word == word}, images=len(images), masks=count)
@@ -247,20 +136,20 @@ Settled = tuple[dict[Place, Place], list[Place]]
 def _settled_by_folder(hits: Sequence[Hit], images: Sequence[Place], masks: Sequence[Place]) -> list[Settled]:
     """One mask an image, and where two folders both hold one (`v1.2/labels`, `v2.0/labels`), one of each of them.
 
-    That two folders have an image or two in common is a slip, which is refused.
+    That two of several folders have an image or two in common is a slip, which is refused.
     """
     try:
         return [_settled(hits, images, masks)]
     except DataError as error:
         refused = error
-    above = {hit.mask: masks[hit.mask].rest.split("/") for hit in hits}
+    above = {hit.mask: masks[hit.mask].inner.split("/")[:-1] for hit in hits}
     for depth in range(max(map(len, above.values()))):
         parts = defaultdict[str, list[Hit]](list)
         for hit in hits:
             parts["".join(above[hit.mask][depth : depth + 1])].append(hit)
         of_part = [{hit.image for hit in part} for part in parts.values()]
         shared = sum(count > 1 for count in Counter(image for found in of_part for image in found).values())
-        if shared < LEAST_SHARE * min(map(len, of_part)):
+        if not shared or (len(parts) > 2 and shared < LEAST_SHARE * min(map(len, of_part))):
             continue
         try:
             return [_settled(part, images, masks) for part in parts.values()]

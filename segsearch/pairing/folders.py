@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from posixpath import commonpath
 
-from segsearch.pairing.places import folders_of
 from segsearch.pairing.types import Family, Place
 
 
@@ -16,17 +15,24 @@ def loosened(images: Sequence[Place], masks: Sequence[Place]) -> tuple[Sequence[
 
     They tell no picture from another; a side is all images, or the masks in folders of one word.
     """
-    words = [folders.word for folders in folders_of(masks)]
     of_images, of_masks = {image.rest for image in images}, defaultdict[str, set[str]](set)
-    for mask, word in zip(masks, words, strict=True):
-        of_masks[word].add(mask.rest)
+    for mask in masks:
+        of_masks[mask.word].add(mask.rest)
     image_names, mask_names = _names(of_images), _names(rest for rests in of_masks.values() for rest in rests)
     image_ends = _always(of_images) - mask_names
     mask_ends = {word: _always(rests) - image_names for word, rests in of_masks.items()}
     return (
         [_without(image, image_ends) for image in images],
-        [_without(mask, mask_ends[word]) for mask, word in zip(masks, words, strict=True)],
+        [_without(mask, mask_ends[mask.word]) for mask in masks],
     )
+
+
+def of_shared_folders(images: Sequence[Place], masks: Sequence[Place]) -> list[Place]:
+    """The masks without folders that hold no image: `seq1` of `labels/anna/seq1` and of `labels/ben/seq1`."""
+    rests = {image.rest for image in images} - {""}
+    others = _names({mask.rest for mask in masks}) - _names(rests)
+    bare = [_without(mask, others) for mask in masks]
+    return [left if left.rest in rests else mask for mask, left in zip(masks, bare, strict=True)]
 
 
 def _names(rests: Iterable[str]) -> set[str]:
@@ -37,7 +43,7 @@ def _always(rests: Collection[str]) -> set[str]:
     return set.intersection(*(set(rest.split("/")) for rest in rests)) - {""} if rests else set()
 
 
-def _without(place: Place, names: set[str]) -> Place:
+def _without(place: Place, names: Collection[str]) -> Place:
     return (
         replace(place, rest="/".join(name for name in place.rest.split("/") if name not in names)) if names else place
     )

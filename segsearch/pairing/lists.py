@@ -12,7 +12,7 @@ from posixpath import commonpath
 
 from segsearch.datasets.decode import SUFFIXES
 from segsearch.errors import DataError
-from segsearch.pairing.places import SPLIT_WORDS, Folders, folders_of, read_folders
+from segsearch.pairing.places import SPLIT_WORDS, Folders, read_folders
 from segsearch.pairing.types import Matched, Place, Role, SplitName, Walked
 
 FOLDERS = ("imagesets/segmentation", "imagesets", "lists", "list", "splits", "split", "annotations")
@@ -65,14 +65,19 @@ class Lists:
     folder: str
     lists: tuple[SplitList, ...]
 
+    @property
+    def depth(self) -> int:
+        return self.folder.count("/") + 1 if self.folder else 0
+
 
 def find_lists(walked: Walked, *, matched: Matched | None = None) -> tuple[Lists, ...]:
     """The lists of splits among the texts, folder by folder, the shallow ones first.
 
     A list is called as splits are (`train.txt`, `val_list.txt`, `trainval.txt`), lies in the root or in a folder of
     lists, and at least half of its lines name pictures. `matched` tells images from masks where folders do not;
-    where it has no pairs, a line's first column is the image and its second the mask. Raises `DataError` where such a
-    file cannot be read.
+    where it has no pairs, a line's first column is the image and its second the mask. Lines name pictures of the data
+    set that the list lies in (`VOC2007/ImageSets/Segmentation`) where it has any. Raises `DataError` where such a file
+    cannot be read.
     """
     roots = {"", _common_folder(walked.places)}
     inner = {path: _inner_folder(path, walked) for path in walked.texts}
@@ -80,22 +85,28 @@ def find_lists(walked: Walked, *, matched: Matched | None = None) -> tuple[Lists
     if not files:
         return ()
     paired = matched is not None and any(family.masks for family in matched.families)
-    index = _Index.of(walked.places, matched if paired else None)
+    indices = dict[str, _Index]()
     by_folder = defaultdict[str, list[SplitList]](list)
     for path, name, split in files:
-        found = _read(path, name, split, index)
+        within = _data_set_of(inner[path])
+        if within not in indices:
+            indices[within] = _Index.of(walked.places, matched if paired else None, within)
+        found = _read(path, name, split, indices[within])
         if found.listed and len(found.listed) >= LEAST_NAMED * (len(found.listed) + len(found.strays)):
             by_folder[inner[path]].append(found)
-    return tuple(Lists(folder, tuple(by_folder[folder])) for folder in sorted(by_folder, key=_depth))
-
-
-def _depth(folder: str) -> tuple[int, str]:
-    return (folder.count("/") + 1 if folder else 0), folder
+    found_lists = (Lists(folder, tuple(lists)) for folder, lists in by_folder.items())
+    return tuple(sorted(found_lists, key=lambda lists: (lists.depth, lists.folder)))
 
 
 def _inner_folder(path: Path, walked: Walked) -> str:
     inner = path.parent.relative_to(walked.root).as_posix()
     return "" if inner == "." else inner
+
+
+def _data_set_of(folder: str) -> str:
+    """The folder of the data set that a folder of lists belongs to: `VOC2007` of `VOC2007/ImageSets/Segmentation`."""
+    name = next((name for name in FOLDERS if f"/{folder}".casefold().endswith(f"/{name}")), "")
+    return folder[: len(folder) - len(name)].rstrip("/")
 
 
 def _called(path: Path, folder: str, roots: Collection[str]) -> tuple[str, SplitName | None] | None:
@@ -164,16 +175,16 @@ def _halves(text: str) -> Iterator[tuple[str, str]]:
 class _Index:
     """Pictures by every end of their path, with and without the suffix; an end that two of them have is None.
 
-    `told` is what folders say, those that all pictures lie in left out.
+    `told` is what folders say, those that all pictures lie in left out. Images and masks below a folder `within` come
+    alone where it holds any.
     """
 
     by_end: Mapping[Role, Mapping[str, Place | None]]
     told: Mapping[str, Folders]
 
     @classmethod
-    def of(cls, places: Sequence[Place], matched: Matched | None) -> _Index:
-        read = folders_of(places)
-        pairable = [place for place, folders in zip(places, read, strict=True) if not folders.left_out]
+    def of(cls, places: Sequence[Place], matched: Matched | None, within: str) -> _Index:
+        pairable = [place for place in places if not place.left_out]
         if matched:
             images = list(matched.images)
             masks = [mask for family in matched.families for mask in family.masks.values()] + list(matched.lonely)
@@ -183,7 +194,7 @@ class _Index:
         common = _common_folder(places)
         above = {place.inner.rpartition("/")[0] for place in places}
         return cls(
-            {"image": _by_end(images), "mask": _by_end(masks)},
+            {"image": _by_end(_below(within, images)), "mask": _by_end(_below(within, masks))},
             {folder: read_folders(folder[len(common) :]) for folder in above},
         )
 
@@ -214,6 +225,10 @@ class _Index:
             and (listed.split or own.split) == (own.split or listed.split)
             and (not listed.rest or not own.rest or all(mine == other for mine, other in rests))
         )
+
+
+def _below(folder: str, places: Sequence[Place]) -> Sequence[Place]:
+    return [place for place in places if place.inner.startswith(f"{folder}/")] or places if folder else places
 
 
 def _by_end(places: Iterable[Place]) -> dict[str, Place | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from segsearch.errors import DataError
 from segsearch.pairing.families import LOSSY, Found, find_families
-from segsearch.pairing.places import folders_of, says_images_firmly
+from segsearch.pairing.places import by_whole_names, says_images_firmly
 from segsearch.pairing.tokens import MASK_NAMES, has_mask_word, tokens_of
 from segsearch.pairing.types import Matched, Place
 
@@ -29,9 +29,18 @@ def match(places: Sequence[Place]) -> Matched:
     """Pair images with masks, in time that grows with their number only.
 
     Folders say which is which; where they name one kind only, the other lies in those that say nothing; where no such
-    pair is found, both lie side by side and names tell. Splits and folders agree where both sides have them. Raises
+    pair is found, both lie side by side and names tell; where that finds none either, words in longer names of folders
+    (`image_0/img`, `image_0/label`) tell no role. Splits and folders agree where both sides have them. Raises
     `DataError` naming the files where an image could have two masks of one kind, or a mask two images.
     """
+    matched = _match(places)
+    if not matched.families and (anew := by_whole_names(places)) != list(places):
+        again = _match(anew)
+        return again if again.families else matched
+    return matched
+
+
+def _match(places: Sequence[Place]) -> Matched:
     images, masks, others = _roles(places)
     found = list[tuple[_Sides, Found]]()
     for image_side, mask_side in _apart(images, masks, others):
@@ -50,11 +59,11 @@ def match(places: Sequence[Place]) -> Matched:
 def _roles(places: Sequence[Place]) -> tuple[list[Place], list[Place], list[Place]]:
     """Images, masks and others by their folders; beside other folders of images, `semantic_rgb` holds none."""
     firm, weak, masks, others = list[Place](), list[Place](), list[Place](), list[Place]()
-    for place, folders in zip(places, folders_of(places), strict=True):
-        if folders.left_out:
+    for place in places:
+        if place.left_out:
             continue
         if place.role == "image":
-            (firm if says_images_firmly(folders) else weak).append(place)
+            (firm if says_images_firmly(place) else weak).append(place)
         else:
             (masks if place.role == "mask" else others).append(place)
     if not firm:

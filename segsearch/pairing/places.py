@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -90,14 +90,26 @@ def place_of(root: Path, inner: str) -> Place:
 def place_in(root: Path, folders: Folders, inner: str, name: str) -> Place:
     """The place of a picture called `name` whose folders have been read."""
     stem = name.rpartition(".")[0] or name
-    return Place(root / inner, inner, folders.role, folders.split, folders.rest, stem)
+    told = folders.role, folders.split, folders.rest
+    return Place(root / inner, inner, *told, stem, folders.word, folders.left_out)
 
 
-def read_folders(above: str) -> Folders:
+def by_whole_names(places: Iterable[Place]) -> list[Place]:
+    """The places by those folders alone whose whole name tells a role: `image_0` and `scan_images` tell none."""
+    read = dict[str, Folders]()
+    found = list[Place]()
+    for place in places:
+        above = place.inner.rpartition("/")[0]
+        told = read[above] if above in read else read.setdefault(above, read_folders(above, parts=False))
+        found.append(replace(place, role=told.role, rest=told.rest, word=told.word, left_out=told.left_out))
+    return found
+
+
+def read_folders(above: str, *, parts: bool = True) -> Folders:
     """Read the folders of a picture, joined by slashes: the deepest that tells a role wins, so does that of a split.
 
     Folders of instances (`SegmentationObject`, `instances`) tell neither role: their pictures get None, are
-    `left_out`, and take no part in pairing.
+    `left_out`, and take no part in pairing. Without `parts` a word in a longer name (`image_0`) tells nothing.
     """
     names = [name for name in above.split("/") if name]
     told = [_told(name) for name in names]
@@ -111,7 +123,7 @@ def read_folders(above: str) -> Folders:
         kind = _KINDS[word]
         # `gtFine_trainvaltest` above `gtFine` leaves `trainvaltest`, and so does `leftImg8bit_trainvaltest`.
         names = [_without_words(name) if index < by_word[-1] else name for index, name in enumerate(names)]
-    elif by_part := [index for index, name in enumerate(names) if says_nothing[index] and _part(name)]:
+    elif by_part := [index for index, name in enumerate(names) if parts and says_nothing[index] and _part(name)]:
         word, kind = _plain(names[by_part[-1]]), _part(names[by_part[-1]])
         says_nothing[by_part[-1]] = False
     rest = "/".join(name for name, said in zip(names, says_nothing, strict=True) if said and name)
@@ -119,22 +131,10 @@ def read_folders(above: str) -> Folders:
     return Folders(role, splits[-1] if splits else None, rest, word, kind == "left out")
 
 
-def folders_of(places: Iterable[Place]) -> list[Folders]:
-    """What the folders of each picture say; every folder is read once."""
-    read = dict[str, Folders]()
-    found = list[Folders]()
-    for place in places:
-        above = place.inner.rpartition("/")[0]
-        if above not in read:
-            read[above] = read_folders(above)
-        found.append(read[above])
-    return found
-
-
-def says_images_firmly(folders: Folders) -> bool:
+def says_images_firmly(place: Place) -> bool:
     """Whether a folder holds images whatever lies beside it; `rgb` in a longer name may be masks' colours."""
-    firm = folders.word in _KINDS or any(word in folders.word for word in _FIRM)
-    return folders.role == "image" and firm
+    firm = place.word in _KINDS or any(word in place.word for word in _FIRM)
+    return place.role == "image" and firm
 
 
 def preferred(families: Sequence[Family]) -> tuple[Family, ...]:
@@ -148,8 +148,7 @@ def preferred(families: Sequence[Family]) -> tuple[Family, ...]:
 
 def _rank(family: Family) -> int | None:
     mask = next(iter(family.masks.values()), None)
-    word = read_folders(mask.inner.rpartition("/")[0]).word if mask else ""
-    return next((rank for rank, names in enumerate(PREFERENCE) if word in names), None)
+    return next((rank for rank, names in enumerate(PREFERENCE) if mask and mask.word in names), None)
 
 
 def _plain(name: str) -> str:

@@ -95,13 +95,25 @@ class Ends:
     lead: Tokens
     trail: Tokens
 
-    def strip(self, name: Tokens) -> Core:
-        """Cut off as much of the ends as the name has, never all of it."""
+    def strip(self, name: Tokens) -> tuple[Core, ...]:
+        """Cut off as much of the ends as the name has, never all of it.
+
+        Where the two cross or touch (`img_a` beside `img_7_a`) any token there may be the name's own: what its mask is
+        called tells.
+        """
         start = _alike(name, self.lead)
         stop = len(name) - _alike(name[::-1], self.trail[::-1])
-        if start < stop and not all(map(is_separator, name[start:stop])):
-            return Core(name[:start], name[start:stop], name[stop:])
-        return Core((), name, ())
+        if _is_own(name[start:stop]):
+            return (Core(name[:start], name[start:stop], name[stop:]),)
+        own = [at for at, token in enumerate(name) if not is_separator(token)]
+        first = max((at for at in own if at <= min(start, stop - 1)), default=0)
+        last = min((at for at in own if at >= max(start, stop - 1)), default=len(name) - 1)
+        cores = (Core(name[:at], name[at : at + 1], name[at + 1 :]) for at in own if first <= at <= last)
+        return tuple(dict.fromkeys((*cores, Core((), name, ()))))
+
+
+def _is_own(tokens: Tokens) -> bool:
+    return not all(map(is_separator, tokens))
 
 
 def shared_ends(names: Iterable[Tokens]) -> Ends:

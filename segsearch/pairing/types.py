@@ -16,7 +16,9 @@ class Place:
     """Where a picture lies and what the folders above it say: its role and split, None where they say nothing.
 
     `inner` is its path from the root with slashes, `rest` those folders that say neither (`aachen`), joined by slashes,
-    `stem` its name without the suffix.
+    `stem` its name without the suffix. `word` is the folder that tells the role, without case, separators and split
+    (`annot` for `trainannot`), "" where none does. `left_out` are pictures in folders of instances, depth and the like,
+    which are neither image nor mask.
     """
 
     path: Path
@@ -25,6 +27,8 @@ class Place:
     split: SplitName | None
     rest: str
     stem: str
+    word: str = ""
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Matched:
     `lonely` are masks of no image. `twins` are pictures that are there in a second format, which is left out, `others`
     pictures that took no part: beside folders of images and masks, or in folders of instances. `alike` is how loosely
     names had to be compared: as they are, without case, without words like image and mask (`p1_image_7`, `p1_mask_7`;
-    a family's prefix is then the mask's word), without leading zeros, or by the folders alone (`7/img`, `7/label`).
+    a family's prefix is then the mask's word), without leading zeros, or by the folders alone (`7/img`, `7/label`, or
+    one image and one mask in each).
     """
 
     images: tuple[Place, ...]

@@ -77,8 +77,8 @@ class Wanted:
     `void` is a stored value (or a colour's number) or "none", `background` says that 0 comes before the named classes,
     `by` what tells the classes apart, `names` and `classes` (a file) take the place of lists that were found. `known`
     allows that a published data set is recognised. `masks` names which of several kinds of masks are meant, `splits`
-    whose splits count where lists and folders disagree, `exif` whether images are turned as EXIF says; `unlabelled`
-    images may be left out.
+    whose splits count where lists and folders disagree ("lists", "folders"), or the folder of the lists that count;
+    `exif` whether images are turned as EXIF says; `unlabelled` images may be left out.
     """
 
     void: int | Literal["none"] | None = None
@@ -88,6 +88,6 @@ class Wanted:
     classes: Path | None = None
     known: bool = True
     masks: str | None = None
-    splits: Literal["lists", "folders"] | None = None
+    splits: str | None = None
     exif: Literal["turn", "ignore"] | None = None
     unlabelled: Literal["skip"] | None = None

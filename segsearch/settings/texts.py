@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 
-from segsearch.errors import DataError
+from segsearch.errors import DataError, StudyError
 from segsearch.settings.data import DataSettings
 
 # From the words in a study that name a file (`lists/train.txt`) to what the file holds.
@@ -22,9 +23,50 @@ def texts_of(settings: DataSettings) -> dict[str, str]:
     if settings.kind != "folders":
         return {}
     root = root_of(settings)
-    splits = [split for split in (settings.train, settings.validation, settings.test) if split and is_list(split)]
-    texts = {split: read_list(root / split) for split in splits}
-    return {**texts, settings.classes: read_names(root / settings.classes)}
+    return {words: _read(root, key, words) for key, words in _named(settings).items()}
+
+
+def carried_on(settings: DataSettings, begun: DataSettings, kept: Texts) -> tuple[DataSettings, dict[str, str]]:
+    """The settings of a study under way with its words for its lists, and these lists.
+
+    A list that lies elsewhere now is the same one where it says the same, and one that is gone is the kept one: the
+    study's own folder may have moved. Raises `StudyError` where a list that lies elsewhere says something else.
+    """
+    if settings.kind != "folders":
+        return settings, {}
+    root, before = root_of(settings), _named(begun)
+    changes, texts = dict[str, str](), dict[str, str]()
+    for key, words in _named(settings).items():
+        was = before.get(key)
+        if was is None or was not in kept:
+            texts[words] = _read(root, key, words)
+        elif words == was:
+            texts[words] = _read(root, key, words) if (root / words).exists() else kept[was]
+        else:
+            _demand_same_lines(_read(root, key, words), kept[was], key=key, path=root / words, was=was)
+            changes[key], texts[was] = was, kept[was]
+    return settings.model_copy(update=changes), texts
+
+
+def _demand_same_lines(text: str, kept: str, *, key: str, path: Path, was: str) -> None:
+    now, then = ([line.strip() for line in one.rstrip().splitlines()] for one in (text, kept))
+    for number, (line, other) in enumerate(zip_longest(now, then), start=1):
+        if line != other:
+            found, known = ("nothing" if one is None else repr(one) for one in (line, other))
+            raise StudyError(
+                f"{path}: a study is carried on as it began; line {number} of data.{key} is {found}, and {known} in "
+                f"{was}, which was kept. Name a list that says the same, or give the study another name or --out."
+            )
+
+
+def _named(settings: DataSettings) -> dict[str, str]:
+    """The words of the settings that name files, by their keys."""
+    splits = {"train": settings.train, "validation": settings.validation, "test": settings.test}
+    return {**{key: words for key, words in splits.items() if words and is_list(words)}, "classes": settings.classes}
+
+
+def _read(root: Path, key: str, words: str) -> str:
+    return read_names(root / words) if key == "classes" else read_list(root / words)
 
 
 def root_of(settings: DataSettings) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,16 @@ from segsearch.errors import DataError
 from segsearch.pairing.places import preferred
 from segsearch.pairing.types import Family, Matched, Place, Walked
 from segsearch.readings.types import Wanted
+from segsearch.survey.copies import without_copies
 from segsearch.survey.listed import Listed
+from segsearch.survey.several import files_of_objects, numbered, numbered_beside
 from segsearch.survey.tally import MaskRecord, read_masks
 
 # Masks of a family that are looked into to tell what kind they are.
 SAMPLED = 4
 # Masks that are named as their images are, where others have an ending.
 PLAIN = "same-name"
+_COUNTED = "\nWhere the numbers are objects or classes, draw those of an image into one mask first."
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,13 @@ def pairs_of(walked: Walked, matched: Matched, listed: Listed | None, wanted: Wa
     if not families:
         raise _nothing(walked, matched)
     usual = preferred(families)
-    most = max(len(family.masks) for family in usual)
-    full = [family for family in usual if 2 * len(family.masks) >= most]
-    family, notes = _one_of(full, families, wanted)
+    largest = max(usual, key=lambda family: len(family.masks))
+    full = [
+        family
+        for family in usual
+        if 2 * len(family.masks) >= len(largest.masks) or _complete_one_another(family, largest)
+    ]
+    family, notes = _one_of(full, families, matched.lonely, wanted)
     masks = {**family.masks, **named}
     without = [image for image in matched.images if image not in masks]
     notes += _demand_masks(walked, family, without, listed, wanted)
@@ -82,7 +90,9 @@ def _in_order(images: Iterable[Place]) -> list[Place]:
     return sorted(images, key=key)
 
 
-def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) -> tuple[Family, list[str]]:
+def _one_of(
+    full: Sequence[Family], families: Sequence[Family], lonely: Sequence[Place], wanted: Wanted
+) -> tuple[Family, list[str]]:
     if wanted.masks is not None:
         named = [family for family in families if wanted.masks == _name(family, families)] or [
             family for family in families if wanted.masks in (family.suffix, family.prefix, family.folder)
@@ -98,16 +108,52 @@ def _one_of(full: Sequence[Family], families: Sequence[Family], wanted: Wanted) 
         kinds = {id(family): _kind(family) for family in left}
         best = min(kinds.values())
         left = [family for family in left if kinds[id(family)] == best]
+    copies: tuple[Family, ...] = ()
+    if len(left) > 1:
+        kept = without_copies(left)
+        left, copies = [one.family for one in kept], kept[0].copies
     if len(left) > 1:
         lines = "".join(
             f"\n  --masks {_name(family, families)}   such as {next(iter(family.masks.values())).inner}"
             for family in left
         )
-        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}")
+        counted = _COUNTED if any(numbered(left[0], family) for family in left[1:]) else ""
+        both = _in_common(*left) if len(left) == 2 else ""
+        raise DataError(f"{len(left)} kinds of masks go with the images; choose one of them:{lines}{counted}{both}")
+    taken = _name(left[0], families)
+    if beside := numbered_beside(left[0], [family for family in families if family not in copies], lonely):
+        own, other = beside[0]
+        raise DataError(
+            f"{other.path}: an image must have one mask, got {own.inner} too, and so for {len(beside)} images: numbers "
+            "tell objects or classes apart, and one file alone would be read. Draw those of an image into one mask, or "
+            f"choose with --masks {shlex.quote(taken)}."
+        )
     if len(families) == 1:
         return left[0], []
-    others = ", ".join(_name(family, families) for family in families if family is not left[0])
-    return left[0], [f"Masks are those of {_name(left[0], families)}; {others} lie beside them and are not read."]
+    same = ", ".join(_name(family, families) for family in copies)
+    others = ", ".join(_name(family, families) for family in families if family not in (left[0], *copies))
+    notes = [f"Masks are those of {taken}; {others} lie beside them and are not read."] if others else []
+    if same:
+        notes.append(f"Masks of {same} are the same as those of {taken}, pixel for pixel; {taken} are read.")
+    return left[0], notes
+
+
+def _complete_one_another(one: Family, other: Family) -> bool:
+    """Whether masks of one name lie in two folders, and each holds some of images that the other lacks."""
+    named = (one.prefix, one.suffix) == (other.prefix, other.suffix)
+    return named and bool(one.masks.keys() - other.masks.keys()) and bool(other.masks.keys() - one.masks.keys())
+
+
+def _in_common(one: Family, other: Family) -> str:
+    """What to do where two folders are one set but for images that have masks in both."""
+    both = [image for image in one.masks if image in other.masks]
+    if not both or not _complete_one_another(one, other):
+        return ""
+    first, second = one.masks[both[0]], other.masks[both[0]]
+    return (
+        f"\n{len(both)} images have a mask in both, such as {first.inner} and {second.inner}; without one of each, all "
+        "others are read together."
+    )
 
 
 def _name(family: Family, families: Sequence[Family]) -> str:
@@ -178,6 +224,13 @@ def _nothing(walked: Walked, matched: Matched) -> DataError:
     )
     if not walked.places:
         return DataError(f"{walked.root}: DATA must hold {layouts}; got {_contents(walked.root)}.")
+    if found := files_of_objects(matched):
+        image, masks = found
+        return DataError(
+            f"{masks[0].path.parent}: an image must have one mask, got {len(masks)} files for {image.inner}, such as "
+            f"{masks[0].path.name} and {masks[1].path.name}: one file an object, it seems, as in the Data Science Bowl "
+            "2018. Draw those of an image into one mask of its name (for one class 1 in any of them, else 0)."
+        )
     if matched.images:
         image = matched.images[0]
         lonely = f", where masks are called as {matched.lonely[0].inner}" if matched.lonely else ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
 
 from segsearch.errors import DataError
 from segsearch.pairing.matching import match
+from segsearch.pairing.types import Matched
 from tests.pairing.trees import ROOT, inner, matched, pairs
 
 NUMBERS = range(12)
@@ -157,11 +159,40 @@ def test_two_masks_of_one_kind_are_refused() -> None:
     assert "for images/0.png, too; remove or move one of them." in str(caught.value)
 
 
-def test_two_folders_of_masks_with_one_image_in_common_are_refused() -> None:
+def test_two_folders_of_masks_with_one_image_in_common_stay_apart() -> None:
     files = [f"images/{number}.png" for number in NUMBERS]
     files += [f"masks/{'a' if number < 6 else 'b'}/{number}.png" for number in NUMBERS]
+    assert [family.folder for family in matched(*files).families] == ["masks"]
+    assert {family.folder: len(family.masks) for family in matched(*files, "masks/b/0.png").families} == {
+        "masks/a": 6,
+        "masks/b": 7,
+    }
+
+
+def test_one_image_in_common_of_several_folders_is_a_slip() -> None:
+    files = [f"images/{number}.png" for number in NUMBERS]
+    files += [f"masks/{'abc'[number // 4]}/{number}.png" for number in NUMBERS]
     with pytest.raises(DataError, match="one mask of a kind, got masks/b/0"):
         matched(*files, "masks/b/0.png")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/{0}.png", "labels/{1}/{0}.png"),
+        ("images/seq1/{0}.png", "labels/{1}/seq1/{0}.png"),
+        ("images/seq1/{0}.png", "labels/seq1/{1}/{0}.png"),
+        ("images/train/{0}.png", "labels/{1}/train/{0}.png"),
+        ("images/{0}.png", "labels/{0}/{1}.png"),
+        ("images/{0}.png", "{1}/labels/{0}.png"),
+        ("images/{0}.png", "labels/{0}_{1}.png"),
+    ],
+)
+def test_what_two_people_drew_stays_apart(image: str, mask: str) -> None:
+    images = [image.format(number) for number in NUMBERS]
+    drawn = {who: [mask.format(number, who) for number in NUMBERS] for who in ("anna", "ben")}
+    found = matched(*images, *drawn["anna"], *drawn["ben"])
+    assert sorted(sorted(pairs(family).values()) for family in found.families) == sorted(map(sorted, drawn.values()))
 
 
 @pytest.mark.parametrize("folder", ["image_2", "images"])
@@ -342,3 +373,50 @@ def test_names_that_lack_a_part_that_most_have() -> None:
 )
 def test_very_few_files(files: dict[str, str]) -> None:
     assert pairs(matched(*files, *files.values()).families[0]) == files
+
+
+# ---- names whose common start and common end cross
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        ("1", "2_1"),
+        ("a", "a_a"),
+        ("aba", "aba_aba"),
+        ("img_1", "img_img_1", "img_b"),
+        ("img_1_2", "img_img", "img_2"),
+        ("1_1", "1_img", "a_img"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("{}", "{}"), ("{}", "{}_m"), ("{}_i", "{}_m"), ("img_{}_i", "m_{}_k"), ("{}_image", "{}_mask"), ("i-{}", "m-{}")],
+)
+def test_names_whose_ends_cross_find_their_masks(stems: tuple[str, ...], image: str, mask: str) -> None:
+    expected = {f"images/{image.format(stem)}.jpg": f"masks/{mask.format(stem)}.png" for stem in stems}
+    assert pairs(matched(*expected, *expected.values()).families[0]) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_short_names_of_few_words_are_never_paired_wrongly(seed: int) -> None:
+    dice = random.Random(seed)
+    ways = [("{}_i", "{}_m"), ("img_{}_i", "m_{}_k"), ("{}_image", "{}_mask"), ("{}", "{}_m")]
+    for _ in range(100):
+        words = [dice.choices(["a", "b", "1", "2", "img"], k=dice.randint(1, 3)) for _ in range(dice.randint(3, 8))]
+        stems = sorted({"_".join(word) for word in words})
+        image, mask = dice.choice(ways)
+        expected = {f"images/{image.format(stem)}.jpg": f"masks/{mask.format(stem)}.png" for stem in stems}
+        lacking = dice.choice([None, *expected]) if len(expected) > 2 else None
+        masks = [found for name, found in expected.items() if name != lacking]
+        if (found := _or_refused(*expected, *masks)) is None:
+            assert lacking is not None, stems
+        else:
+            assert pairs(found.families[0]) == {name: expected[name] for name in expected if name != lacking}
+
+
+def _or_refused(*inners: str) -> Matched | None:
+    try:
+        return matched(*inners)
+    except DataError:
+        return None

@@ -43,11 +43,20 @@ def test_ends_are_those_of_most_names_and_never_part_of_a_number() -> None:
 
 def test_a_name_keeps_what_is_its_own() -> None:
     ends = Ends(("img", "_"), ("_", "a"))
-    assert ends.strip(tokens_of("img_7_a")) == Core(("img", "_"), ("7",), ("_", "a"))
-    assert ends.strip(tokens_of("img_7")) == Core(("img", "_"), ("7",), ())
-    assert ends.strip(tokens_of("img-7_a")) == Core(("img",), ("-", "7"), ("_", "a"))
-    assert ends.strip(tokens_of("img_a")) == Core((), ("img", "_", "a"), ())
-    assert ends.strip(tokens_of("img_-_a")) == Core((), tokens_of("img_-_a"), ())
+    assert ends.strip(tokens_of("img_7_a")) == (Core(("img", "_"), ("7",), ("_", "a")),)
+    assert ends.strip(tokens_of("img_7")) == (Core(("img", "_"), ("7",), ()),)
+    assert ends.strip(tokens_of("img-7_a")) == (Core(("img",), ("-", "7"), ("_", "a")),)
+
+
+def test_a_name_that_is_all_ends_may_own_any_of_its_tokens() -> None:
+    ends = Ends(("img", "_"), ("_", "a"))
+    assert ends.strip(tokens_of("img_a")) == (
+        Core((), ("img",), ("_", "a")),
+        Core(("img", "_"), ("a",), ()),
+        Core((), ("img", "_", "a"), ()),
+    )
+    assert Core((), tokens_of("img_-_a"), ()) in ends.strip(tokens_of("img_-_a"))
+    assert ends.strip(()) == (Core((), (), ()),)
 
 
 def test_cores_are_found_between_tokens_only() -> None:

@@ -42,8 +42,8 @@ def test_masks_in_two_folders_are_asked_for(tmp_path: Path) -> None:
     for seed in range(6):
         image, label = scene(seed)
         save(tmp_path / f"images/{seed:03d}.png", image)
-        for folder in folders:
-            save(tmp_path / folder / f"{seed:03d}.png", label)
+        for turn, folder in enumerate(folders):
+            save(tmp_path / folder / f"{seed:03d}.png", np.roll(label, turn))
     with pytest.raises(DataError, match=r"--masks masks_anna +such as .*\n.*--masks masks_ben +such as"):
         chosen(tmp_path)
     for folder in folders:
@@ -52,12 +52,33 @@ def test_masks_in_two_folders_are_asked_for(tmp_path: Path) -> None:
         assert found.notes[0] == f"Masks are those of {folder}."
 
 
+@pytest.mark.parametrize("few", [(4,), (3, 4), (2, 3, 4)])
+def test_two_annotators_who_share_some_images_are_asked_for(tmp_path: Path, few: tuple[int, ...]) -> None:
+    """Anna drew the first five of eight, Ben the others and some of hers."""
+    for seed in range(8):
+        image, label = scene(seed)
+        save(tmp_path / f"images/{seed:03d}.png", image)
+        if seed < 5:
+            save(tmp_path / f"labels/anna/{seed:03d}.png", label)
+        if seed > 4 or seed in few:
+            save(tmp_path / f"labels/ben/{seed:03d}.png", np.roll(label, 1))
+    with pytest.raises(DataError) as caught:
+        chosen(tmp_path)
+    lines = str(caught.value).splitlines()
+    assert {line.split()[1] for line in lines[1:3]} == {"labels/anna", "labels/ben"}
+    assert lines[3].startswith(f"{len(few)} images have a mask in both, such as labels/")
+    assert len(chosen(tmp_path, masks="labels/anna", unlabelled="skip").pairs) == 5
+    for seed in few:
+        (tmp_path / f"labels/ben/{seed:03d}.png").unlink()
+    assert len(chosen(tmp_path).pairs) == 8
+
+
 def test_masks_of_two_endings_are_asked_for(tmp_path: Path) -> None:
     for seed in range(6):
         image, label = scene(seed)
         save(tmp_path / f"images/{seed:03d}.png", image)
-        for ending in ("_lesion", "_vessel"):
-            save(tmp_path / f"masks/{seed:03d}{ending}.png", label)
+        for turn, ending in enumerate(("_lesion", "_vessel")):
+            save(tmp_path / f"masks/{seed:03d}{ending}.png", np.roll(label, turn))
     with pytest.raises(DataError) as caught:
         chosen(tmp_path)
     assert str(caught.value).splitlines() == [
@@ -212,8 +233,8 @@ def test_each_kind_of_masks_has_a_name_of_its_own(tmp_path: Path) -> None:
     for number in range(6):
         image, label = scene(number)
         save(tmp_path / f"images/{number}.png", image)
-        for name in ("labels/v1/{}_m.png", "labels/v2/{}_m.png", "labels/v2/{}_x.png"):
-            save(tmp_path / name.format(number), label)
+        for turn, name in enumerate(("labels/v1/{}_m.png", "labels/v2/{}_m.png", "labels/v2/{}_x.png")):
+            save(tmp_path / name.format(number), np.roll(label, turn))
     with pytest.raises(DataError, match="kinds of masks go with the images") as caught:
         chosen(tmp_path)
     names = [line.split()[1] for line in str(caught.value).splitlines()[1:]]

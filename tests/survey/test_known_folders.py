@@ -141,6 +141,34 @@ def test_voc_2012(tmp_path: Path, above: str) -> None:
     demand_labels(dataset, {names[seed]: values[scene(seed, classes=4)[1]] for seed in range(6, 9)})
 
 
+@pytest.mark.parametrize("same_names", [False, True])
+def test_two_years_of_pascal_voc_are_read_together_and_each_alone(tmp_path: Path, same_names: bool) -> None:
+    root, right = tmp_path / "data", dict[str, UInt8]()
+    for year, first in (("VOC2007", 0), ("VOC2012", 100)):
+        stems = [f"{number + (0 if same_names else first):06d}" for number in range(8)]
+        for seed, stem in enumerate(stems):
+            image, label = scene(first + seed)
+            save(root / f"VOCdevkit/{year}/JPEGImages/{stem}.jpg", image)
+            for folder in ("SegmentationClass", "SegmentationObject"):
+                colours = [colour(voc_colour(value)) for value in range(3)]
+                palette_mask(root / f"VOCdevkit/{year}/{folder}/{stem}.png", label, colours)
+            if seed > 4:
+                right[f"{year}/{stem}"] = label
+        save(root / f"VOCdevkit/{year}/JPEGImages/{first + 50:06d}.jpg", scene(first + 50)[0])
+        for name, listed in (("train", stems[:5]), ("val", stems[5:]), ("trainval", stems)):
+            text = "".join(f"{stem}\n" for stem in listed)
+            write(root / f"VOCdevkit/{year}/ImageSets/Segmentation/{name}.txt", text)
+    found, _, dataset = opened(root, tmp_path)
+    assert counts_of(found) == (10, 6, 0)
+    for index, name in enumerate(dataset.validation.names):
+        year, _, stem = name.partition("VOCdevkit/")[2].partition("/JPEGImages/")
+        np.testing.assert_array_equal(dataset.validation.label(index), right[f"{year}/{stem}"])
+    assert any("VOC2007/ImageSets/Segmentation, train.txt, val.txt of VOC" in words for words in found.splits.words)
+    alone, _, _ = opened(root, tmp_path, splits="VOCdevkit/VOC2012/ImageSets/Segmentation")
+    assert counts_of(alone) == (5, 3, 0)
+    assert all("VOC2012" in pair.image.inner for pair in alone.splits.train)
+
+
 # ---- ADE20K
 
 _SYNONYMS = {

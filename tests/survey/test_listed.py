@@ -179,3 +179,107 @@ def test_lists_that_are_passed_over_are_said(tmp_path: Path) -> None:
     found, notes = listed_in(walked, match(walked.places), Wanted())
     assert found is None
     assert notes == ("train.txt: 2 lines name no file here, so that the folders' splits count.",)
+
+
+# ---- lists of several folders
+
+
+def test_lists_of_folders_that_name_different_images_are_read_together(tmp_path: Path) -> None:
+    flat(tmp_path, 8)
+    for folder, numbers in (("a/lists", range(4)), ("b/lists", range(4, 8))):
+        write(tmp_path / folder / "train.txt", lines(numbers[:3]))
+        write(tmp_path / folder / "val.txt", lines(numbers[3:]))
+    found = some(tmp_path)
+    assert {split: stems(places) for split, places in found.splits.items()} == {
+        "train": [0, 1, 2, 4, 5, 6],
+        "validation": [3, 7],
+    }
+    assert found.names == "train.txt, val.txt of a/lists, train.txt, val.txt of b/lists"
+    assert "These folders' lists name different images and are read together" in found.notes[0]
+    found = some(tmp_path, splits="b/lists")
+    assert {split: stems(places) for split, places in found.splits.items()} == {"train": [4, 5, 6], "validation": [7]}
+
+
+def test_lists_of_two_folders_that_part_the_same_images_are_asked_for(tmp_path: Path) -> None:
+    flat(tmp_path, 8)
+    for folder, count in (("here/lists", 6), ("here/splits", 5)):
+        write(tmp_path / folder / "train.txt", lines(range(count)))
+        write(tmp_path / folder / "val.txt", lines(range(count, 8)))
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path)
+    assert str(caught.value).splitlines()[1:] == [
+        "  --splits here/lists   6 train, 2 validation",
+        "  --splits here/splits   5 train, 3 validation",
+    ]
+    with pytest.raises(DataError, match="Lists of 2 folders part the same images"):
+        listed(tmp_path, splits="lists")
+    assert stems(some(tmp_path, splits="here/splits").splits["train"]) == [0, 1, 2, 3, 4]
+    with pytest.raises(DataError, match="must be lists, folders or a folder of lists, got 'x'; there are lists in: 'h"):
+        listed(tmp_path, splits="x")
+
+
+def test_lists_that_say_the_same_twice_are_no_question(tmp_path: Path) -> None:
+    flat(tmp_path, 8)
+    for folder in ("lists", "splits"):
+        write(tmp_path / folder / "train.txt", lines(range(6)))
+    assert some(tmp_path).names == "train.txt"
+
+
+def test_deeper_lists_of_other_images_are_said(tmp_path: Path) -> None:
+    flat(tmp_path, 8)
+    write(tmp_path / "train.txt", lines(range(4)))
+    write(tmp_path / "lists/train.txt", lines(range(4, 8)))
+    assert some(tmp_path).notes == ("Lists in lists name other images and are not read.",)
+
+
+def test_a_list_names_pictures_of_the_data_set_that_it_lies_in(tmp_path: Path) -> None:
+    """Both have a picture of each name, so that a line alone says neither."""
+    for name in "ab":
+        flat(tmp_path / name, 6)
+        write(tmp_path / name / "lists/train.txt", lines(range(4)))
+        write(tmp_path / name / "lists/val.txt", lines((4, 5)))
+    found = some(tmp_path)
+    assert sorted(place.inner for place in found.splits["validation"]) == [
+        f"{name}/images/{number:03d}.jpg" for name in "ab" for number in (4, 5)
+    ]
+
+
+# ---- what trainval says of validation
+
+
+@pytest.mark.parametrize("name", ["trainval", "train_val", "trainval_list"])
+def test_without_a_list_of_its_own_validation_is_the_rest_of_trainval(tmp_path: Path, name: str) -> None:
+    flat(tmp_path, 9)
+    write(tmp_path / "train.txt", lines(range(5)))
+    write(tmp_path / f"{name}.txt", lines(range(8)))
+    write(tmp_path / "test.txt", lines((8,)))
+    found = some(tmp_path)
+    assert {split: stems(places) for split, places in found.splits.items()} == {
+        "train": [0, 1, 2, 3, 4],
+        "validation": [5, 6, 7],
+        "test": [8],
+    }
+    assert found.names == f"train.txt, {name}.txt, test.txt"
+    assert found.notes == (
+        f"No list names the validation split: it is the 3 images that {name}.txt has beside the others.",
+    )
+
+
+@pytest.mark.parametrize(("train", "everything"), [(range(6), range(6)), (range(6), range(1, 8))])
+def test_trainval_that_has_no_rest_or_lacks_training_images_says_nothing(
+    tmp_path: Path, train: range, everything: range
+) -> None:
+    flat(tmp_path, 8)
+    write(tmp_path / "train.txt", lines(train))
+    write(tmp_path / "trainval.txt", lines(everything))
+    found = some(tmp_path)
+    assert found.splits.keys() == {"train"}
+    assert found.notes == ("Beside them lie trainval.txt, which are not read.",)
+
+
+def test_a_line_of_trainval_that_names_nothing_is_refused_where_it_counts(tmp_path: Path) -> None:
+    flat(tmp_path, 8)
+    write(tmp_path / "train.txt", lines(range(5)))
+    write(tmp_path / "trainval.txt", lines((*range(8), 70)))
+    with pytest.raises(DataError, match=r"trainval\.txt, line 9: a line must name a picture in the folder, got '070'"):
+        listed(tmp_path)
