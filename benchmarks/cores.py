@@ -26,7 +26,7 @@ from segsearch.evidence.timing import Machine, Timing
 from segsearch.latency.cores import own_cores
 from segsearch.latency.measure import Effort, machine_for, measure
 from segsearch.latency.room import Room
-from segsearch.trial.evaluate import gate_effort
+from segsearch.trial.gate import gate_effort
 
 # Trains until its input ends; then says how many steps it did and how long it stood still between them.
 TRAINER = """

@@ -133,8 +133,9 @@ def steps(arguments: argparse.Namespace) -> None:
 def folder(arguments: argparse.Namespace) -> None:
     """40 images through `new`: as it wrote the study before (12 epochs, crops of 128 pixels) and as it does now."""
     from PIL import Image
-    from segsearch.datasets.scaffold import write_study
-    from segsearch.datasets.survey import look
+
+    from segsearch.survey.look import look
+    from segsearch.survey.scaffold import write_study
 
     scenes = open_dataset(SCENES.model_copy(update={"train_count": 40}), cache=arguments.cache)
     with tempfile.TemporaryDirectory() as scratch:
