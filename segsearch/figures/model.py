@@ -55,9 +55,8 @@ def architecture_figure(
     chart.add_trace(_names(placed, look))
     chart.add_trace(_numbers(placed, widest, look))
     for row, piece in placed:
-        for source in (piece.reads, piece.after):
-            if source is not None:
-                _skip(chart, rows[source], row, rows[-1], look)
+        for source in piece.sources:
+            _skip(chart, rows[source], row, rows[-1], look)
     dress(
         chart,
         look,
@@ -153,7 +152,7 @@ def _line_of(piece: Piece, grid: int) -> str:
 def _skip(chart: Any, source: float, target: float, rows: float, look: Theme) -> None:
     """A line in the gutter from a map to who reads it again; longer ones run farther out."""
     top, bottom = source + 0.12, target + 0.12
-    out = _GUTTER + (0.99 - _GUTTER) * min(1.0, (target - source) / max(rows - 4, 1))
+    out = _GUTTER + (0.99 - _GUTTER) * min(1.0, abs(target - source) / max(rows - 4, 1))
     chart.add_shape(
         type="path",
         path=f"M {_GUTTER},{top} C {out},{top} {out},{top} {out},{(top + bottom) / 2} "

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage
+from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate, Output
 from segsearch.space.shapes import AnyMap, HeadMap, Shape, Size, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
 
-_WORDS = {"inverted_residual": "inverted residual", "pyramid_pooling": "pyramid pooling", "aspp": "ASPP"}
-_JOINS = {"add": "added to", "concat": "beside"}
+_WORDS = {
+    "inverted_residual": "inverted residual",
+    "mbconv": "MBConv",
+    "pyramid_pooling": "pyramid pooling",
+    "aspp": "ASPP",
+    "aspp_scores": "ASPP to the classes",
+    "large_field": "large field of view",
+    "cascaded_pooling": "cascaded pooling",
+    "global_pooling": "global pooling",
+    "attention": "attention refinement",
+    "relu6": "ReLU6",
+    "hardswish": "hard swish",
+}
+# What a join makes of the running map and the others.
+_JOINS = {
+    "add": "{grown}, added to {maps}",
+    "concat": "{grown}, beside {maps}",
+    "score": "scored, {grown}, added to the scores of {maps}",
+    "attention": "{grown}, added to {maps} refined by attention",
+    "fuse": "{grown}, fused with {maps} by attention",
+    "cascade": "{grown}, dilation 2, added to {maps}",
+}
+_GROWN = {"bilinear": "resized", "nearest": "resized to the nearest", "transposed": "doubled by a transposed conv"}
 
 
 @dataclass(frozen=True)
@@ -21,8 +42,8 @@ class Piece:
     """One piece: a map and what makes it.
 
     `channels` are those before compression, `left` those that ship; both are 0 for a step that leaves no map.
-    `reads` names the piece, by its place in the list, that this one reads besides the one before it; `after` the one
-    that it carries on from, where that is not the one before it.
+    `reads` names the piece, by its place in the list, that this one reads besides the one before it, `others` those
+    that it reads besides these; `after` the one that it carries on from, where that is not the one before it.
     """
 
     kind: Kind
@@ -33,6 +54,12 @@ class Piece:
     left: int = 0
     reads: int | None = None
     after: int | None = None
+    others: tuple[int, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """All pieces that it reads but for the one before it."""
+        return tuple(place for place in (self.reads, self.after, *self.others) if place is not None)
 
 
 def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output = "scores") -> tuple[Piece, ...]:
@@ -46,21 +73,26 @@ def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output 
     image, places = len(pieces) - 1, dict[AnyMap, int]()
     for number in range(len(architecture.paths)):
         pieces += _path(architecture, number, shapes, places, image=image, start=len(pieces))
+    for number, path in enumerate(architecture.paths):  # paths may read from those after them
+        for merge in path.merges:
+            here = places[Feature(number, merge.after)]
+            pieces[here] = _merged(pieces[here], places[merge.feature], pieces[places[merge.feature]].name)
     trunk = places[ContextMap(architecture.trunk)]
     for index, join in enumerate(architecture.joins):
         feature = Joined(index)
         after = trunk if index == 0 and trunk != len(pieces) - 1 else None
         places[feature] = len(pieces)
-        pieces.append(_piece("join", f"join {index + 1}", _join(join), shapes[feature], places[join.feature], after))
+        piece = _piece("join", f"join {index + 1}", _join(join), shapes[feature], places[join.feature], after)
+        pieces.append(replace(piece, others=tuple(places[other] for other in join.others)))
     head = architecture.head
     after = trunk if not architecture.joins and trunk != len(pieces) - 1 else None
     if head.depth:
         words = f"{head.block}{f' ×{head.depth}' if head.depth > 1 else ''}"
         pieces.append(_piece("head", "head", words, shapes[HeadMap()], None, after))
         after = None
-    pieces.append(
-        Piece("head", "scores", f"1×1 to {classes} classes", shapes[HeadMap()].size, classes, classes, None, after)
-    )
+    if not architecture.ends_with_scores:
+        words, size_there = f"1×1 to {classes} classes", shapes[HeadMap()].size
+        pieces.append(Piece("head", "scores", words, size_there, classes, classes, None, after))
     pieces += _answer(architecture, shapes[HeadMap()].size, size, classes=classes, output=output)
     return (*pieces, *_shipped(candidate, size))
 
@@ -88,8 +120,7 @@ def _path(
     if path.stem is not None or number:
         shape = shapes[Feature(number, 0)]
         stem = path.stem
-        words = [resized, f"conv{f' ×{stem.depth}' if stem.depth > 1 else ''}" if stem else "the map as it is"]
-        words += [f"stride {stem.stride}", *_kernel(stem.kernel)] if stem else []
+        words = [resized, *(_stem(stem) if stem else ["the map as it is"])]
         # A path after the first does not carry on from the piece before it: it reads the image or another path's map.
         after = None if not number else places[path.source] if path.source is not None else image
         yield _piece("encoder", f"{prefix}{'stem' if stem else 'start'}", _line(words), shape, None, after)
@@ -108,6 +139,25 @@ def _path(
         yield _piece("context", f"{prefix}context", _context(path.context), shapes[ContextMap(number)])
 
 
+def _merged(piece: Piece, source: int, name: str) -> Piece:
+    """A piece with what another path's map adds to it."""
+    return replace(piece, words=f"{piece.words}, plus {name}", others=(*piece.others, source))
+
+
+def _stem(stem: Stem) -> list[str]:
+    return [
+        f"conv{f' ×{stem.depth}' if stem.depth > 1 else ''}",
+        f"stride {stem.stride // 2 if stem.pool else stem.stride}",
+        *_kernel(stem.kernel),
+        *_activation(stem.activation),
+        *(["max pool 2"] if stem.pool else []),
+    ]
+
+
+def _activation(name: str) -> list[str]:
+    return [_WORDS.get(name, name)] if name != "relu" else []
+
+
 def _stage(stage: Stage) -> str:
     down = {"max_pool": "max pool", "mean_pool": "mean pool"}.get(stage.downsample, "stride")
     parts = [
@@ -117,6 +167,9 @@ def _stage(stage: Stage) -> str:
         f"expansion {stage.expansion:.3g}" if stage.expansion != 1 else "",
         f"{stage.groups} groups" if stage.groups > 1 else "",
         f"dilation {_list(stage.atrous)}" if set(stage.atrous) != {1} else "",
+        f"squeeze {stage.squeeze:.3g}" if stage.squeeze else "",
+        *_activation(stage.activation),
+        "no norm" if stage.norm == "none" else "",
         "image reinforced" if stage.reinforce else "",
     ]
     return _line(parts)
@@ -128,13 +181,21 @@ def _context(context: Context) -> str:
         f"bins {_list(context.bins)}" if context.bins else "",
         f"rates {_list(context.rates)}" if context.rates else "",
         "image pooled" if context.image_pool else "",
+        "separable" if context.block == "separable" else "",
     ]
     return _line(parts)
 
 
 def _join(join: Join) -> str:
+    maps = "the skip" if not join.others else f"{len(join.features)} maps"
+    cut = "skip" if not join.others else "each"
+    refined = join.depth or int(join.block == "conv" and join.depth is None and join.kind in ("concat", "attention"))
     return _line(
-        [f"resized, {_JOINS.get(join.kind, join.kind)} the skip", f"skip cut to {join.reduce}" if join.reduce else ""]
+        [
+            _JOINS[join.kind].format(grown=_GROWN[join.upsample], maps=maps),
+            f"{cut} cut to {join.reduce}" if join.reduce else "",
+            f"then {join.block}{f' ×{refined}' if refined > 1 else ''}" if refined else "",
+        ]
     )
 
 

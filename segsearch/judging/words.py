@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from segsearch.evidence.images import NoSpread
 from segsearch.judging.fronts import Measured, Report
-from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
+from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate
 
 # Trials that a line names before it counts the rest.
@@ -93,23 +93,53 @@ def _architecture(architecture: Architecture) -> list[str]:
         context = path.context
         if context.kind != "none":
             details = "-".join(map(str, context.bins or context.rates))
-            words.append(" ".join(filter(None, (context.kind, details, f"({context.channels})"))))
-    words += [f"{join.kind} from {_map(join.feature)} ({join.channels})" for join in architecture.joins]
-    shuffled = " pixel shuffle" if architecture.head.upsample == "pixel_shuffle" else ""
-    words.append(f"head {architecture.head.channels}{shuffled}")
+            block = "separable" if context.block == "separable" else ""
+            words.append(" ".join(filter(None, (context.kind, details, _channels(context.channels), block))))
+        words += [f"{_map(Feature(number, merge.after))} plus {_map(merge.feature)}" for merge in path.merges]
+    words += [_join(join) for join in architecture.joins]
+    head = [] if architecture.ends_with_scores else [str(architecture.head.channels)]
+    head += ["pixel shuffle"] if architecture.head.upsample == "pixel_shuffle" else []
+    words += [" ".join(["head", *head])] if head else []
     words += [] if architecture.answer_scale == 1 else [f"classes at x{architecture.answer_scale:.3g}"]
     return words
 
 
 def _map(feature: Feature | Joined | ContextMap) -> str:
+    if isinstance(feature, Joined):
+        return f"join {feature.join + 1}"
     if isinstance(feature, ContextMap):
-        return f"context of path {feature.context}"
-    return f"join {feature.join + 1}" if isinstance(feature, Joined) else f"stage {feature.stage}"
+        return "context" + _of_path(feature.context)
+    return f"stage {feature.stage}" + _of_path(feature.path)
+
+
+def _of_path(number: int) -> str:
+    """The first path goes without saying."""
+    return f" of path {number}" if number else ""
+
+
+def _channels(channels: int) -> str:
+    """What scores classes has no channels of its own."""
+    return f"({channels or 'classes'})"
+
+
+def _join(join: Join) -> str:
+    """`concat from stage 1 and join 1 (32) 2x conv transposed`: of two maps, refined twice, the running one doubled."""
+    maps = " and ".join(map(_map, join.features))
+    notes = [f"{join.depth}x {join.block}"] if join.depth else []
+    notes += ["conv"] if join.depth is None and join.block == "conv" and join.kind in ("concat", "attention") else []
+    notes += [join.upsample] if join.upsample != "bilinear" else []
+    return " ".join([f"{join.kind} from {maps} {_channels(join.channels)}", *notes])
 
 
 def _chain(path: EncoderPath) -> str:
-    stem = [f"stem {path.stem.channels}"] if path.stem is not None else []
+    stem = [_stem(path.stem)] if path.stem is not None else []
     return ", ".join([*stem, *(_stage(stage) for stage in path.stages)])
+
+
+def _stem(stem: Stem) -> str:
+    notes = ["max pool"] if stem.pool else []
+    notes += [stem.activation] if stem.activation != "relu" else []
+    return " ".join([f"stem {stem.channels}", *notes])
 
 
 def _stage(stage: Stage) -> str:
@@ -119,4 +149,7 @@ def _stage(stage: Stage) -> str:
     notes += [f"e{stage.expansion:.3g}"] if stage.expansion != 1 else []
     notes += [f"g{stage.groups}"] if stage.groups != 1 else []
     notes += ["rates " + "-".join(map(str, stage.atrous))] if set(stage.atrous) != {1} else []
+    notes += [f"se{stage.squeeze:.3g}"] if stage.squeeze else []
+    notes += [stage.activation] if stage.activation != "relu" else []
+    notes += ["no norm"] if stage.norm == "none" else []
     return " ".join([f"{stage.block} {stage.depth}x{stage.channels}", *notes])

@@ -10,18 +10,21 @@ from segsearch.figures import architecture_figure
 from segsearch.figures.pieces import pieces_of
 from segsearch.space.architecture import Head
 from segsearch.space.candidate import Candidate
-from tests.figures.designs import CANDIDATE, ONE, TWO
+from tests.figures.designs import CANDIDATE, EXCHANGED, ONE, TWO
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("candidate", [CANDIDATE, Candidate(TWO)], ids=["one path", "three paths"])
+@pytest.mark.parametrize(
+    "candidate",
+    [CANDIDATE, Candidate(TWO), Candidate(EXCHANGED)],
+    ids=["one path", "three paths", "exchanged maps and scores"],
+)
 def test_every_piece_is_drawn(candidate: Candidate, dark: bool) -> None:
     chart = architecture_figure(candidate, (128, 256), classes=5, dark=dark)
     pieces = pieces_of(candidate, (128, 256), classes=5)
     text = " ".join(str(line) for trace in chart.select_traces({"mode": "text"}) for line in trace.text)
     assert all(f"<b>{piece.name}</b>" in text for piece in pieces)
-    lines = [piece for piece in pieces for source in (piece.reads, piece.after) if source is not None]
-    assert len(chart.layout.shapes) == len(lines)
+    assert len(chart.layout.shapes) == sum(len(piece.sources) for piece in pieces)
     assert len(chart.to_json()) < 40_000
 
 

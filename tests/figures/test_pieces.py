@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from segsearch.figures.pieces import Piece, pieces_of
-from segsearch.space.architecture import Context
+from segsearch.networks.contexts import CONTEXTS
+from segsearch.networks.decoders import JOINS
+from segsearch.space.architecture import Context, Feature, Join
 from segsearch.space.candidate import Candidate
-from tests.figures.designs import CANDIDATE, TWO
+from tests.figures.designs import CANDIDATE, EXCHANGED, ONE, TWO
 
 
 def test_pieces_by_hand() -> None:
@@ -75,3 +79,51 @@ def test_paths_carry_on_from_what_they_read() -> None:
     ]
     assert pieces[3].words == "resized ×0.5, conv, stride 2"
     assert pieces[6].words == "conv ×1, max pool 2"
+
+
+def test_maps_that_go_both_ways_and_scores_that_no_head_makes() -> None:
+    pieces = pieces_of(Candidate(EXCHANGED), (64, 64), classes=3)
+    assert [(piece.name, piece.words, piece.sources) for piece in pieces[:-2]] == [
+        ("image", "RGB", ()),
+        ("path 1 stem", "conv, stride 2, hard swish, max pool 2", ()),
+        ("path 1 stage 1", "conv ×1, no norm, plus path 2 stage 1", (4,)),
+        ("path 2 start", "the map as it is", (1,)),
+        ("path 2 stage 1", "MBConv ×2, stride 2, expansion 4, squeeze 0.25, ReLU6, plus path 1 stage 1", (2,)),
+        ("path 2 context", "ASPP to the classes, rates 2-4, separable", ()),
+        ("join 1", "resized to the nearest, beside 2 maps, each cut to 8, then conv ×2", (1, 2)),
+        ("join 2", "scored, doubled by a transposed conv, added to the scores of 3 maps", (2, 5, 6)),
+    ]
+    assert [(piece.name, piece.size) for piece in pieces[-2:]] == [("resized", (64, 64)), ("exported", (64, 64))]
+    assert [piece.channels for piece in pieces[5:8]] == [3, 24, 3]
+
+
+@pytest.mark.parametrize(
+    ("join", "words"),
+    [
+        (Join("add", Feature(0, 1), 32), "resized, added to the skip"),
+        (Join("add", Feature(0, 1), 32, block="conv"), "resized, added to the skip"),
+        (Join("add", Feature(0, 1), 32, block="conv", depth=1), "resized, added to the skip, then conv"),
+        (Join("concat", Feature(0, 1), 32, block="conv"), "resized, beside the skip, then conv"),
+        (Join("concat", Feature(0, 1), 32, depth=2), "resized, beside the skip, then separable ×2"),
+        (Join("attention", Feature(0, 1), 32), "resized, added to the skip refined by attention"),
+        (Join("fuse", Feature(0, 1), 32), "resized, fused with the skip by attention"),
+        (Join("cascade", Feature(0, 1), 32), "resized, dilation 2, added to the skip"),
+    ],
+)
+def test_what_a_join_makes_in_words(join: Join, words: str) -> None:
+    pieces = pieces_of(Candidate(replace(ONE, joins=(join,))), (128, 256), classes=5)
+    assert next(piece.words for piece in pieces if piece.kind == "join") == words
+
+
+@pytest.mark.parametrize("kind", JOINS)
+def test_every_join_has_words(kind: str) -> None:
+    pieces = pieces_of(Candidate(replace(ONE, joins=(Join(kind, Feature(0, 1), 8),))), (128, 256), classes=5)
+    assert next(piece.words for piece in pieces if piece.kind == "join")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CONTEXTS if kind != "none"])
+def test_every_context_has_words_of_its_own(kind: str) -> None:
+    path = replace(ONE.paths[0], context=Context(kind, 8, bins=(2,), rates=(2,)))
+    pieces = pieces_of(Candidate(replace(ONE, paths=(path,))), (128, 256), classes=5)
+    words = next(piece.words for piece in pieces if piece.kind == "context")
+    assert "_" not in words

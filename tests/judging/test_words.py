@@ -9,7 +9,19 @@ import pytest
 
 from segsearch.judging import words as in_text
 from segsearch.judging.words import duration
-from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.architecture import (
+    Architecture,
+    Context,
+    ContextMap,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Joined,
+    Merge,
+    Stage,
+    Stem,
+)
 from segsearch.space.candidate import Candidate
 from segsearch.space.steps import Distill, Prune, Quantize
 from tests import fakes
@@ -36,6 +48,55 @@ def test_a_candidate_in_words() -> None:
     assert in_text.describe(other).endswith(
         "head 48 pixel shuffle; classes at x0.25; taught 0.7 at T 2 by channel; fp32"
     )
+
+
+def test_what_stages_stems_and_contexts_are_beyond_the_plain_ones() -> None:
+    stages = (
+        Stage("mbconv", 24, 2, 2, expansion=4.0, squeeze=0.25, activation="hardswish"),
+        Stage("conv", 40, 1, norm="none", activation="relu6"),
+    )
+    for context, words in (
+        (Context("aspp", 64, rates=(2, 4), block="separable"), "aspp 2-4 (64) separable"),
+        (Context("attention", 48), "attention (48)"),
+        (Context("cascaded_pooling", 64, bins=(8, 4, 2)), "cascaded_pooling 8-4-2 (64)"),
+    ):
+        path = EncoderPath(Stem(16, 4, pool=True, activation="hardswish"), stages, context)
+        assert in_text.describe(Candidate(Architecture((path,), (), Head(48)))) == (
+            "stem 16 max pool hardswish, mbconv 2x24 /2 e4 se0.25 hardswish, conv 1x40 relu6 no norm; "
+            f"{words}; head 48; fp32"
+        )
+
+
+def test_joins_of_several_maps_and_exchanged_ones() -> None:
+    paths = (
+        EncoderPath(Stem(16), (Stage("conv", 24, 1),), merges=(Merge(1, Feature(1, 1)),)),
+        EncoderPath(None, (Stage("conv", 32, 1, 2),), source=Feature(0, 0), merges=(Merge(1, Feature(0, 1)),)),
+    )
+    joins = (
+        Join(
+            "add", Feature(1, 1), 16, others=(Feature(0, 1), ContextMap(1)), block="conv", depth=1, upsample="nearest"
+        ),
+        Join("concat", Joined(0), 8, others=(ContextMap(0),), block="conv", upsample="transposed"),
+        Join("concat", Feature(0, 0), 8, depth=2),
+        Join("add", Feature(0, 0), 8, block="conv"),  # no block, no word
+    )
+    assert in_text.describe(Candidate(Architecture(paths, joins, Head(48)))) == (
+        "stem 16, conv 1x24; stage 1 plus stage 1 of path 1; path 1: conv 1x32 /2; stage 1 of path 1 plus stage 1; "
+        "add from stage 1 of path 1 and stage 1 and context of path 1 (16) 1x conv nearest; "
+        "concat from join 1 and context (8) conv transposed; concat from stage 0 (8) 2x separable; "
+        "add from stage 0 (8); head 48; fp32"
+    )
+
+
+def test_what_scores_classes_has_no_channels_and_no_head() -> None:
+    path = EncoderPath(Stem(16), (Stage("conv", 24, 1),), Context("aspp_scores", rates=(6, 12)))
+    joins = (Join("score", Feature(0, 0), 0, upsample="transposed"),)
+    plain = Architecture((path,), joins, Head(48, 0))
+    assert in_text.describe(Candidate(plain)) == (
+        "stem 16, conv 1x24; aspp_scores 6-12 (classes); score from stage 0 (classes) transposed; fp32"
+    )
+    shuffled = replace(plain, head=Head(48, 0, upsample="pixel_shuffle"))
+    assert in_text.describe(Candidate(shuffled)).endswith("; head pixel shuffle; fp32")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from segsearch.space.architecture import Architecture, Auxiliary, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.architecture import (
+    Architecture,
+    Auxiliary,
+    Context,
+    ContextMap,
+    EncoderPath,
+    Feature,
+    Head,
+    Join,
+    Joined,
+    Merge,
+    Stage,
+    Stem,
+)
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.space.steps import Distill, Prune, Quantize
@@ -83,6 +96,32 @@ candidates = st.builds(
 )
 
 
+PATH = SMALL.architecture.paths[0]
+
+
+def test_maps_of_all_kinds_come_back_as_they_were() -> None:
+    joins = (
+        Join("add", ContextMap(0), 8, others=(Feature(0, 1), ContextMap(1))),
+        Join("add", Joined(0), 8, others=(Joined(0),), depth=0),
+    )
+    paths = (replace(PATH, merges=(Merge(1, Feature(1, 0)),)), PATH)
+    extra = (Auxiliary(ContextMap(1), 0.4, 8), Auxiliary(Joined(1), 0.4, 8))
+    whole = replace(SMALL, architecture=Architecture(paths, joins, Head(8), extra))
+    assert from_json(Candidate, to_json(whole)) == whole
+
+
+def test_fields_that_came_later_are_not_written_where_they_say_nothing() -> None:
+    """Content keys of what was stored before are made of such text."""
+    path = replace(PATH, context=Context("aspp", 8, rates=(2,)))
+    plain = Architecture((path,), (Join("concat", Feature(0, 1), 8, 4),), Head(8))
+    written = json.loads(to_json(plain))
+    assert set(written["paths"][0]) == {"stem", "stages", "context", "source", "scale"}
+    assert set(written["paths"][0]["stem"]) == {"channels", "stride", "kernel", "depth"}
+    assert set(written["paths"][0]["context"]) == {"kind", "channels", "bins", "rates", "image_pool"}
+    assert set(written["joins"][0]) == {"kind", "feature", "channels", "reduce"}
+    assert written["joins"][0]["feature"] == {"path": 0, "stage": 1}
+
+
 @given(candidates)
 @quick
 def test_json_gives_back_an_equal_candidate(candidate: Candidate) -> None:
@@ -112,6 +151,14 @@ def test_keys_are_equal_exactly_where_candidates_are(one: Candidate, other: Cand
         {"architecture": replace(SMALL.architecture, input_scale=0.5)},
         {"architecture": replace(SMALL.architecture, head=Head(16, dropout=0.1))},
         {"architecture": replace(SMALL.architecture, auxiliary=(Auxiliary(Feature(0, 1), 0.4, 8),))},
+        {"architecture": replace(SMALL.architecture, auxiliary=(Auxiliary(ContextMap(0), 0.4, 8),))},
+        {"architecture": replace(SMALL.architecture, paths=(replace(PATH, merges=(Merge(0, Feature(1, 0)),)),))},
+        {"architecture": replace(SMALL.architecture, paths=(replace(PATH, stem=Stem(8, pool=True)),))},
+        {"architecture": replace(SMALL.architecture, paths=(replace(PATH, context=Context(block="separable")),))},
+        *(
+            {"architecture": replace(SMALL.architecture, joins=(Join("add", Feature(0, 1), 8, **change),))}  # type: ignore[arg-type]
+            for change in ({}, {"others": (Joined(0),)}, {"block": "conv"}, {"depth": 0}, {"upsample": "nearest"})
+        ),
     ],
     ids=str,
 )
