@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from segsearch.datasets.decode import FORMATS, MAX_PIXELS, SUFFIXES
+from segsearch.datasets.decode import FORMATS, MAX_PIXELS, SUFFIXES, orientation_of, shown_size, stored_size
 from segsearch.errors import DataError
 
 LONGEST_SIDE = 65_535
@@ -73,8 +73,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Height and width as shown: an EXIF orientation of 5 to 8 lies on its side."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (image.width, image.height) if turned else (image.height, image.width)
+            return shown_size(stored_size(image), orientation_of(image), "turn")
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise DataError(f"{path}: an image must be readable, got: {error}; replace it or remove its labels.") from None
 

@@ -24,6 +24,17 @@ _SPREAD = {"L;2": 85, "L;4": 17}
 # Cameras write JPEG files with a preview inside, which Pillow calls MPO.
 _LOSSY = ("JPEG", "MPO")
 
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+# What takes back the turn that each EXIF orientation asks for.
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 # Of 16-bit colours Pillow keeps the high bytes: with no more than these left, they held 14 bits or fewer.
 _DARK = 63
@@ -121,11 +132,17 @@ def shown_size(stored: tuple[int, int], orientation: int, exif: Exif) -> tuple[i
     return (width, height) if exif == "turn" and orientation >= 5 else (height, width)
 
 
+def stored_size(picture: Image.Image) -> tuple[int, int]:
+    """Height and width of a picture that was just opened, as stored: of a TIFF file Pillow tells them as shown."""
+    tags = getattr(picture, "tag_v2", {}) if picture.format == "TIFF" else {}
+    return int(tags.get(_TIFF_HEIGHT, picture.height)), int(tags.get(_TIFF_WIDTH, picture.width))
+
+
 def open_size(path: Path, *, exif: Exif = "turn") -> tuple[int, int]:
     """Height and width of a picture, from its header: as shown, or as stored where EXIF is ignored. Raises `Fault`."""
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            return shown_size((picture.height, picture.width), orientation_of(picture), exif)
+            return shown_size(stored_size(picture), orientation_of(picture), exif)
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise Fault("unreadable", f"{path}: a picture must be readable, got: {error}; replace it.") from None
 
@@ -164,7 +181,7 @@ def resize_mask(mask: UInt8, height: int, width: int) -> UInt8:
 def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
     """Decode a file and turn it upright, keeping its format and, for grey of few bits, the spread of its values.
 
-    `info["wide"]` says that 16 bits a colour were cut to 8. Raises `Fault`.
+    `info["wide"]` says that 16 bits a colour were cut to 8, `info["orientation"]` what EXIF says. Raises `Fault`.
     """
     try:
         with Image.open(path, formats=FORMATS) as stored:
@@ -175,10 +192,16 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
             raw = str(stored.tile[0].args) if stored.tile else ""
             spread = _SPREAD.get(raw, 1) if stored.format == "PNG" else 1
             wide = ";16" in raw and not stored.mode.startswith("I")
+            orientation = orientation_of(stored)
+            if stored.format == "TIFF" and orientation >= 5:
+                stored.filename = (
+                    ""  # Pillow would map the file into memory with the sides as shown, and mix up its rows
+                )
             stored.load()
-            upright = ImageOps.exif_transpose(stored) if exif == "turn" else stored.copy()
-            upright.format, upright.info = stored.format, {**stored.info, "spread": spread, "wide": wide}
-            return upright
+            found = ImageOps.exif_transpose(stored) if exif == "turn" else _as_stored(stored, orientation)
+            found.format = stored.format
+            found.info = {**stored.info, "spread": spread, "wide": wide, "orientation": orientation}
+            return found
     except Image.DecompressionBombError as error:
         raise Fault(
             "huge",
@@ -191,6 +214,12 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
             f"{path}: the {role} must be a readable JPEG, PNG, WebP, BMP, TIFF or GIF file, got: {reason}; "
             "replace it or remove the pair.",
         ) from None
+
+
+def _as_stored(loaded: Image.Image, orientation: int) -> Image.Image:
+    """A picture as it is stored: TIFF files are turned by Pillow when they are decoded, and then say 1."""
+    turned = loaded.format == "TIFF" and orientation > 1 and orientation_of(loaded) == 1
+    return loaded.transpose(_BACK[orientation]) if turned else loaded.copy()
 
 
 def _to_bytes(values: NDArray[Any], levels: Levels, path: Path) -> UInt8:

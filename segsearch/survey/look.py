@@ -18,6 +18,7 @@ from segsearch.readings.names import find_class_lists
 from segsearch.readings.types import ClassList, Reading, Seen, Wanted
 from segsearch.settings.data import Rule
 from segsearch.survey.chosen import Pair, pairs_of
+from segsearch.survey.formats import demand_alike
 from segsearch.survey.listed import listed_in
 from segsearch.survey.pixels import Pixels, pixels_of, with_levels
 from segsearch.survey.splits import SPLITS, Splits, split_up
@@ -88,6 +89,7 @@ def _look(root: Path, wanted: Wanted, progress: Progress) -> Found:
     walked = walk(root, progress=progress)
     matched = match(walked.places)
     listed, passed_over = listed_in(walked, matched, wanted)
+    demand_alike(matched)
     chosen = pairs_of(walked, matched, listed, wanted)
     records = dict(zip(chosen.pairs, read_masks([pair.mask.path for pair in chosen.pairs], progress), strict=True))
     seen = seen_in(list(records.values()))
@@ -214,7 +216,8 @@ def _walk_notes(hidden: int, linked: int, twins: Sequence[Place]) -> list[str]:
         notes.append(f"{linked} linked {'folder was' if linked == 1 else 'folders were'} followed.")
     if twins:
         notes.append(
-            f"{len(twins)} pictures lie there in two formats; one of each is read, {twins[0].inner} and others are not."
+            f"{len(twins)} pictures lie there in two formats; the one without loss is read, {twins[0].inner} and "
+            "others are not."
         )
     return notes
 

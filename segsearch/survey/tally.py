@@ -22,6 +22,7 @@ from segsearch.datasets.decode import (
     orientation_of,
     palette_of,
     shown_size,
+    stored_size,
     stretched,
 )
 from segsearch.datasets.folders import in_order
@@ -108,7 +109,7 @@ def _mask_record(path: Path) -> MaskRecord | Fault:
         mask = open_picture(path, "mask", exif="ignore")
     except Fault as fault:
         return fault
-    size, turned = (mask.height, mask.width), orientation_of(mask)
+    size, turned = (mask.height, mask.width), mask.info["orientation"]
     lossy = is_lossy(mask)
     values = _values_of(mask)
     if values is not None:
@@ -202,7 +203,7 @@ def _mixed(records: Sequence[MaskRecord], colours: Mapping[int, tuple[int, Path]
 def _image_record(path: Path) -> ImageRecord | Fault:
     try:
         with Image.open(path, formats=FORMATS) as header:
-            size, orientation = (header.height, header.width), orientation_of(header)
+            size, orientation = stored_size(header), orientation_of(header)
             draft = header.format == "JPEG" and header.mode in ("RGB", "L") and min(size) >= 16 * THUMB
         picture = _small(path) if draft else open_picture(path, "image", exif="ignore")
         levels = None

@@ -3,12 +3,24 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from segsearch.datasets.decode import Fault, first_of, read_image, read_stored, resize_image, resize_mask
+from segsearch.datasets.decode import (
+    Fault,
+    first_of,
+    open_picture,
+    open_size,
+    read_image,
+    read_stored,
+    resize_image,
+    resize_mask,
+    stored_size,
+)
 
 GREY = np.array([[0, 1, 2], [3, 4, 5]], dtype=np.uint8)
 COLOURS = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
@@ -272,3 +284,43 @@ def test_faults_of_one_kind_are_counted() -> None:
     faults = [Fault("size", "a is small."), Fault("mode", "b is red."), Fault("size", "c is small.")]
     assert str(first_of(faults)) == "a is small. (and 1 more like it)"
     assert str(first_of(faults[1:])) == "b is red."
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_kind_of_file_is_turned_by_its_orientation_or_not(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """Pillow turns TIFF files by itself, and tells their sizes as shown."""
+    stored = np.arange(3 * 5, dtype=np.uint8).reshape(3, 5)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(stored).save(path, exif=exif)
+    shown = {
+        1: stored,
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: stored.T,
+        6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].T,
+        8: np.rot90(stored),
+    }[orientation]
+    np.testing.assert_array_equal(read_image(path)[..., 0], shown)
+    np.testing.assert_array_equal(read_image(path, exif="ignore")[..., 0], stored)
+    np.testing.assert_array_equal(read_stored(path).values, shown)
+    np.testing.assert_array_equal(read_stored(path, exif="ignore").values, stored)
+    assert (open_size(path), open_size(path, exif="ignore")) == (shown.shape, stored.shape)
+    with Image.open(path) as picture:
+        assert stored_size(picture) == stored.shape
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiff_files_of_other_kinds_are_turned_back(tmp_path: Path, dtype: type, options: dict[str, str]) -> None:
+    stored: NDArray[Any] = np.arange(3 * 5, dtype=dtype).reshape(3, 5)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / "a.tif", exif=exif, **options)
+    shown = np.asarray(open_picture(tmp_path / "a.tif", "image"))
+    np.testing.assert_array_equal(shown, np.rot90(stored, -1))
+    np.testing.assert_array_equal(np.asarray(open_picture(tmp_path / "a.tif", "image", exif="ignore")), stored)

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from segsearch.datasets import Dataset, open_dataset
+from segsearch.datasets.decode import read_image
+from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
 from segsearch.readings.types import Wanted
 from segsearch.study import Study, read_study
@@ -279,15 +281,26 @@ def test_twelve_bits_in_sixteen_keep_their_contrast(tmp_path: Path) -> None:
     assert any("data.levels" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("shape", ["square", "wide"])
-def test_exif_that_turns_images_and_not_masks_is_said(tmp_path: Path, shape: str) -> None:
+def turned(pixels: UInt8, orientation: int) -> UInt8:
+    """As EXIF asks to show what is stored."""
+    across = np.swapaxes(pixels, 0, 1)
+    return {5: across, 6: across[:, ::-1], 7: across[::-1, ::-1], 8: across[::-1]}[orientation]
+
+
+def sideways(root: Path, suffix: str, orientation: int, *, width: int = 64, masks_shown: bool = False) -> None:
+    """Images whose EXIF turns them, and masks drawn on what is stored or on what is shown."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    width = 48 if shape == "square" else 64
+    exif[0x0112] = orientation
     for seed in range(8):
         image, label = scene(seed, width=width)
-        save(tmp_path / f"data/images/IMG_{seed:04d}.jpg", image, exif=exif, quality=95)
-        save(tmp_path / f"data/masks/IMG_{seed:04d}.png", label)
+        save(root / f"images/IMG_{seed:04d}.{suffix}", image, exif=exif, quality=95)
+        save(root / f"masks/IMG_{seed:04d}.png", turned(label, orientation) if masks_shown else label)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+@pytest.mark.parametrize("shape", ["square", "wide"])
+def test_exif_that_turns_images_and_not_masks_is_said(tmp_path: Path, shape: str, suffix: str) -> None:
+    sideways(tmp_path / "data", suffix, 6, width=48 if shape == "square" else 64)
     found, study, _ = opened(tmp_path / "data", tmp_path)
     if shape == "square":
         assert any("8 of 8 images carry an EXIF orientation" in words for words in found.warnings)
@@ -296,6 +309,24 @@ def test_exif_that_turns_images_and_not_masks_is_said(tmp_path: Path, shape: str
     else:
         assert study.data.exif == "ignore"
         assert any("EXIF" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("masks_shown", [False, True])
+def test_images_that_lie_on_their_side_lie_under_their_masks(
+    tmp_path: Path, suffix: str, orientation: int, masks_shown: bool
+) -> None:
+    sideways(tmp_path / "data", suffix, orientation, masks_shown=masks_shown)
+    found, study, dataset = opened(tmp_path / "data", tmp_path)
+    assert study.data.exif == ("turn" if masks_shown else "ignore")
+    assert (found.image_height, found.image_width) == ((64, 48) if masks_shown else (48, 64))
+    pair = found.splits.validation[0]
+    image, label = scene(int(pair.image.stem[4:]))
+    if masks_shown:
+        image, label = turned(image, orientation), turned(label, orientation)
+    assert np.abs(read_image(pair.image.path, exif=study.data.exif).astype(int) - image).mean() < 8
+    np.testing.assert_array_equal(dataset.validation.label(0), label)
 
 
 def test_copies_in_a_flat_folder_stay_on_one_side(tmp_path: Path) -> None:
