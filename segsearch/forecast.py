@@ -18,7 +18,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.draws import Dice, settled
 from segsearch.space.load import load_space
 from segsearch.space.reach import beyond_reach
-from segsearch.store import open_store
+from segsearch.store import StudyRow, open_store
 from segsearch.study import Study, read_study
 from segsearch.trial.types import facts_of
 from segsearch.workshop import Artifacts, Progress, free_bytes, silent
@@ -34,6 +34,7 @@ class Forecast:
 
     Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     `beyond` of the checked draws ask for a rate or bins larger than their map; `most_beyond` is what most of them ask.
+    Of a study with pretrained weights `heirs` tells which draws begin with them.
     """
 
     study: Study
@@ -49,6 +50,21 @@ class Forecast:
     nearest: tuple[str, ...] = ()
     beyond: int = 0
     most_beyond: str = ""
+    heirs: Heirs | None = None
+
+
+@dataclass(frozen=True)
+class Heirs:
+    """How many of so many draws inherit more than a stem from the network called `parent`.
+
+    `share` is that of the convolutions that inherit, of all in these draws' encoders; `words` are on the first draw.
+    """
+
+    parent: str
+    inherit: int
+    draws: int
+    share: float
+    words: str
 
 
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
@@ -56,16 +72,17 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     study = read_study(study_file)
     space = load_space(study.space)
     folder = launch.default_out(study)
+    begun: StudyRow | None = None
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
             study, space, texts = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
+            begun = launch.begun_as(store, study)
     else:
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
     facts = facts_of(study, classes=launch.classes_of(study, texts))
     drawn = [space.draw(Dice(random.Random(seed)), facts) for seed in range(CHECKED_DRAWS)]
     launch.check_designs(study, space, classes=facts.classes)
-    dataset = launch.open_data(study, folder, progress, texts)
 
     from segsearch.trial.contained import contained
 
@@ -73,6 +90,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         artifacts = Artifacts(Path(scratch))
+        heirs = _heirs(study, begun, artifacts, drawn, progress)
+        dataset = launch.open_data(study, folder, progress, texts)
         cache = launch.cache_of(folder)
         order = launch.order_of(study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts)
         with contained(order, progress=progress) as child:
@@ -92,6 +111,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         nearest=found.nearest,
         beyond=beyond,
         most_beyond=most_beyond,
+        heirs=heirs,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -119,3 +139,27 @@ def _beyond(drawn: Sequence[Candidate], study: Study, *, classes: int) -> tuple[
             count += bool(found)
             asked.update(found)
     return count, next((words for words, _ in asked.most_common(1)), "")
+
+
+def _heirs(
+    study: Study, begun: StudyRow | None, artifacts: Artifacts, drawn: Sequence[Candidate], progress: Progress
+) -> Heirs | None:
+    """Which draws begin with the pretrained weights of a study, if it has any. Raises `StudyError` for bad ones."""
+    if begun is not None and begun.start is not None and begun.artifacts.has(begun.start):
+        artifacts = begun.artifacts
+    start = launch.start_of(study, begun, artifacts, progress)
+    if start is None:
+        return None
+    from segsearch.pretrained.header import header_of
+    from segsearch.pretrained.match import match
+
+    parent = header_of(artifacts.path(start))
+    matches = [match(one.architecture, parent.architecture) for one in drawn]
+    reports = [found.report for found in matches]
+    return Heirs(
+        parent=parent.name,
+        inherit=sum(any(layer.stage for layer, _ in found.pairs) for found in matches),
+        draws=len(matches),
+        share=sum(one.matched for one in reports) / max(1, sum(one.convolutions for one in reports)),
+        words=reports[0].words,
+    )

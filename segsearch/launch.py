@@ -72,10 +72,13 @@ def run(
         with open_store(database, create=True) as store:  # what cannot be used is refused before images are decoded
             store.demand_shared(study.name, artifacts.folder)
             study, space, texts = under_way(store, study, artifacts, space)
+            begun = begun_as(store, study)
     else:
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
+        begun = None
     check_designs(study, space, classes=classes_of(study, texts))
+    start = start_of(study, begun, artifacts, progress)
     dataset = open_data(study, folder, progress, texts)
     with open_store(database, create=True) as store:
         here = demand_machine(store, study, machine, progress)
@@ -85,6 +88,7 @@ def run(
             space=artifacts.keep_bytes(space.source.encode(), ".py"),
             data_key=dataset.key,
             texts=keep_texts(artifacts, texts),
+            start=start,
         )
         summary = _search(
             store,
@@ -126,6 +130,7 @@ def resume(
             space=row.space,
             data_key=dataset.key,
             texts=keep_texts(row.artifacts, texts),
+            start=row.start,
         )
         summary = _search(
             store,
@@ -228,7 +233,7 @@ def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) ->
     A built-in space is read where the files lie now: a folder may have been moved, or be mounted elsewhere here.
     Raises `StudyError` for limits that no new study may begin with, and for lists that say something else.
     """
-    begun = next((row for row in store.studies() if row.name == study.name), None)
+    begun = begun_as(store, study)
     if begun is None:
         demand_sense(study.bounds, where="limits")
         return study, space, texts_of(study.data)
@@ -239,6 +244,27 @@ def under_way(store: Store, study: Study, artifacts: Artifacts, space: Space) ->
     kept = begun.texts if begun.kept is not None and artifacts.has(begun.kept) else None
     data, texts = carried_on(study.data, begun.study.data, kept or {})
     return study.model_copy(update={"data": data}), space, texts
+
+
+def begun_as(store: Store, study: Study) -> StudyRow | None:
+    """The study as it was begun in a database; None where it was not."""
+    return next((row for row in store.studies() if row.name == study.name), None)
+
+
+def start_of(study: Study, begun: StudyRow | None, artifacts: Artifacts, progress: Progress) -> str | None:
+    """The artifact with the pretrained weights of a study: those it began with, or those that its words mean now.
+
+    Raises `StudyError` where they are not installed or cannot be read.
+    """
+    pretrained = study.train.pretrained
+    if pretrained == "none":
+        return None
+    kept = begun.start if begun is not None and begun.study.train.pretrained == pretrained else None
+    if kept is not None and artifacts.has(kept):
+        return kept
+    from segsearch.trial.start import keep_start
+
+    return keep_start(pretrained, artifacts, progress=progress)
 
 
 def open_data(study: Study, folder: Path, progress: Progress, texts: Texts | None = None) -> Dataset:
@@ -288,7 +314,9 @@ def _search(
     row.artifacts.sweep()
     here = store.keep_machine(here)
     draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
-    order = order_of(row.study, space, dataset, here, cache=cache, artifacts=row.artifacts, texts=row.texts)
+    order = order_of(
+        row.study, space, dataset, here, cache=cache, artifacts=row.artifacts, texts=row.texts, start=row.start
+    )
     with contained(order, progress=progress) as child:
         return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
 
@@ -302,6 +330,7 @@ def order_of(
     cache: Path,
     artifacts: Artifacts,
     texts: Texts | None = None,
+    start: str | None = None,
 ) -> Task:
     """What the process that trains is told of a study."""
     from segsearch.trial.child import Task
@@ -315,4 +344,5 @@ def order_of(
         data_key=dataset.key,
         artifacts=str(artifacts.folder),
         texts=texts,
+        start=start,
     )

@@ -137,7 +137,7 @@ class BarWatch:
 
     def event(self, event: Event, /) -> None:
         left = self._all("trained trials", event.trained, event.asked)
-        under_way = event.kind in ("started", "resumed", "waiting", "taught")
+        under_way = event.kind in ("started", "resumed", "waiting", "taught", "begun")
         self.running = f"trial {event.trial.number}" if under_way else ""
         if event.kind not in ("started", "resumed"):
             _say(self.bars.console, _sentence(event, left))
@@ -160,6 +160,8 @@ class BarWatch:
 
 def _sentence(event: Event, left: float | None) -> str:
     """`trial 7   trained    miou 0.512, latency_ms 4.31   41 s   (3 of 8, about 3 min left)`; of a teacher its mIoU."""
+    if event.start is not None:
+        return f"start: {event.start}"
     if event.teacher_miou is not None:
         return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial

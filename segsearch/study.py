@@ -13,7 +13,7 @@ from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.evidence.timing import State
 from segsearch.settings.data import DataSettings
-from segsearch.settings.train import Positive, TrainSettings, demand_crop
+from segsearch.settings.train import Positive, TrainSettings, demand_crop, is_weights_file
 from segsearch.settings.train import Settings as _Frozen
 from segsearch.space.candidate import Output
 
@@ -138,8 +138,9 @@ def _as_value_error(read: Any, text: str) -> Any:
 
 
 def read_study(path: Path) -> Study:
-    """Read and check a study file. Relative paths in it (`space`, `data.root`) are made absolute from its folder.
+    """Read and check a study file. Relative paths in it are made absolute from its folder.
 
+    Those are `space`, `data.root` and `train.pretrained`.
     Raises `StudyError` with one line for the first thing that is wrong.
     """
     try:
@@ -220,6 +221,9 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
     if study.data.root is not None:
         root = str((folder / Path(study.data.root).expanduser()).resolve())
         changes["data"] = study.data.model_copy(update={"root": root})
+    if is_weights_file(study.train.pretrained):
+        pretrained = str((folder / Path(study.train.pretrained).expanduser()).resolve())
+        changes["train"] = study.train.model_copy(update={"pretrained": pretrained})
     return study.model_copy(update=changes)
 
 

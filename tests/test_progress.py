@@ -28,8 +28,10 @@ def test_a_line_for_each_trial_that_ends() -> None:
     watch.event(Event("duplicate", replace(trial(10, {}), twin=7), 3, 8))
     watch.event(Event("put_back", trial(11, {}), 3, 8))
     watch.event(Event("taught", trial(12, {}), 3, 8, teacher_miou=0.5231))
+    watch.event(Event("begun", trial(12, {}), 3, 8, start="EfficientNet-Lite0, 9 of 9 convolutions inherit"))
     lines = said.getvalue().splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
+    assert lines[6] == "start: EfficientNet-Lite0, 9 of 9 convolutions inherit"
     assert lines[5] == "teacher: mIoU 0.523"
     assert lines[0].startswith(
         "trial 7    trained    miou 0.512, latency_ms 4.31, size_bytes 1 kB   41 s   (3 of 8, about"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit
+from segsearch.settings.train import START_RATE
 from segsearch.study import ONCE, Study, as_begun, dump_study, flat, load_study, parse_study, read_study
 
 WHOLE = """
@@ -174,6 +175,39 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
     assert study.space == "/home/someone/own.py"
 
 
+def test_weights_by_name_stay_a_name_and_by_path_become_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    file, own = tmp_path / "a.toml", "own.safetensors"
+    for said, meant in (
+        ("none", "none"),
+        ("efficientnet-lite1", "efficientnet-lite1"),
+        (own, str(tmp_path / own)),
+        (f"weights/{own}", str(tmp_path / "weights" / own)),
+        ("weights/resnet", str(tmp_path / "weights/resnet")),
+        (f"~/{own}", f"/home/someone/{own}"),
+    ):
+        file.write_text(WHOLE.replace("epochs = 8", f'epochs = 8\npretrained = "{said}"'))
+        assert read_study(file).train.pretrained == meant
+        assert load_study(dump_study(read_study(file))) == read_study(file)
+
+
+def test_layers_that_inherit_learn_at_a_rate_of_their_own_where_there_are_any() -> None:
+    assert parse_study(SMALLEST, where="x").train.start_rate is None
+    named = changed("train.pretrained", "efficientnet-lite0")
+    assert parse_study(named, where="x").train.start_rate == START_RATE
+    named["train"]["start_rate"] = 0.1
+    assert parse_study(named, where="x").train.start_rate == 0.1
+
+
+def test_a_study_that_was_stored_before_there_were_weights_to_start_from_has_none() -> None:
+    stored = json.loads(dump_study(parse_study(SMALLEST, where="x")))
+    for key in ("pretrained", "start_rate"):
+        del stored["train"][key]
+    assert load_study(json.dumps(stored)) == parse_study(SMALLEST, where="x")
+
+
 # Every way a study file can be wrong: one line that names the file, the key and what was found.
 
 
@@ -269,6 +303,12 @@ def test_a_home_folder_is_known_in_every_path(tmp_path: Path, monkeypatch: pytes
         ("train.hold", "steps", ["cost the same at every input scale, got hold = 'steps' with 64 x 96; leave it out"]),
         ("train", {"steps": 9, "hold": "money"}, ["train.hold:", "'images', 'steps' or 'seconds'", "got 'money'"]),
         ("train.recipe", 3, ["train.recipe:", "1 or 2", "got 3"]),
+        ("train.pretrained", 3, ["train.pretrained:", "valid string", "got 3"]),
+        ("train.pretrained", "", ["train.pretrained:", "one of efficientnet-lite0, ", "got ''"]),
+        ("train.pretrained", "resnet-18", ["efficientnet-lite2 or none, or the path of a file", "got 'resnet-18'"]),
+        ("train.start_rate", 0.5, ["none do, got 0.5; leave it out, or write pretrained = 'efficientnet-lite0'"]),
+        ("train", {"steps": 9, "pretrained": "a.pth", "start_rate": 0.0}, ["train.start_rate:", "greater than 0"]),
+        ("train", {"steps": 9, "pretrained": "a.pth", "start_rate": 1.5}, ["less than or equal to 1", "got 1.5"]),
         ("objectives", [], ["one or more different names, got []"]),
         ("objectives", ["miou", "miou"], ["one or more different names", "got ['miou', 'miou']"]),
         ("objectives", ["latency"], ["An objective must be one of miou, latency_ms", "got 'latency'"]),

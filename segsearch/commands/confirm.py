@@ -106,6 +106,7 @@ def _train_all(
         cache=launch.cache_of(folder),
         artifacts=row.artifacts,
         texts=row.texts,
+        start=row.start,
     )
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         done, line = len(wanted) - len(left), ""

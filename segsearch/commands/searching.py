@@ -14,6 +14,7 @@ from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
 if TYPE_CHECKING:
     from segsearch.datasets.labels import Labelling
+    from segsearch.forecast import Forecast
     from segsearch.launch import Ended
     from segsearch.settings.data import DataSettings
 from segsearch.commands.options import Data, Database, Minutes, NewDatabase, OnMachine, StudyFile, StudyName, Trials
@@ -143,6 +144,7 @@ def check(study: StudyFile) -> None:
         *([f"Maps     {forecast.beyond_words(found)}"] if found.beyond else []),
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
+        *_start_lines(found),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
@@ -154,9 +156,22 @@ def check(study: StudyFile) -> None:
             "The time is that of draws beyond them. "
             "Loosen the limits, or begin with designs that meet them ([[search.first]])."
         )
+    if found.heirs is not None and not found.heirs.inherit:
+        say(
+            f"Warning: no draw inherits more than a stem from {found.heirs.parent}: {found.heirs.words}. "
+            'Take a space of its blocks (space = "efficientnet_lite"), or leave train.pretrained out.'
+        )
     if warning := warning_of_few_steps(settings.train, found.train_images):
         say(warning)
     suggest(f"segsearch run {quoted(study)}", "search")
+
+
+def _start_lines(found: Forecast) -> list[str]:
+    heirs = found.heirs
+    if heirs is None:
+        return []
+    which = f"{heirs.inherit} of {heirs.draws} draws inherit from {heirs.parent}"
+    return [f"Start    {which}, {heirs.share:.0%} of their encoders' convolutions"]
 
 
 def run(

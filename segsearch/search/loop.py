@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
 from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
 from segsearch.evidence.types import Evidence
+from segsearch.pretrained.match import Report
 from segsearch.search.memory import Intervals, Memory, open_memory
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.keys import from_json, to_json
@@ -30,7 +31,9 @@ _SETTLE_SECONDS = 15.0
 _SETTLE_ANYWAY_SECONDS = 120.0
 
 
-EventKind = Literal["started", "resumed", "waiting", "taught", "trained", "rejected", "failed", "duplicate", "put_back"]
+EventKind = Literal[
+    "started", "resumed", "waiting", "taught", "begun", "trained", "rejected", "failed", "duplicate", "put_back"
+]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
     `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), `waiting` in
-    it (another worker makes a stage that it needs) and `taught` (the teacher was trained: its mIoU), `trained`,
-    `rejected`, `failed`, `duplicate` after it, `put_back` where the search was interrupted.
+    it (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU) and `begun` (the first
+    trial here that was trained from pretrained weights: what inherits in `start`), `trained`, `rejected`, `failed`,
+    `duplicate` after it, `put_back` where the search was interrupted.
     """
 
     kind: EventKind
@@ -47,6 +51,7 @@ class Event:
     trained: int
     asked: int
     teacher_miou: float | None = None
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class _Search:
     draw: Callable[[Draw], Candidate]
     evaluate: Evaluate
     on_event: Callable[[Event], None]
+    said: set[str] = field(default_factory=set)  # what is said once
 
     def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
         missed: list[TrialRow] = []  # since the last trial that was trained
@@ -176,6 +182,9 @@ class _Search:
         def made(stage: str, outcome: Outcome) -> None:
             if stage == "teacher" and outcome.get("miou") is not None:
                 self._say("taught", trial, teacher_miou=outcome["miou"])
+            if stage == "train" and "start" in outcome and "begun" not in self.said:
+                self.said.add("begun")
+                self._say("begun", trial, start=f"{outcome['parent']}, {from_json(Report, outcome['start']).words}")
 
         workshop = self.store.workshop(
             self.study.name,
@@ -197,8 +206,10 @@ class _Search:
     def _trained(self) -> int:
         return self.store.counts(self.study.name).trained
 
-    def _say(self, kind: EventKind, trial: TrialRow, *, teacher_miou: float | None = None) -> None:
-        self.on_event(Event(kind, trial, self._trained(), self.study.trials, teacher_miou))
+    def _say(
+        self, kind: EventKind, trial: TrialRow, *, teacher_miou: float | None = None, start: str | None = None
+    ) -> None:
+        self.on_event(Event(kind, trial, self._trained(), self.study.trials, teacher_miou, start))
 
 
 def demand_values(study: Study, evidence: Evidence) -> None:

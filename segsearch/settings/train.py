@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -20,6 +21,16 @@ Positive = Annotated[int, Field(ge=1)]
 STEPS = (2, 10_000_000)
 # A network at half the image's size must have this much of each side to learn from, where the image has it.
 SMALLEST_CROP = 32
+# Weights that a package ships, by what a study calls them (`pretrained.packages` knows the packages).
+PRETRAINED = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+# A study that starts from pretrained weights, and does not say how quickly these learn.
+START_RATE = 0.3
+
+
+def is_weights_file(pretrained: str) -> bool:
+    """Whether `pretrained` means a file by its path: those have an ending or a folder, and names have neither."""
+    path = PurePath(pretrained)
+    return bool(path.suffix) or len(path.parts) > 1
 
 
 class TrainSettings(Settings):
@@ -32,6 +43,8 @@ class TrainSettings(Settings):
     `hold` is what candidates of different input scales have in common (`training.schedule.for_scale`). `threads` are
     those of training and scoring, without it torch's own choice; sums in another order may change the last digits.
     `recipe` is how training and quantization are done where that has changed: a study of recipe 1 goes on so.
+    `pretrained` is whose weights encoders begin with where they match: those that a package ships, a file's, or none.
+    The layers that inherit learn at `start_rate` times the others' rate.
     """
 
     epochs: Positive | None = None
@@ -52,6 +65,18 @@ class TrainSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     recipe: Literal[1, 2] = 2
+    pretrained: str = "none"
+    start_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @field_validator("pretrained")
+    @classmethod
+    def _known_weights(cls, words: str) -> str:
+        if words != "none" and words not in PRETRAINED and not is_weights_file(words):
+            raise ValueError(
+                f"pretrained must be one of {', '.join(PRETRAINED)} or none, or the path of a file of weights "
+                f"(weights.pth, weights.safetensors), got {words!r}"
+            )
+        return words
 
     @model_validator(mode="before")
     @classmethod
@@ -62,6 +87,7 @@ class TrainSettings(Settings):
         said = {key for key, value in raw.items() if value is not None}
         left_out: dict[str, Any] = {} if said & {"crop", "height", "width"} else {"crop": 1.0}
         left_out |= {"fine_tune_share": 0.25} if "steps" in said else {"fine_tune_epochs": 2}
+        left_out |= {"start_rate": START_RATE} if raw.get("pretrained", "none") != "none" else {}
         return {**raw, **{key: value for key, value in left_out.items() if key not in said}}
 
     @model_validator(mode="after")
@@ -116,6 +142,15 @@ class TrainSettings(Settings):
         if self.smallest_zoom > self.largest_zoom:
             raise ValueError(
                 f"smallest_zoom must be at most largest_zoom ({self.largest_zoom:g}), got {self.smallest_zoom:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _start_rate_needs_a_start(self) -> TrainSettings:
+        if self.start_rate is not None and self.pretrained == "none":
+            raise ValueError(
+                f"start_rate is for layers that begin with pretrained weights, and none do, got {self.start_rate:g}; "
+                f"leave it out, or write pretrained = {PRETRAINED[0]!r}"
             )
         return self
 

@@ -20,7 +20,8 @@ STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplic
 class StudyRow:
     """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
 
-    `kept` names the artifact with the lists that its settings name. Times are seconds since 1970.
+    `kept` names the artifact with the lists that its settings name, `start` the one with the pretrained weights that it
+    begins with. Times are seconds since 1970.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StudyRow:
     artifacts: Artifacts
     created: float
     kept: str | None = None
+    start: str | None = None
 
     @property
     def texts(self) -> Mapping[str, str] | None:

@@ -185,6 +185,13 @@ texts = Table(
     Column("study", String(64), primary_key=True),
     Column("artifact", String(80), nullable=False),
 )
+# The pretrained weights that a study begins with, kept as one artifact.
+starts = Table(
+    "segsearch_starts",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("artifact", String(80), nullable=False),
+)
 machines = Table(
     "segsearch_machines",
     _tables,
@@ -289,6 +296,11 @@ def _keep_references(connection: Connection) -> None:
     references.create(connection, checkfirst=True)
 
 
+def _keep_starts(connection: Connection) -> None:
+    """Schema 11: the pretrained weights that a study begins with are kept with it. Those of before have none."""
+    starts.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -302,6 +314,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _score_classes_of_the_truth,
     _keep_texts,
     _keep_references,
+    _keep_starts,
 )
 
 

@@ -129,20 +129,26 @@ class Store:
             return float(connection.execute(select(database_now(connection))).scalar_one())
 
     def begin_study(
-        self, study: Study, *, artifacts: Path, space: str, data_key: str, texts: str | None = None
+        self,
+        study: Study,
+        *,
+        artifacts: Path,
+        space: str,
+        data_key: str,
+        texts: str | None = None,
+        start: str | None = None,
     ) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
-        `space` and `texts` name the artifacts that hold the space's source and the study's lists. May change: `trials`
-        (never below what is trained), `search.give_up_after`, `search.references`, `train.device`, `train.threads`,
-        `timing.cores` (another number of them is another machine), `data.root` (the same pixels elsewhere) and `space`
-        (the same source elsewhere). Raises `StudyError` naming the first key that differs, and `DatabaseError` where
-        workers of a server's database do not share `artifacts`.
+        `space`, `texts` and `start` name the artifacts that hold the space's source, the study's lists and its
+        pretrained weights. May change: `trials` (never below what is trained), `search.give_up_after`,
+        `search.references`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
+        machine), and where the same pixels, source and weights lie (`data.root`, `space`, `train.pretrained`). Raises
+        `StudyError` naming the first key that differs, `DatabaseError` where a server's workers do not share the folder.
         """
         with self.writing() as connection:
-            studies.begin(
-                connection, self.location, study, artifacts=artifacts, space=space, data_key=data_key, texts=texts
-            )
+            named = studies.Named(space, data_key, texts, start)
+            studies.begin(connection, self.location, study, artifacts, named)
         return self.study(study.name)
 
     def demand_shared(self, study: str, artifacts: Path) -> None:
@@ -161,9 +167,7 @@ class Store:
     def studies(self) -> tuple[StudyRow, ...]:
         """All studies, oldest first."""
         with self.reading() as connection:
-            rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).all()
-            kept = {row.study: row.artifact for row in connection.execute(select(schema.texts))}
-        return tuple(studies.study_row(row, self.location, kept=kept.get(row.name)) for row in rows)
+            return studies.study_rows(connection, self.location)
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study of that name; without a name the only one. Raises `StudyError` naming those that are there."""

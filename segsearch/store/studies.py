@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from segsearch.store.rows import StudyRow
 from segsearch.study import Study, as_begun, dump_study, flat, load_study
 from segsearch.workshop import Artifacts, raise_if_full
 
-# What may differ where a study is carried on: it changes how many trials or where they run, never what they are.
+# What may differ where a study is carried on: it changes how many trials or where they run, never what they are. The
+# same pixels, source and weights may lie elsewhere.
 _MAY_CHANGE = frozenset(
     {
         "trials",
@@ -30,42 +32,48 @@ _MAY_CHANGE = frozenset(
         "timing.cores",
         "data.root",
         "space",
+        "train.pretrained",
     }
 )
 _MARKER = "A study's workers know by this file that they share this folder. Keep it beside the others.\n"
 
 
-def begin(
-    connection: Connection,
-    location: Location,
-    study: Study,
-    *,
-    artifacts: Path,
-    space: str,
-    data_key: str,
-    texts: str | None,
-) -> None:
+@dataclass(frozen=True)
+class Named:
+    """What a study is named by beside its settings: the artifacts of its space's source, of its lists and of its
+    pretrained weights, and the key of its data.
+    """
+
+    space: str
+    data_key: str
+    texts: str | None
+    start: str | None
+
+
+def begin(connection: Connection, location: Location, study: Study, artifacts: Path, named: Named) -> None:
     """Store a new study, or check that the stored one asks for the same, and update what may change."""
     table = schema.studies
     folder = _portable(location, artifacts)
     new = {
         "settings": dump_study(study),
-        "space": space,
-        "data_key": data_key,
+        "space": named.space,
+        "data_key": named.data_key,
         "artifacts": folder,
         "created": stamp(connection),
     }
     if not put_first(connection, table, {"name": study.name}, new):
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
-        stored = study_row(row, location, kept=None)
+        query = select(schema.starts.c.artifact).where(schema.starts.c.study == study.name)
+        stored = study_row(row, location, start=connection.execute(query).scalar_one_or_none())
         study = as_begun(study, stored.study)
-        demand_same(stored, study, space=space, data_key=data_key, where=location.shown)
+        demand_same(stored, study, named, where=location.shown)
         if location.file is None:
             _demand_shared(connection, location, stored, artifacts)
         put_settings(connection, study)
         connection.execute(update(table).where(table.c.name == study.name).values(artifacts=folder))
-    if texts is not None:
-        put_first(connection, schema.texts, {"study": study.name}, {"artifact": texts})
+    for kept, artifact in ((schema.texts, named.texts), (schema.starts, named.start)):
+        if artifact is not None:
+            put_first(connection, kept, {"study": study.name}, {"artifact": artifact})
     if location.file is None:
         _mark_folder(connection, study.name, artifacts)
 
@@ -75,7 +83,7 @@ def demand_shared(connection: Connection, location: Location, name: str, artifac
     table = schema.studies
     row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if row is not None and location.file is None:
-        _demand_shared(connection, location, study_row(row, location, kept=None), artifacts)
+        _demand_shared(connection, location, study_row(row, location), artifacts)
 
 
 def _demand_shared(connection: Connection, location: Location, stored: StudyRow, artifacts: Path) -> None:
@@ -119,8 +127,18 @@ def _marker(token: str) -> str:
     return f"shared-{token}.txt"
 
 
-def study_row(row: Row[Any], location: Location, *, kept: str | None) -> StudyRow:
-    """A row of the studies table as the rest of segsearch sees it; `kept` is the artifact of its lists."""
+def study_rows(connection: Connection, location: Location) -> tuple[StudyRow, ...]:
+    """All studies, oldest first."""
+    rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).all()
+    texts, starts = (
+        {row.study: row.artifact for row in connection.execute(select(table))}
+        for table in (schema.texts, schema.starts)
+    )
+    return tuple(study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name)) for row in rows)
+
+
+def study_row(row: Row[Any], location: Location, *, kept: str | None = None, start: str | None = None) -> StudyRow:
+    """A row of the studies table as the rest of segsearch sees it, with the artifacts of its lists and its start."""
     folder = Path(row.artifacts)
     if location.file is not None:
         folder = location.file.parent / folder
@@ -132,6 +150,7 @@ def study_row(row: Row[Any], location: Location, *, kept: str | None) -> StudyRo
         artifacts=Artifacts(folder),
         created=row.created,
         kept=kept,
+        start=start,
     )
 
 
@@ -144,20 +163,24 @@ def _portable(location: Location, folder: Path) -> str:
     return os.path.relpath(folder, beside)
 
 
-def demand_same(stored: StudyRow, study: Study, *, space: str, data_key: str, where: str) -> None:
+def demand_same(stored: StudyRow, study: Study, named: Named, *, where: str) -> None:
     """Raise `StudyError` naming the first thing in which a study differs from the stored one of its name."""
+    begun = "A study is carried on as it began;"
     cure = f"Give the changed study another name or --out, or undo the change; {where} keeps what it has."
+    if stored.start != named.start:
+        was, now = stored.study.train.pretrained, study.train.pretrained
+        differs = f"train.pretrained of {study.name} was {was!r}, now it is {now!r}, and these are other weights"
+        same = f"the weights that train.pretrained = {now!r} of {study.name} means changed"
+        raise StudyError(f"{begun} {same if was == now else differs}. {cure}")
     before, after = flat(stored.study.model_dump()), flat(study.model_dump())
     for key in (*before, *(key for key in after if key not in before)):
         if key not in _MAY_CHANGE and before.get(key) != after.get(key):
-            was, now = before.get(key), after.get(key)
-            raise StudyError(
-                f"A study is carried on as it began; {key} of {study.name} was {was!r}, now it is {now!r}. {cure}"
-            )
-    if stored.space != space:
-        raise StudyError(f"A study is carried on as it began; the source of its space {study.space} changed. {cure}")
-    if stored.data_key != data_key:
-        raise StudyError(f"A study is carried on as it began; the images or masks of {study.name} changed. {cure}")
+            differs = f"{key} of {study.name} was {before.get(key)!r}, now it is {after.get(key)!r}"
+            raise StudyError(f"{begun} {differs}. {cure}")
+    if stored.space != named.space:
+        raise StudyError(f"{begun} the source of its space {study.space} changed. {cure}")
+    if stored.data_key != named.data_key:
+        raise StudyError(f"{begun} the images or masks of {study.name} changed. {cure}")
 
 
 def put_settings(connection: Connection, study: Study) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,17 +29,19 @@ def train(
     classes: int,
     device: torch.device,
     teaching: Teaching | None = None,
+    inherited: Collection[str] = (),
     stage: str = "train",
     progress: Progress = silent,
 ) -> tuple[float, ...]:
     """Train in place and return the mean loss of each epoch.
 
+    Parameters whose names are `inherited` learn at the schedule's `start_rate` times the rate of the others.
     Raises `TrialFailed` of kind `diverged` where the loss is NaN or infinite, `memory` where memory runs out.
     """
     # Dropout draws from torch's own generator: seeded here, and put back as it was.
     with out_of_memory_fails(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(schedule.seed)
-        return _train(network, split, schedule, classes, device, teaching, stage, progress)
+        return _train(network, split, schedule, classes, device, teaching, inherited, stage, progress)
 
 
 def _train(
@@ -48,17 +51,17 @@ def _train(
     classes: int,
     device: torch.device,
     teaching: Teaching | None,
+    inherited: Collection[str],
     stage: str,
     progress: Progress,
 ) -> tuple[float, ...]:
     network.to(device).train()
     weights = class_weights(split.masks, classes, kind=schedule.class_weights).to(device)
     batches, total = schedule.steps_of_epoch(len(split)), schedule.steps_for(len(split))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, foreach=True
-    )
+    groups = parameter_groups(network, schedule, inherited)
+    optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, foreach=True)
     annealing = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, schedule.learning_rate, total_steps=max(total, 2), pct_start=rising_share(total)
+        optimizer, [group["lr"] for group in groups], total_steps=max(total, 2), pct_start=rising_share(total)
     )
     source = (int(split.images.shape[1]), int(split.images.shape[2]))
     bfloat16 = trains_in_bfloat16(device)
@@ -88,6 +91,19 @@ def _train(
         progress(stage, step + 1, total)
     estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size, progress=progress)
     return tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
+
+
+def parameter_groups(network: Network, schedule: Schedule, inherited: Collection[str]) -> list[dict[str, Any]]:
+    """A network's parameters with their highest rates: all in one group, or those that are inherited in a second."""
+    named = list(network.named_parameters())
+    groups = [
+        {"params": [value for name, value in named if name not in inherited], "lr": schedule.learning_rate},
+        {
+            "params": [value for name, value in named if name in inherited],
+            "lr": schedule.learning_rate * schedule.start_rate,
+        },
+    ]
+    return [group for group in groups if group["params"]]
 
 
 # How torch, CUDA and the C++ below them say that an allocation failed.

@@ -22,7 +22,8 @@ class Schedule:
 
     Crops show the share `crop` of each side of the image, or are (height, width) pixels of the network's own grid.
     `hold` is what networks of different input scales have in common; `for_scale` settles it. `recipe` 2 looks at every
-    pixel of a crop in turn (`losses.label_offsets`), 1 at the same quarter of them always.
+    pixel of a crop in turn (`losses.label_offsets`), 1 at the same quarter of them always. Layers that inherit learn at
+    `start_rate` times the rate.
     """
 
     epochs: int
@@ -40,6 +41,7 @@ class Schedule:
     crop: Annotated[float | None, later(None)] = None
     steps: Annotated[int | None, later(None)] = None
     hold: Annotated[Literal["images", "steps", "seconds"], later("images")] = "images"
+    start_rate: Annotated[float, later(1.0)] = 1.0
 
     @property
     def augment(self) -> Augment:

@@ -30,6 +30,7 @@ class Bench:
 
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
     candidate's training comes after the pruning. `teacher_seed` is the teacher's, where the students' is another.
+    `start` is the artifact of the pretrained weights that encoders begin with.
     """
 
     dataset: Dataset
@@ -44,6 +45,7 @@ class Bench:
     teacher: Teacher | None = None
     teacher_seed: int | None = None
     output: Output = "scores"
+    start: str | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -33,7 +33,8 @@ GRACE_SECONDS = 1.0
 class Task:
     """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie.
 
-    `texts` are the lists that the study names, where its run has kept them.
+    `texts` are the lists that the study names, where its run has kept them; `start` is the artifact of the pretrained
+    weights that it begins with.
     """
 
     study: str
@@ -43,6 +44,7 @@ class Task:
     data_key: str
     artifacts: str
     texts: Mapping[str, str] | None = None
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorksho
         raise DataError(f"The images or masks of {study.name} changed while it ran. Start the same command again.")
     machine = None if order.machine is None else from_json(Machine, order.machine)
     teacher = None if order.teacher is None else from_json(Teacher, order.teacher)
-    bench = make_bench(study, dataset, teacher=teacher, machine=machine)
+    bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=order.start)
     settle_in(study.train.threads, study.timing.cores)
     if bench.device.type == "cpu":
         limit_memory()

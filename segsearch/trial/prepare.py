@@ -38,9 +38,17 @@ ESTIMATED = 4
 
 
 def make_bench(
-    study: Study, dataset: Dataset, *, teacher: Teacher | None = None, machine: Machine | None = None
+    study: Study,
+    dataset: Dataset,
+    *,
+    teacher: Teacher | None = None,
+    machine: Machine | None = None,
+    start: str | None = None,
 ) -> Bench:
-    """What stays the same for all candidates of a study. Raises `UserError` where the study cannot be carried out."""
+    """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights.
+
+    Raises `UserError` where the study cannot be carried out.
+    """
     runtime = RUNTIMES["onnxruntime"]
     if len(dataset.train) < study.train.batch_size:
         raise StudyError(
@@ -60,6 +68,7 @@ def make_bench(
         device=pick_device(study.train.device),
         teacher=teacher,
         output=study.output,
+        start=start,
     )
 
 
@@ -81,6 +90,7 @@ def schedule_of(settings: TrainSettings, *, seed: int, images: int) -> Schedule:
         crop=settings.crop,
         steps=settings.steps,
         hold=settings.hold,
+        start_rate=1.0 if settings.start_rate is None else settings.start_rate,
     )
 
 

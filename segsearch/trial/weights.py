@@ -15,6 +15,10 @@ from segsearch.compression import MODEL_STEPS
 from segsearch.compression.distill import Teaching
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.networks import Network, build
+from segsearch.pretrained.header import header_of
+from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.match import match
+from segsearch.pretrained.parent import kept
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
@@ -48,9 +52,12 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
 
     def make() -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        begun: Outcome = {}
         if start is not None:
             load_weights(network, stages.artifacts.path(start))
-        return _train(network, schedule, taught, bench, stages, "train")
+        else:
+            begun = begin(network, candidate.architecture, bench, stages)
+        return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train"), **begun}
 
     key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
     return str(stages.once("train", key, make)["weights"])
@@ -72,7 +79,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
         load_weights(network, stages.artifacts.path(full))
         network = apply_model_steps(network, steps)
         if schedule.epochs > 0:
-            return _train(network, schedule, taught, bench, stages, "fine-tune")
+            return _train(network, candidate.architecture, schedule, taught, bench, stages, "fine-tune")
         with in_the_room(bench, stages.progress) as watched:  # a study of a single epoch has none to spare
             estimate_batch_norm(
                 network,
@@ -113,11 +120,34 @@ def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | No
         bench.device.type,
         f"bfloat16 {trains_in_bfloat16(bench.device)}",
         f"torch {torch.__version__}",
+        *([f"begun with {bench.start}"] if bench.start is not None else []),
     ]
 
 
+def begin(network: Network, architecture: Architecture, bench: Bench, stages: Stages) -> Outcome:
+    """Give a new network the study's pretrained weights where it matches them, and say where; nothing without any."""
+    if bench.start is None:
+        return {}
+    parent = kept(stages.artifacts.path(bench.start))
+    report = inherit(network, architecture, parent.network, parent.architecture)
+    return {"start": to_json(report), "parent": parent.name}
+
+
+def inherited_parameters(architecture: Architecture, bench: Bench, stages: Stages) -> frozenset[str]:
+    """The names of the parameters that began with pretrained weights; pruning keeps the names."""
+    if bench.start is None:
+        return frozenset()
+    return match(architecture, header_of(stages.artifacts.path(bench.start)).architecture).parameters
+
+
 def _train(
-    network: Network, schedule: Schedule, taught: Distill | None, bench: Bench, stages: Stages, stage: str
+    network: Network,
+    architecture: Architecture,
+    schedule: Schedule,
+    taught: Distill | None,
+    bench: Bench,
+    stages: Stages,
+    stage: str,
 ) -> Outcome:
     teaching = None
     if taught is not None and bench.teacher is not None:
@@ -131,6 +161,7 @@ def _train(
             classes=bench.classes,
             device=bench.device,
             teaching=teaching,
+            inherited=inherited_parameters(architecture, bench, stages),
             stage=stage,
             progress=watched,
         )
@@ -149,6 +180,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
 
     def make() -> Outcome:
         network = build(teacher.architecture, bench.classes, seed=schedule.seed)
+        begun = begin(network, teacher.architecture, bench, stages)
         try:
             with in_the_room(bench, as_teacher) as watched:
                 train(
@@ -157,6 +189,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
                     schedule,
                     classes=bench.classes,
                     device=bench.device,
+                    inherited=inherited_parameters(teacher.architecture, bench, stages),
                     progress=watched,
                 )
                 found = score_network(
@@ -172,8 +205,8 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
                 teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
             logits = stages.artifacts.keep(target)
         miou = found.miou if any(map(any, found.counts)) else None  # a split that is all void says nothing
-        kept = {"miou": miou, "confusion": to_json(found)}
-        return {"logits": logits, "weights": save_weights(network, stages.artifacts), **kept}
+        told = {"miou": miou, "confusion": to_json(found)}
+        return {"logits": logits, "weights": save_weights(network, stages.artifacts), **told, **begun}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
     name = str(stages.once("teacher", key, make)["logits"])

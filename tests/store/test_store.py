@@ -265,6 +265,57 @@ def test_what_makes_it_another_study_is_refused(tmp_path: Path, change: dict[str
         assert store.study() == row
 
 
+WEIGHTS, OTHERS = ("2" * 64 + ".safetensors", "3" * 64 + ".safetensors")
+
+
+def test_the_pretrained_weights_of_a_study_are_kept_and_stay(tmp_path: Path) -> None:
+    """They may lie elsewhere, or be called otherwise, as long as they are the same."""
+    study = fakes.make_study(train={"pretrained": "/a/w.pth"})
+    words: dict[str, Any] = {"artifacts": tmp_path / "artifacts", "space": SPACE, "data_key": "data"}
+    with open_store(fakes.where(tmp_path), create=True) as store:
+        assert store.begin_study(study, **words, start=WEIGHTS).start == WEIGHTS
+        moved = fakes.make_study(train={"pretrained": "/b/w.pth"})
+        row = store.begin_study(moved, **words, start=WEIGHTS)
+        assert (row.start, row.study.train.pretrained) == (WEIGHTS, "/b/w.pth")
+        for other, start, message in (
+            (moved, OTHERS, r"the weights that train\.pretrained = '/b/w\.pth' of fake means changed"),
+            (study, OTHERS, r"train\.pretrained of fake was '/b/w\.pth', now it is '/a/w\.pth', and these are other"),
+            (fakes.make_study(), None, r"train\.pretrained of fake was '/b/w\.pth', now it is 'none'"),
+        ):
+            with pytest.raises(StudyError, match=message):
+                store.begin_study(other, **words, start=start)
+        assert store.study() == row
+        rate = fakes.make_study(train={"pretrained": "/b/w.pth", "start_rate": 0.5})
+        with pytest.raises(StudyError, match=r"train\.start_rate of fake was 0\.3, now it is 0\.5"):
+            store.begin_study(rate, **words, start=WEIGHTS)
+
+
+def test_a_study_without_pretrained_weights_stays_without(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    assert row.start is None
+    with store, pytest.raises(StudyError, match="was 'none', now it is 'efficientnet-lite0'"):
+        store.begin_study(
+            fakes.make_study(train={"pretrained": "efficientnet-lite0"}),
+            artifacts=row.artifacts.folder,
+            space=SPACE,
+            data_key="data",
+            start=WEIGHTS,
+        )
+
+
+def test_a_database_of_before_pretrained_weights_has_a_place_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:9])
+        store, row = fakes.start(tmp_path, fakes.make_study())
+        with store, store.writing() as connection:
+            schema.starts.drop(connection)
+    with open_store(fakes.where(tmp_path)) as store:
+        assert store.study() == row
+        begin(store)
+
+
 @pytest.mark.parametrize(("of_study", "of_timing"), [("pipeline", "warm"), ("warm", "pipeline")])
 def test_no_study_holds_timings_of_two_states(tmp_path: Path, of_study: str, of_timing: Any) -> None:
     store, _ = fakes.start(tmp_path, fakes.make_study(timing={"state": of_study}))

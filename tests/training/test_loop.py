@@ -12,7 +12,7 @@ from segsearch.compression.distill import Teaching
 from segsearch.errors import TrialFailed
 from segsearch.networks import build
 from segsearch.space.architecture import Head
-from segsearch.training.loop import out_of_memory_fails, train
+from segsearch.training.loop import out_of_memory_fails, parameter_groups, train
 from tests.scenes import tiny_dataset
 from tests.training.schedules import CPU, SCHEDULE, SMALL, trained
 
@@ -42,6 +42,36 @@ def test_same_seed_same_weights_and_another_seed_others() -> None:
     for one, two in zip(first[0].parameters(), second[0].parameters(), strict=True):
         assert torch.equal(one, two)
     assert trained(replace(SCHEDULE, seed=1))[1] != first[1]
+
+
+def test_without_a_start_all_parameters_learn_at_one_rate() -> None:
+    """As before there was a start: one group, in the network's order, whatever rate a start would have had."""
+    network = build(SMALL, 3)
+    for schedule in (SCHEDULE, replace(SCHEDULE, start_rate=0.1)):
+        (group,) = parameter_groups(network, schedule, ())
+        assert group["lr"] == schedule.learning_rate
+        assert [id(one) for one in group["params"]] == [id(one) for one in network.parameters()]
+
+
+def test_inherited_layers_learn_at_their_share_of_the_rate() -> None:
+    """A step of Adam is as long as its rate, whatever the gradient is."""
+    data, still = tiny_dataset(), replace(SCHEDULE, weight_decay=0.0, learning_rate=1e-2, start_rate=0.1)
+    network = build(SMALL, 3)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    inherited = {name for name in before if name.startswith("encoders.0.s")}
+    train(network, data.train, still.of_steps(2, len(data.train)), classes=3, device=CPU, inherited=inherited)
+    moved = {name: float((value.detach() - before[name]).abs().max()) for name, value in network.named_parameters()}
+    slow, quick = ([moved[name] for name in moved if (name in inherited) == which] for which in (True, False))
+    assert len(slow) > 5
+    assert len(quick) > 5
+    assert min(quick) > 5 * max(slow) > 0
+
+
+def test_a_network_that_inherits_as_a_whole_learns_at_that_rate_alone() -> None:
+    network = build(SMALL, 3)
+    names = [name for name, _ in network.named_parameters()]
+    (group,) = parameter_groups(network, replace(SCHEDULE, start_rate=0.5), names)
+    assert group["lr"] == 0.5 * SCHEDULE.learning_rate
 
 
 def test_dropout_is_seeded_and_torchs_own_generator_is_left_alone() -> None:

@@ -55,8 +55,8 @@ def test_a_schedule_of_recipe_1_keeps_the_key_that_it_had() -> None:
     )
     assert content_key(SCHEDULE) == "15f891b44ba5ee20c0650e91030167a1a6ad98f87699bbbe36fc6fe0e5d0f1cd"
     assert for_scale(SCHEDULE, 1.0, 12) == SCHEDULE
-    changes = ({"recipe": 2}, {"crop": 1.0}, {"steps": 6}, {"hold": "steps"})
-    assert len({content_key(replace(SCHEDULE, **change)) for change in changes} | {content_key(SCHEDULE)}) == 5
+    changes = ({"recipe": 2}, {"crop": 1.0}, {"steps": 6}, {"hold": "steps"}, {"start_rate": 0.3})
+    assert len({content_key(replace(SCHEDULE, **change)) for change in changes} | {content_key(SCHEDULE)}) == 6
 
 
 # ---- what is held equal

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -11,16 +12,21 @@ from safetensors.torch import load_file
 
 from segsearch.errors import StudyError
 from segsearch.evidence.types import Confusion
-from segsearch.networks import build
-from segsearch.space.architecture import Head
+from segsearch.networks import Network, build
+from segsearch.networks.build import wear_in
+from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.match import Report
+from segsearch.pretrained.parent import Parent, keep, kept
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.keys import from_json
 from segsearch.space.steps import Distill
+from segsearch.training.loop import train
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
 from segsearch.trial.score import score
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Teacher
-from segsearch.trial.weights import Fidelity, fine_tuned, load_weights, trained
+from segsearch.trial.weights import Fidelity, _recipe, fine_tuned, load_weights, trained
 from tests.scenes import tiny_dataset
 from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench
 
@@ -139,3 +145,91 @@ def test_a_teacher_that_cannot_be_trained_is_the_studys_mistake(notebook: Notebo
     bench = replace(bench, teacher=Teacher(ARCHITECTURE, epochs=4))
     with pytest.raises(StudyError, match=r"The teacher could not be trained: The loss became .* Change \[teacher\]"):
         evaluate(replace(PLAIN, distill=Distill(0.5)), bench, notebook)
+
+
+# ---- weights to begin with
+
+PARENT = Architecture((EncoderPath(Stem(16), (Stage("residual", 24, 2, 2), Stage("conv", 32, 1, 2))),), (), Head(8))
+
+
+def kept_parent(notebook: Notebook, *, seed: int = 5) -> str:
+    """The artifact of a parent that `ARCHITECTURE` is a narrower and shallower child of."""
+    return keep(Parent("A parent", PARENT, wear_in(build(PARENT, 2, seed=seed), seed=seed)), notebook.artifacts)
+
+
+def test_a_trial_begins_with_pretrained_weights_and_says_so(notebook: Notebook) -> None:
+    start = kept_parent(notebook)
+    bench = make_bench(start=start)
+    bench = replace(bench, schedule=replace(bench.schedule, learning_rate=1e-9, start_rate=0.1))  # all but still
+    name = trained(PLAIN, bench, Stages(notebook), fidelity=Fidelity(1))
+    network = build(ARCHITECTURE, 3)
+    load_weights(network, notebook.artifacts.path(name))
+    expected = build(ARCHITECTURE, 3, seed=bench.schedule.seed)
+    parent = kept(notebook.artifacts.path(start))
+    assert inherit(expected, ARCHITECTURE, parent.network, PARENT).matched == 5
+    for (key, value), other in zip(network.named_parameters(), expected.parameters(), strict=True):
+        assert torch.allclose(value, other, atol=1e-5), key
+    (outcome,) = [one for one in notebook.outcomes.values() if "losses" in one]
+    assert outcome["parent"] == "A parent"
+    assert from_json(Report, outcome["start"]) == Report(5, 5)
+
+
+def test_the_weights_to_begin_with_are_in_the_keys_of_trained_stages(notebook: Notebook) -> None:
+    """And nothing of them is in the keys of a study that has none."""
+    plain, candidate = make_bench(), replace(PRUNED, distill=Distill(0.5))
+    first, second = kept_parent(notebook), kept_parent(notebook, seed=6)
+    assert not [
+        line for line in _recipe(ARCHITECTURE, plain.schedule, None, plain) if "begun" in line or "start" in line
+    ]
+    made = []
+    for bench in (plain, replace(plain, start=first), replace(plain, start=second)):
+        bench = replace(bench, teacher=Teacher(ARCHITECTURE, epochs=1))
+        before = set(notebook.outcomes)
+        name = trained(candidate, bench, Stages(notebook), fidelity=Fidelity(2))
+        fine_tuned(candidate, name, bench, Stages(notebook), fidelity=Fidelity(2))
+        made.append(set(notebook.outcomes) - before)
+    assert [len(keys) for keys in made] == [3, 3, 3]  # teacher, train, fine-tune
+    assert len(set.union(*made)) == 9
+
+
+def test_the_teacher_begins_with_them_too(notebook: Notebook) -> None:
+    bench = make_bench(start=kept_parent(notebook), teacher=Teacher(replace(ARCHITECTURE, head=Head(24)), epochs=1))
+    trained(replace(PLAIN, distill=Distill(0.5)), bench, Stages(notebook), fidelity=Fidelity(1))
+    (outcome,) = [one for one in notebook.outcomes.values() if "logits" in one]
+    assert from_json(Report, outcome["start"]).matched == 5
+
+
+def test_a_higher_fidelity_goes_on_from_its_weights_and_not_from_the_parents(notebook: Notebook) -> None:
+    bench, low = make_bench(start=kept_parent(notebook)), Fidelity(epochs=1)
+    trained(PLAIN, bench, Stages(notebook), fidelity=Fidelity(epochs=2, warm_start=low))
+    assert ["start" in outcome for outcome in notebook.outcomes.values()] == [True, False]
+
+
+def test_what_inherits_learns_slowly_before_the_pruning_and_after_it(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[set[str], set[str]]] = []
+
+    def watched(network: Network, *args: Any, inherited: Collection[str], **words: Any) -> tuple[float, ...]:
+        names = {name for name, _ in network.named_parameters()}
+        asked.append((names, names & set(inherited)))
+        return train(network, *args, inherited=inherited, **words)
+
+    monkeypatch.setattr("segsearch.trial.weights.train", watched)
+    bench = make_bench(start=kept_parent(notebook))
+    name = trained(PRUNED, bench, Stages(notebook), fidelity=Fidelity(2))
+    fine_tuned(PRUNED, name, bench, Stages(notebook), fidelity=Fidelity(2))
+    (before, slow), (after, still) = asked
+    assert before == after
+    assert slow == still == {one for one in before if one.startswith(("encoders.0.stem.", "encoders.0.stages."))}
+
+
+def test_a_candidate_that_matches_nothing_trains_as_it_was_drawn(notebook: Notebook) -> None:
+    other = replace(PLAIN, architecture=replace(ARCHITECTURE, paths=(replace(ARCHITECTURE.paths[0], stem=None),)))
+    names = [
+        trained(other, make_bench(start=start), Stages(notebook), fidelity=Fidelity(1))
+        for start in (None, kept_parent(notebook))
+    ]
+    assert names[0] == names[1]
+    (report,) = [from_json(Report, one["start"]) for one in notebook.outcomes.values() if "start" in one]
+    assert report.matched == 0

@@ -1,0 +1,216 @@
+"""The networks whose weights can be read: EfficientNet-Lite, ResNet, VGG, MobileNetV2 and V3, by library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from segsearch.pretrained.layouts import Called, Layout, Pixels
+from segsearch.space.architecture import EncoderPath, Stage, Stem
+
+# What torchvision and timm train with: values of 0..1, minus the mean over ImageNet, over its standard deviation.
+IMAGENET = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+# ---- EfficientNet-Lite (github.com/tensorflow/tpu, EfficientNet: arXiv:1905.11946), by its first port to torch
+
+
+def _lite(widths: Sequence[int], depths: Sequence[int]) -> EncoderPath:
+    """32 channels at 1/2, then seven stages; its downsampling convolutions are padded at one end, ours at both.
+
+    The same function of an image that is moved by a pixel or a few.
+    """
+    kernels, strides = (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1)
+    stages = tuple(
+        Stage("mbconv", width, depth, stride, kernel, expansion=1.0 if at == 0 else 6.0, activation="relu6")
+        for at, (width, depth, stride, kernel) in enumerate(zip(widths, depths, strides, kernels, strict=True))
+    )
+    return EncoderPath(Stem(32, activation="relu6"), stages)
+
+
+_LITE0 = Layout(
+    name="EfficientNet-Lite0",
+    path=_lite((16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 3, 3, 4, 1)),
+    pixels=Pixels((127.0,) * 3, (128.0,) * 3),
+    called={
+        "stem": Called("_conv_stem", "_bn0"),
+        "expand": Called("_blocks.{n}._expand_conv", "_blocks.{n}._bn0"),
+        "depthwise": Called("_blocks.{n}._depthwise_conv", "_blocks.{n}._bn1"),
+        "project": Called("_blocks.{n}._project_conv", "_blocks.{n}._bn2"),
+    },
+    unused=("_conv_head.", "_bn1.", "_fc."),
+    epsilon=1e-3,
+)
+_LITE1 = replace(_LITE0, name="EfficientNet-Lite1", path=_lite((16, 24, 40, 80, 112, 192, 320), (1, 3, 3, 4, 4, 5, 1)))
+_LITE2 = replace(_LITE0, name="EfficientNet-Lite2", path=_lite((16, 24, 48, 88, 120, 208, 352), (1, 3, 3, 4, 4, 5, 1)))
+
+# ---- ResNet (arXiv:1512.03385), as torchvision and timm call it
+
+
+def _resnet(depths: Sequence[int]) -> EncoderPath:
+    stages = tuple(Stage("residual", 64 * 2**at, depth, stride=1 if at == 0 else 2) for at, depth in enumerate(depths))
+    return EncoderPath(Stem(64, stride=4, kernel=7, pool=True), stages)
+
+
+_RESNET18 = Layout(
+    name="ResNet-18",
+    path=_resnet((2, 2, 2, 2)),
+    pixels=IMAGENET,
+    called={
+        "stem": Called("conv1", "bn1"),
+        "first": Called("layer{stage}.{block}.conv1", "layer{stage}.{block}.bn1"),
+        "second": Called("layer{stage}.{block}.conv2", "layer{stage}.{block}.bn2"),
+        "shortcut": Called("layer{stage}.{block}.downsample.0", "layer{stage}.{block}.downsample.1"),
+    },
+    unused=("fc.",),
+)
+_RESNET34 = replace(_RESNET18, name="ResNet-34", path=_resnet((3, 4, 6, 3)))
+
+# ---- VGG-16 (arXiv:1409.1556), with and without batch norm, as torchvision and timm call it
+
+_VGG16 = Layout(
+    name="VGG-16",
+    path=EncoderPath(
+        None,
+        tuple(
+            Stage("conv", width, depth, stride=1 if at == 0 else 2, downsample="max_pool", norm="none")
+            for at, (width, depth) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)))
+        ),
+    ),
+    pixels=IMAGENET,
+    called={"conv": Called("features.{number}")},
+    unused=("classifier.", "pre_logits.", "head."),
+    numbers=(0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+)
+_VGG16_BN = replace(
+    _VGG16,
+    name="VGG-16 with batch norm",
+    path=replace(_VGG16.path, stages=tuple(replace(stage, norm="batch") for stage in _VGG16.path.stages)),
+    called={"conv": Called("features.{number}", "features.{number1}")},
+    numbers=(0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40),
+    biased=True,
+)
+
+# ---- MobileNetV2 (arXiv:1801.04381)
+
+_MOBILENET2_TORCHVISION = Layout(
+    name="MobileNetV2",
+    path=EncoderPath(
+        Stem(32, activation="relu6"),
+        tuple(
+            Stage("mbconv", width, depth, stride, expansion=1.0 if at == 0 else 6.0, activation="relu6")
+            for at, (width, depth, stride) in enumerate(
+                ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
+            )
+        ),
+    ),
+    pixels=IMAGENET,
+    called={
+        "stem": Called("features.0.0", "features.0.1"),
+        "expand": Called("features.{n1}.conv.{at}.0", "features.{n1}.conv.{at}.1"),
+        "depthwise": Called("features.{n1}.conv.{at}.0", "features.{n1}.conv.{at}.1"),
+        "project": Called("features.{n1}.conv.{at}", "features.{n1}.conv.{at1}"),
+    },
+    unused=("features.18.", "classifier."),
+)
+
+# timm calls the blocks of all networks of this kind alike.
+_TIMM: Mapping[str, Called] = {
+    "stem": Called("conv_stem", "bn1"),
+    "expand": Called("blocks.{run}.{member}.conv_pw", "blocks.{run}.{member}.bn1"),
+    "depthwise": Called("blocks.{run}.{member}.conv_dw", "blocks.{run}.{member}.bn2"),
+    "reduce": Called("blocks.{run}.{member}.se.conv_reduce"),
+    "widen": Called("blocks.{run}.{member}.se.conv_expand"),
+    "project": Called("blocks.{run}.{member}.conv_pwl", "blocks.{run}.{member}.bn3"),
+}
+_TIMM_BARE: Mapping[str, Called] = {
+    "depthwise": Called("blocks.{run}.{member}.conv_dw", "blocks.{run}.{member}.bn1"),
+    "project": Called("blocks.{run}.{member}.conv_pw", "blocks.{run}.{member}.bn2"),
+}
+_MOBILENET2_TIMM = replace(
+    _MOBILENET2_TORCHVISION, called=_TIMM, bare=_TIMM_BARE, unused=("conv_head.", "bn2.", "classifier.")
+)
+
+# ---- MobileNetV3 (arXiv:1905.02244). A stage of ours has one expansion and one activation: blocks that differ in these
+# are stages of their own.
+
+
+def _mobilenet3(*stages: tuple[int, int, int, int, float, float, bool]) -> EncoderPath:
+    """Of each stage: channels, depth, stride, kernel, expansion, squeeze, whether it has hard swish."""
+    return EncoderPath(
+        Stem(16, activation="hardswish"),
+        tuple(
+            Stage(
+                "mbconv",
+                width,
+                depth,
+                stride,
+                kernel,
+                expansion=expansion,
+                squeeze=squeeze,
+                activation="hardswish" if hard else "relu",
+            )
+            for width, depth, stride, kernel, expansion, squeeze, hard in stages
+        ),
+    )
+
+
+# The squeezed widths are torchvision's multiples of 8, which are not always the nearest: .28 and .26 give the same.
+_LARGE = _mobilenet3(
+    (16, 1, 1, 3, 1.0, 0.0, False),
+    (24, 1, 2, 3, 4.0, 0.0, False),
+    (24, 1, 1, 3, 3.0, 0.0, False),
+    (40, 3, 2, 5, 3.0, 0.28, False),
+    (80, 1, 2, 3, 6.0, 0.0, True),
+    (80, 1, 1, 3, 2.5, 0.0, True),
+    (80, 2, 1, 3, 2.3, 0.0, True),
+    (112, 2, 1, 3, 6.0, 0.25, True),
+    (160, 3, 2, 5, 6.0, 0.25, True),
+)
+_SMALL = _mobilenet3(
+    (16, 1, 2, 3, 1.0, 0.25, False),
+    (24, 1, 2, 3, 4.5, 0.0, False),
+    (24, 1, 1, 3, 3.67, 0.0, False),
+    (40, 1, 2, 5, 4.0, 0.25, True),
+    (40, 2, 1, 5, 6.0, 0.25, True),
+    (48, 2, 1, 5, 3.0, 0.26, True),
+    (96, 3, 2, 5, 6.0, 0.25, True),
+)
+_MOBILENET3_TORCHVISION = Layout(
+    name="MobileNetV3-Large",
+    path=_LARGE,
+    pixels=IMAGENET,
+    called={
+        "stem": Called("features.0.0", "features.0.1"),
+        "expand": Called("features.{n1}.block.{at}.0", "features.{n1}.block.{at}.1"),
+        "depthwise": Called("features.{n1}.block.{at}.0", "features.{n1}.block.{at}.1"),
+        "reduce": Called("features.{n1}.block.{at}.fc1"),
+        "widen": Called("features.{n1}.block.{at}.fc2"),
+        "project": Called("features.{n1}.block.{at}.0", "features.{n1}.block.{at}.1"),
+    },
+    unused=("features.16.", "classifier."),
+    epsilon=1e-3,
+)
+_MOBILENET3_TIMM = replace(
+    _MOBILENET3_TORCHVISION,
+    called=_TIMM,
+    bare=_TIMM_BARE,
+    unused=("blocks.6.", "conv_head.", "classifier."),
+    epsilon=1e-5,
+)
+
+LAYOUTS: tuple[Layout, ...] = (
+    _LITE0,
+    _LITE1,
+    _LITE2,
+    _RESNET18,
+    _RESNET34,
+    _VGG16,
+    _VGG16_BN,
+    _MOBILENET2_TORCHVISION,
+    _MOBILENET2_TIMM,
+    _MOBILENET3_TORCHVISION,
+    _MOBILENET3_TIMM,
+    replace(_MOBILENET3_TORCHVISION, name="MobileNetV3-Small", path=_SMALL, unused=("features.12.", "classifier.")),
+    replace(_MOBILENET3_TIMM, name="MobileNetV3-Small", path=_SMALL, unused=("blocks.5.", "conv_head.", "classifier.")),
+)
