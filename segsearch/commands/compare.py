@@ -140,6 +140,7 @@ def _evaluate_all(
         cache=launch.cache_of(folder),
         artifacts=row.artifacts,
         texts=row.texts,
+        start=row.start,
     )
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         work = _Work(store, row.name, here.key, worker.id, child)

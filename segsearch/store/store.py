@@ -144,7 +144,7 @@ class Store:
         pretrained weights. May change: `trials` (never below what is trained), `search.give_up_after`,
         `search.references`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
         machine), and where the same pixels, source and weights lie (`data.root`, `space`, `train.pretrained`). Raises
-        `StudyError` naming the first key that differs, `DatabaseError` where a server's workers do not share the folder.
+        `StudyError` naming the first key that differs, `DatabaseError` where a server's workers share no folder.
         """
         with self.writing() as connection:
             named = studies.Named(space, data_key, texts, start)
