@@ -29,8 +29,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 def stage_of(name: str, channels: int = 16, depth: int = 1, stride: int = 1, **changes: Any) -> Stage:
     """A stage of these blocks. A rate in `atrous` alone is that of all its branches."""
     settings = {**SETTINGS[name], **changes}
-    if "atrous" in changes and BLOCK_RULES[name].rates != "turn":
-        settings["atrous"] = changes["atrous"] * len(SETTINGS[name]["atrous"])
+    if BLOCK_RULES[name].rates != "turn" and len(settings["atrous"]) == 1:
+        settings["atrous"] *= len(SETTINGS[name]["atrous"])
     return Stage(name, channels, depth, stride, **settings)
 
 

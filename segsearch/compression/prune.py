@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch_pruning as tp
@@ -107,17 +107,17 @@ def _found(graph: Any, group: Any, weigh: Any, kept: set[nn.Module]) -> _Found:
     for channel, run in run_of.items():
         runs[run].append(channel)
     splits = dict.fromkeys(runs, 1)
-    fixed = False
-    for layer in layers.grouped:
-        divided = {one[channel] for channel in layer.channels}
-        across = {run_of[channel] for channel in divided}
-        # Over a concatenation no choice of channels suits all groups.
-        fixed = fixed or not layer.whole or len(across) > 1
-        for run in across:
-            splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(divided))
-    beside = any(
-        not layer.whole or len({run_of[one[channel]] for channel in layer.channels}) > 1 for layer in layers.depthwise
-    )
+    fixed = beside = False
+    for layer in layers.convolutions:
+        read = {one[channel] for channel in layer.channels}
+        across = {run_of[channel] for channel in read}
+        alone = layer.whole and len(across) == 1
+        # Over a concatenation no choice of channels suits all groups of a convolution.
+        fixed = fixed or (layer.kind == "grouped" and not alone)
+        beside = beside or (layer.kind == "depthwise" and not alone)
+        if len(across) == 1:
+            (run,) = across  # of which it reads all, or an equal part
+            splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(read))
     weights = weigh(group)[:count]  # they are as many as those of the first layer that was weighed
     weights = torch.zeros_like(weights).index_add(0, torch.tensor(one, device=weights.device), weights)
     return _Found(root.target.module, root.handler, weights, one, runs, splits, layers.spanning, fixed, beside)
@@ -143,24 +143,24 @@ def _whole(found: list[_Found]) -> set[int]:
 
 
 @dataclass(frozen=True)
-class _Parted:
-    """A grouped or depthwise convolution: the channels of a root that it reads or makes; whether it has no others."""
+class _Convolution:
+    """Which channels of a group's root a convolution reads or makes, whether it has no others, and in how many groups.
 
-    groups: int
+    A depthwise one counts as one group: each of its channels can go alone.
+    """
+
+    kind: Literal["plain", "grouped", "depthwise"]
     channels: list[int]
     whole: bool
+    groups: int
 
 
 @dataclass
 class _Layers:
-    """The convolutions of a group: who makes each channel of its root, the grouped ones, what depthwise ones read.
+    """The convolutions of a group, who makes each channel of its root, and which keep or lose what it does."""
 
-    `spanning` are those that have the same channels on a side.
-    """
-
+    convolutions: list[_Convolution] = field(default_factory=list)
     makers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    grouped: list[_Parted] = field(default_factory=list)
-    depthwise: list[_Parted] = field(default_factory=list)
     spanning: set[int] = field(default_factory=set)
 
 
@@ -171,14 +171,13 @@ def _layers(graph: Any, group: Any) -> _Layers:
         if not isinstance(layer, nn.Conv2d):
             continue
         makes = graph.is_out_channel_pruning_fn(item.dep.handler)
-        channels = layer.out_channels if makes else layer.in_channels
-        parted = _Parted(layer.groups, item.root_idxs, len(item.idxs) == channels)
+        whole = len(item.idxs) == (layer.out_channels if makes else layer.in_channels)
         if layer.groups == layer.in_channels and layer.groups > 1:
-            found.depthwise.append(parted)
+            found.convolutions.append(_Convolution("depthwise", item.root_idxs, whole, 1))
             found.spanning.add(id(layer))
             continue
-        if layer.groups > 1:
-            found.grouped.append(parted)
+        kind: Literal["plain", "grouped"] = "grouped" if layer.groups > 1 else "plain"
+        found.convolutions.append(_Convolution(kind, item.root_idxs, whole, layer.groups))
         if makes:
             found.spanning.add(id(layer))
             for channel in item.root_idxs:
