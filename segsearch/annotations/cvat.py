@@ -36,7 +36,8 @@ def read(source: Source, asked: Asked) -> Annotated:
     files = _files(source)
     if len(files) > 1:
         raise DataError(
-            f"{source.path}: a folder must hold one CVAT file, got {files[0].name} and {files[1].name}; name one."
+            f"{source.path}: a folder must hold one CVAT file, got {files[0].name} and {files[1].name}; name the file "
+            "that is meant, or several files of the same classes."
         )
     file = files[0]
     root = _parsed(file)

@@ -56,7 +56,7 @@ def _folder(path: Path, progress: Progress) -> Source:
             # Such a file may be of gigabytes, and so may be the others.
             raise DataError(
                 f"{path}: a folder must hold one COCO file, got {len(listed)} JSON files, {file.name} of COCO among "
-                "them; name the file that is meant."
+                "them; name the file that is meant, or several files of the same classes."
             )
         jsons[file] = content
         progress("reading annotations", done, len(listed))

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.pairing.types import SplitName
+
 # Corners of a polygon in turn, x, y, x, y, ... in pixels: the first pixel reaches from 0 to 1.
 Ring = NDArray[np.float64]
 # Which shape a pixel belongs to that lies in several: the one drawn later, or the one of fewer pixels.
@@ -49,7 +51,8 @@ class Drawn:
     """An image and its shapes, the lowest first.
 
     `name` is its path without the suffix, slashes between folders, `file` what the annotations call it; `skipped`
-    counts by kind what has no area (points, lines) or no outline (boxes).
+    counts by kind what has no area (points, lines) or no outline (boxes). `split` is whose its file is, where several
+    are drawn together.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Drawn:
     width: int
     shapes: tuple[Shape, ...]
     skipped: Counter[str] = field(default_factory=Counter)
+    split: SplitName | None = None
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,19 @@ from PIL import Image
 from segsearch.annotations.draw import paint
 from segsearch.annotations.types import Annotated, Overlaps
 from segsearch.errors import DataError, StudyError
+from segsearch.pairing.types import SplitName
 from segsearch.workshop import Progress, raise_if_full, silent
 
 MASKS, CLASSES = "masks", "classes.txt"
+LISTS: Mapping[SplitName, str] = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 
 
 @dataclass(frozen=True)
 class Written:
     """What was drawn: the masks' names, pixels by mask value (256), shapes by mask value, and what was met on the way.
 
-    `empty` images have no outline and are all background; of the rest `Painted` tells what it is.
+    `empty` images have no outline and are all background; `lists` are the files that say whose split an image is, where
+    annotations do; of the rest `Painted` tells what it is.
     """
 
     out: Path
@@ -40,6 +43,7 @@ class Written:
     beyond: int
     few: int
     unseen: int
+    lists: tuple[str, ...] = ()
 
 
 def write_masks(
@@ -72,7 +76,7 @@ def _check_place(found: Annotated, out: Path, *, force: bool) -> None:
             f"{out}: --out must be a new or an empty folder, got one with {_first(out)} in it; choose another, or add "
             f"--force to replace {MASKS} and {CLASSES} in it and leave the rest."
         )
-    replaced = [(out / name).resolve() for name in (MASKS, CLASSES)]
+    replaced = [(out / name).resolve() for name in (MASKS, CLASSES, *LISTS.values())]
     for path in found.read:
         there = path.resolve()
         if any(there == gone or gone in there.parents for gone in replaced):
@@ -99,6 +103,7 @@ def _beside(out: Path) -> Iterator[Path]:
 def _draw(found: Annotated, made: Path, out: Path, overlaps: Overlaps, progress: Progress) -> Written:
     files, empty = dict[str, str](), 0
     pixels, shapes, skipped, met = np.zeros(256, dtype=np.int64), Counter[int](), Counter[str](), Counter[str]()
+    of_split = defaultdict[SplitName, list[str]](list)
     (made / MASKS).mkdir()
     for done, drawn in enumerate(found.images, start=1):
         if drawn.name in files:
@@ -107,6 +112,8 @@ def _draw(found: Annotated, made: Path, out: Path, overlaps: Overlaps, progress:
                 f"whose masks would both be {drawn.name}.png; rename one."
             )
         files[drawn.name] = drawn.file
+        if drawn.split is not None:
+            of_split[drawn.split].append(drawn.name)
         painted = paint(drawn, overlaps)
         path = made / MASKS / f"{drawn.name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +129,8 @@ def _draw(found: Annotated, made: Path, out: Path, overlaps: Overlaps, progress:
         what = ", ".join(in_words(skipped)) or "none"
         raise DataError(f"{found.read[0]}: annotations must hold outlines, got {what}; export polygons or masks.")
     (made / CLASSES).write_text("\n".join(found.legend.classes) + "\n", encoding="utf-8")
+    for split, names in of_split.items():
+        (made / LISTS[split]).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     return Written(
         out=out,
         names=tuple(files),
@@ -133,6 +142,7 @@ def _draw(found: Annotated, made: Path, out: Path, overlaps: Overlaps, progress:
         beyond=met["beyond"],
         few=met["few"],
         unseen=met["unseen"],
+        lists=tuple(name for split, name in LISTS.items() if split in of_split),
     )
 
 
@@ -145,7 +155,7 @@ def _move(made: Path, out: Path) -> None:
     before.mkdir()
     moved = list[tuple[Path, Path]]()
     try:
-        for name in (MASKS, CLASSES):
+        for name in sorted(os.listdir(made)):
             for source, target in ((out / name, before / name), (made / name, out / name)):
                 if os.path.lexists(source):
                     os.replace(source, target)

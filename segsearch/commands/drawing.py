@@ -20,8 +20,12 @@ _RULES = {"later": "later shapes over earlier ones", "smaller": "smaller shapes 
 
 def masks(
     annotations: Annotated[
-        Path,
-        typer.Argument(metavar="FILE_OR_FOLDER", help="COCO, LabelMe, YOLO or CVAT annotations.", show_default=False),
+        list[Path],
+        typer.Argument(
+            metavar="FILE_OR_FOLDER...",
+            help="COCO, LabelMe, YOLO or CVAT annotations; several with the same classes are drawn together.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder for masks/ and classes.txt.", show_default=False)
@@ -42,20 +46,23 @@ def masks(
     ] = False,
 ) -> None:
     """Draw annotations of other tools to masks: an 8-bit PNG for each image, and the list of classes."""
-    from segsearch.annotations import Asked, read_annotations
+    from segsearch.annotations import Asked
     from segsearch.annotations.pictures import folder_of
+    from segsearch.annotations.together import read_together
     from segsearch.annotations.write import write_masks
 
     given = [("--images", images), ("--overlaps", overlaps), *(("--void", name) for name in void or ())]
     options = [f"{option} {quoted(value)}" for option, value in given if value is not None]
-    again = " ".join([f"segsearch masks {quoted(annotations)} --out {quoted(out)}", *options, *["--force"] * force])
+    named = " ".join(map(quoted, annotations))
+    again = " ".join([f"segsearch masks {named} --out {quoted(out)}", *options, *["--force"] * force])
     with stoppable(lambda: again), watched() as watch:
         asked = Asked(images=images, void=tuple(void or ()))
-        format_, found = read_annotations(annotations, asked, progress=watch.progress)
+        format_, found = read_together(annotations, asked, progress=watch.progress)
         rule = overlaps or found.overlaps
         written = write_masks(found, out, overlaps=rule, force=force, progress=watch.progress)
-    say(f"Format   {format_.title}: {annotations}", *lines_of(found, written, rule))
-    say(f"Wrote    {out / 'masks'} ({_count(len(written.names), 'mask')}), {out / 'classes.txt'}")
+    say(f"Format   {format_.title}: {', '.join(map(str, annotations))}", *lines_of(found, written, rule))
+    lists = "".join(f", {out / name}" for name in ("classes.txt", *written.lists))
+    say(f"Wrote    {out / 'masks'} ({_count(len(written.names), 'mask')}){lists}")
     _next(out, folder_of(written.names, (out.absolute() / "images", *found.places)))
 
 

@@ -179,5 +179,5 @@ def test_two_files_in_a_folder_are_not_chosen_between(tmp_path: Path) -> None:
     file_of(tmp_path, POLYGON)
     assert len(drawn(tmp_path)) == 1
     (tmp_path / "job.xml").write_text(cvat_of(cvat_image(POLYGON)))
-    with pytest.raises(DataError, match=r"one CVAT file, got annotations\.xml and job\.xml; name one"):
+    with pytest.raises(DataError, match=r"one CVAT file, got annotations\.xml and job\.xml; name the file"):
         drawn(tmp_path)

@@ -105,6 +105,21 @@ def test_images_named_elsewhere_are_suggested(command: Command, tmp_path: Path) 
     assert any(line.strip().startswith(f"ln -s {tmp_path / 'photos'} ") for line in printed)
 
 
+def test_several_files_are_drawn_together(command: Command, tmp_path: Path) -> None:
+    train, val = write_coco(tmp_path / "train"), write_coco(tmp_path / "val", {"c.png": SCENE["a.png"]})
+    out = tmp_path / "out"
+    printed = lines(command, train, val, "--out", out)
+    assert printed[:2] == [f"Format   COCO JSON: {train}, {val}", "Images   3; 1 without a shape, all background"]
+    assert f"Wrote    {out}/masks (3 masks), {out}/classes.txt, {out}/train.txt, {out}/val.txt" in printed
+    assert (out / "val.txt").read_text() == "c\n"
+    content = coco_of(SCENE)
+    content["categories"].pop()
+    content["annotations"].clear()
+    as_json(val, content)
+    said = command("masks", train, val, "--out", tmp_path / "other")
+    assert_refused(said, "got 'background', 'road'\n", f"'background', 'car', 'road' in {train}")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [("{", ("instances.json", "line 1", "export it again")), ("{}", ("Tried: COCO JSON", "correct the path"))],
