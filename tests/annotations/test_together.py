@@ -55,9 +55,7 @@ def test_other_classes_are_refused_with_both_lists(tmp_path: Path, kind: str) ->
         as_json(second, content)
     else:
         second.write_text(cvat_of("", labels=("bike", "car", "road")))
-    words = (
-        rf"{second}: annotations .* order, got 'background', 'bike', 'car', 'road'\nhere and 'background', "
-    )
+    words = rf"{second}: annotations .* order, got 'background', 'bike', 'car', 'road'\nhere and 'background', "
     with pytest.raises(DataError, match=words + rf"'car', 'road' in {first}; give both"):
         together(first, second)
 
