@@ -1,20 +1,22 @@
 """Every family of this folder in one space: which one is drawn first, and what it asks for after that."""
 
+from collections.abc import Callable, Mapping
+
 from segsearch.space import Candidate, Draw, Facts
 from spaces import bisenet, deeplab, efficientnet_lite, espnet, fcn, icnet, mobile, pspnet, unet
 
-FAMILIES = {
-    "fcn": fcn,
-    "unet": unet,
-    "pspnet": pspnet,
-    "deeplab": deeplab,
-    "icnet": icnet,
-    "bisenet": bisenet,
-    "espnet": espnet,
-    "mobile": mobile,
-    "efficientnet_lite": efficientnet_lite,
+FAMILIES: Mapping[str, Callable[[Draw, Facts], Candidate]] = {
+    "fcn": fcn.draw,
+    "unet": unet.draw,
+    "pspnet": pspnet.draw,
+    "deeplab": deeplab.draw,
+    "icnet": icnet.draw,
+    "bisenet": bisenet.draw,
+    "espnet": espnet.draw,
+    "mobile": mobile.draw,
+    "efficientnet_lite": efficientnet_lite.draw,
 }
 
 
 def draw(choose: Draw, facts: Facts) -> Candidate:
-    return FAMILIES[choose.suggest_categorical("family", tuple(FAMILIES))].draw(choose, facts)
+    return FAMILIES[choose.suggest_categorical("family", tuple(FAMILIES))](choose, facts)
