@@ -157,7 +157,7 @@ class _Convolution:
 
 @dataclass
 class _Layers:
-    """The convolutions of a group, who makes each channel of its root, and which keep or lose what it does."""
+    """The convolutions of a group, who makes each channel of its root, and which of them lose what the root loses."""
 
     convolutions: list[_Convolution] = field(default_factory=list)
     makers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))

@@ -116,8 +116,9 @@ class SplitRates(nn.Module):
         self.activate = ACTIVATIONS[act]()
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.reduce(x).chunk(len(self.rates), dim=1)
-        mixed = torch.cat([rate(part) for rate, part in zip(self.rates, parts, strict=True)], dim=1)
+        reduced = self.reduce(x)
+        shares = reduced.split(int(reduced.shape[1]) // len(self.rates), dim=1)
+        mixed = torch.cat([rate(share) for rate, share in zip(self.rates, shares, strict=True)], dim=1)
         made: Tensor = self.activate(self.shortcut(x) + self.project(self.squeeze(self.between(mixed))))
         return made
 
