@@ -27,7 +27,7 @@ from segsearch.store.put import put, put_first
 from segsearch.store.rows import ConfirmationRow, Counts, Pick, PickRow, StageRow, State, StudyRow, TimingRow, TrialRow
 from segsearch.store.spreads import confirmations_of, images_of, put_confirmation, trials_with_spread
 from segsearch.store.stages import StoredWorkshop
-from segsearch.store.trials import put_timing, timing_row, trial_row
+from segsearch.store.trials import put_timing, slowdowns_of, timing_row, trial_row
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
 
@@ -213,6 +213,11 @@ class Store:
             query = query.where(table.c.trial == trial)
         with self.reading() as connection:
             return tuple(timing_row(row) for row in connection.execute(query))
+
+    def slowdowns(self, study: str) -> dict[str, float]:
+        """Of each machine the least `Comparison.slowdown` of the newest timings, by its key."""
+        with self.reading() as connection:
+            return slowdowns_of(connection, study)
 
     def keep_timing(self, study: str, trial: int, evidence: Evidence) -> None:
         """Store what a trial costs on the machine that its evidence names, over what was stored of that machine."""
