@@ -154,7 +154,8 @@ def machine_here(store: Store, study: Study, progress: Progress) -> Machine:
     progress("machine", 0, 1)
     timing = study.timing
     runtime = RUNTIMES["onnxruntime"]
-    return machine_for(runtime, threads=timing.threads, cores=timing.cores, known=store.machines())
+    known = store.machines()
+    return machine_for(runtime, threads=timing.threads, cores=timing.cores, known=known, progress=progress)
 
 
 def demand_machine(store: Store, study: Study, wanted: str | None, progress: Progress) -> Machine:

@@ -94,10 +94,13 @@ Command = Callable[..., Said]
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What segsearch keeps for its user is the tests' own, and one for all workers: a machine is calibrated once."""
+    """What segsearch keeps for its user is the tests' own, one for all workers, and holds reference times."""
+    from tests.models import keep_times
+
     shared = tmp_path_factory.getbasetemp().parent / "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(shared))
+        keep_times()
         yield
 
 

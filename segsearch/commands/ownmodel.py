@@ -16,6 +16,7 @@ from rich.text import Text
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.evidence.timing import Machine, State, Timing
 from segsearch.judging.words import in_words
+from segsearch.latency.kept import slow_unit
 from segsearch.workshop import Progress
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def measure_own(
         if against is not None:
             other = made_ready(against, Path(scratch) / "against" / against.name, **said, elsewhere=names[1])
         progress("machine", 0, 1)
-        machine = machine_for(runtime, threads=threads, cores=None)
+        machine = machine_for(runtime, threads=threads, cores=None, progress=progress)
         progress("measure", 0, 1)
         try:
             with machine_room().quiet():
@@ -147,6 +148,8 @@ def lines_of(found: Measured) -> list[str]:
         lines.append(
             f"Note     the machine ran {comparison.slowdown:.2f} times slower than at its best; that is taken out"
         )
+    if found.against is None and (words := slow_unit(machine.key, comparison.slowdown)):
+        lines.append(f"Note     {words}")
     lines.append(
         f"Machine  {machine.short}: {machine.cpu}, {machine.cores} cores, {machine.runtime}, "
         f"{machine.threads} thread{'' if machine.threads == 1 else 's'}, {timing.clock} clock"

@@ -247,7 +247,13 @@ def status(db: Database, study: StudyName = None) -> None:
         row = store.study(study)
         teachers = [stage.outcome for stage in store.stages(row.name, name="teacher")]
         lines = status_lines(
-            row, store.trials(row.name), store.machines(), alive=living(store), now=store.now(), teachers=teachers
+            row,
+            store.trials(row.name),
+            store.machines(),
+            alive=living(store),
+            now=store.now(),
+            teachers=teachers,
+            slowdowns=store.slowdowns(row.name),
         )
     say(*lines)
 

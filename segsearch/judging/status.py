@@ -8,6 +8,7 @@ from datetime import datetime
 
 from segsearch.evidence.timing import Machine
 from segsearch.judging.words import duration, in_words
+from segsearch.latency.kept import slow_unit
 from segsearch.store import STATES, StudyRow, TrialRow
 from segsearch.workshop import Outcome
 
@@ -22,11 +23,13 @@ def status_lines(
     alive: Collection[str],
     now: float,
     teachers: Sequence[Outcome] = (),
+    slowdowns: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970.
 
     `alive` are the workers that can still finish what they hold, of whatever study. `teachers` are the outcomes of the
-    stage `teacher`; those of an older segsearch tell no mIoU, or one over predicted classes too.
+    stage `teacher`; those of an older segsearch tell no mIoU, or one over predicted classes too. `slowdowns` are the
+    least of each machine's measurements, by its key (`Comparison.slowdown`).
     """
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
@@ -55,7 +58,11 @@ def status_lines(
     if rejected is not None and rejected.failure:
         lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
     lines += [line for found in teachers for line in _teacher(found)]
-    return [*lines, *map(_machine, machines)]
+    lines += map(_machine, machines)
+    for machine in machines:
+        if words := slow_unit(machine.key, (slowdowns or {}).get(machine.key, 1.0)):
+            lines.append(f"Note     {machine.short}: {words}")
+    return lines
 
 
 def _teacher(outcome: Outcome) -> list[str]:

@@ -18,18 +18,22 @@ from typing import Annotated, Any
 from segsearch.errors import TrialFailed
 from segsearch.evidence.machines import former_key, known_as
 from segsearch.evidence.timing import Block, Comparison, Energy, Machine, State, Timing
+from segsearch.latency.kept import kept_times
 from segsearch.latency.machine import this_machine
 from segsearch.latency.ratio import of_one_process, ratio_of
 from segsearch.latency.reference import REFERENCES, VERSION, empty_bytes, reference_bytes, reference_for
 from segsearch.latency.room import machine_room
+from segsearch.latency.rounds import shortest
 from segsearch.latency.stopwatch import Order
 from segsearch.runtimes import NOISE, Feed, Runtime
 from segsearch.space.keys import later
-from segsearch.workshop import user_folder
+from segsearch.workshop import Progress, silent, user_folder
 
 # A model slower than any that is worth shipping still ends its measurement.
 PATIENCE_SECONDS = 600.0
-CALIBRATION_SECONDS = 4.0
+# How long a reference is timed in one round, and how long all rounds of all references may take.
+CALIBRATION_SECONDS = 2.0
+CALIBRATION_MOST_SECONDS = 45.0
 # No process starts, no file opens and nothing settles in less than this.
 LEAST_SECONDS = 0.2
 
@@ -75,28 +79,38 @@ def compare(
     return _timing(raw, machine, effort, name=reference.name, reference_ms=between[len(between) // 2])
 
 
-def calibrated(machine: Machine, runtime: Runtime) -> Machine:
-    """The machine with its reference times: those kept for this user, or taken now (some seconds, once a machine).
+def calibrated(machine: Machine, runtime: Runtime, *, progress: Progress = silent) -> Machine:
+    """The machine with its reference times: those kept for this user, or taken now (12 to 45 s, once a machine).
 
-    They are the unit of every latency here, so they are taken once and stay: the lower quartile of the blocks, as
-    near to the machine at its best as a few seconds come. Both states share them. They are taken in the quiet room;
-    whoever waited for it takes what was found meanwhile. Times that were kept under the machine's former key are taken
-    over.
+    They are the unit of every latency here, so they are taken once and stay: of several rounds the shortest lower
+    quartile of the blocks, the machine at its best (`rounds`). Both states share them. They are taken in the quiet
+    room; whoever waited for it takes what was found meanwhile. Times that were kept under the machine's former key are
+    taken over.
     """
-    kept = _kept_times(machine.key)
+    kept = kept_times(machine.key)
     found = {**_read(kept), **dict(machine.references)}
     if not _missing(found):
         return replace(machine, references=tuple(sorted(found.items())))
     with machine_room().quiet():
-        found = {**_read(_kept_times(former_key(machine))), **_read(kept), **dict(machine.references)}
-        for name in _missing(found):
-            found[reference_name(name)] = _reference_ms(name, machine, runtime)
+        found = {**_read(kept_times(former_key(machine))), **_read(kept), **dict(machine.references)}
+        taken = shortest(
+            _missing(found),
+            lambda name: _reference_ms(name, machine, runtime),
+            most_seconds=CALIBRATION_MOST_SECONDS,
+            progress=progress,
+        )
+        found |= {reference_name(name): time_ms for name, time_ms in taken.items()}
         _replace(kept, json.dumps(found, sort_keys=True).encode())
     return replace(machine, references=tuple(sorted(found.items())))
 
 
 def machine_for(
-    runtime: Runtime, *, threads: int, cores: Sequence[int] | None, known: Sequence[Machine] = ()
+    runtime: Runtime,
+    *,
+    threads: int,
+    cores: Sequence[int] | None,
+    known: Sequence[Machine] = (),
+    progress: Progress = silent,
 ) -> Machine:
     """This machine, with the reference times that a database knows of it already, else with this user's.
 
@@ -104,11 +118,7 @@ def machine_for(
     """
     here = this_machine(runtime, threads=threads, cores=cores)
     stored = next((machine for machine in known if machine.key == here.key and machine.references), here)
-    return calibrated(known_as(here, stored), runtime)
-
-
-def _kept_times(key: str) -> Path:
-    return user_folder() / f"reference-{key[:16]}.json"
+    return calibrated(known_as(here, stored), runtime, progress=progress)
 
 
 def reference_name(name: str) -> str:
@@ -127,6 +137,7 @@ def _reference_for(model: Path) -> str:
 
 
 def _reference_ms(name: str, machine: Machine, runtime: Runtime) -> float:
+    """One round of a reference: the lower quartile of its blocks, in milliseconds."""
     reference, effort = _reference_file(name), Effort(interval=0.0, max_seconds=CALIBRATION_SECONDS)
     raw = _ask(reference, reference, machine, runtime, effort)
     return float(quantiles([block["model_ms"] for block in raw["blocks"]], n=4)[0])

@@ -41,7 +41,7 @@ from segsearch.store.rows import (
 )
 from segsearch.store.spreads import confirmations_of, images_of, put_confirmation, trials_with_spread
 from segsearch.store.stages import StoredWorkshop, stages_of
-from segsearch.store.trials import put_timing, timing_row, trial_row
+from segsearch.store.trials import put_timing, slowdowns_of, timing_row, trial_row
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
 
@@ -231,6 +231,11 @@ class Store:
             query = query.where(table.c.trial == trial)
         with self.reading() as connection:
             return tuple(timing_row(row) for row in connection.execute(query))
+
+    def slowdowns(self, study: str) -> dict[str, float]:
+        """Of each machine the least `Comparison.slowdown` of the newest timings, by its key."""
+        with self.reading() as connection:
+            return slowdowns_of(connection, study)
 
     def keep_timing(self, study: str, trial: int, evidence: Evidence) -> None:
         """Store what a trial costs on the machine that its evidence names, over what was stored of that machine."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import MACHINE_BOUND, intervals_of, values_of
+from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
@@ -18,6 +20,9 @@ from segsearch.store.put import put
 from segsearch.store.rows import Failure, TimingRow, TrialRow
 from segsearch.store.spreads import spread_in
 from segsearch.study import load_study
+
+# So many are looked at to tell how fast a machine's references run; each holds hundreds of samples.
+NEWEST_TIMINGS = 20
 
 
 def put_timing(connection: Connection, study: str, trial: int, evidence: Evidence) -> None:
@@ -66,6 +71,18 @@ def trial_row(row: Row[Any]) -> TrialRow:
         finished=row.finished,
         spread=spread_in(row._mapping),
     )
+
+
+def slowdowns_of(connection: Connection, study: str) -> dict[str, float]:
+    """Of each machine the least `Comparison.slowdown` of the newest timings, by its key."""
+    table = schema.timings
+    query = select(table.c.machine, table.c.json).where(table.c.study == study).order_by(table.c.taken.desc())
+    found = defaultdict[str, list[float]](list)
+    for row in connection.execute(query.limit(NEWEST_TIMINGS)):
+        comparison = from_json(Timing, row.json).comparison
+        if comparison is not None:
+            found[row.machine].append(comparison.slowdown)
+    return {machine: min(slowdowns) for machine, slowdowns in found.items()}
 
 
 def timing_row(row: Any) -> TimingRow:

@@ -19,6 +19,7 @@ from rich.console import Console
 from segsearch.commands import ownmodel
 from segsearch.commands.ownmodel import Measured, as_json, by_type, layer_table, lines_of, type_table
 from segsearch.evidence.timing import Block, Comparison, Energy, Machine, Timing
+from segsearch.latency.kept import kept_times
 from segsearch.latency.measure import calibrated
 from segsearch.latency.room import machine_room
 from segsearch.runtimes import Operation
@@ -476,6 +477,16 @@ def test_a_machine_that_was_slow_is_noted_and_taken_out() -> None:
         "Start    3 ms to load, 1.5 ms for the first run",
         "Note     the machine ran 2.00 times slower than at its best; that is taken out",
     ]
+
+
+def test_a_unit_of_a_slow_minute_is_noted_with_the_cure() -> None:
+    """The reference took 4 ms instead of 5; against another model there is no kept time."""
+    compared = replace(COMPARED, blocks=(Block(0, 4, 1.6, 4.0),))
+    found = replace(FOUND, timing=replace(TIMING, comparison=compared))
+    (note,) = [line for line in lines_of(found) if line.startswith("Note")]
+    assert "the reference ran 1.25 times as fast as when its time was kept, in a slow minute" in note
+    assert f"delete {kept_times(MACHINE.key)} before the next study" in note
+    assert not any(line.startswith("Note") for line in lines_of(replace(found, against=Path("other.onnx"))))
 
 
 def test_the_ratio_to_another_model_by_hand() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import SearchStuck
+from segsearch.evidence.timing import Block, Comparison, Timing
 from segsearch.evidence.types import Evidence
 from segsearch.judging.status import seconds_worked
 from segsearch.search import run_search
@@ -116,3 +117,26 @@ def test_pauses_between_runs_are_not_work() -> None:
     trials = [replace(trial(i, {}), started=start, finished=end) for i, (start, end) in enumerate(spans)]
     assert seconds_worked(trials) == pytest.approx(20.0)
     assert seconds_worked([replace(trials[0], finished=None)]) == 0.0
+
+
+def test_a_unit_of_a_slow_minute_is_said(command: Command, tmp_path: Path) -> None:
+    """Of two timings one found the reference at 4 ms, where 5 are its kept time."""
+    store, _ = fakes.start(tmp_path, fakes.make_study())
+    for number, took in enumerate((5.1, 4.0, None)):
+        compared = (
+            None if took is None else Comparison("float32-1", 5.0, (Block(0, 3, 1.0, took),), 0.2, 0.2, 0.2, "time")
+        )
+        timing = Timing((1.0,) * 3, 1, 1, fakes.MACHINE.key, comparison=compared)
+        with store:
+            store.keep_machine(fakes.MACHINE)
+            store.keep_timing("fake", number, replace(fakes.evidence(), timing=timing))
+            assert store.slowdowns("fake") == {"m": min(1.02, (took or 4.0) / 5.0)}
+    said = command("status", tmp_path / "study.db").out
+    assert re.search(
+        r"^Note     m: the reference ran 1\.25 times as fast .* delete .*reference-m\.json before", said, re.M
+    )
+    with store:
+        for number in (0, 1):
+            store.keep_timing("fake", number, fakes.evidence())
+        assert store.slowdowns("fake") == {}
+    assert "Note" not in command("status", tmp_path / "study.db").out
