@@ -13,18 +13,17 @@ from sqlalchemy import Connection, Engine, func, select
 
 from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence.images import PerImage
-from segsearch.evidence.machines import known_as
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
-from segsearch.space.keys import from_json, to_json
+from segsearch.space.keys import from_json
 from segsearch.store import picks, schema, studies
 from segsearch.store.clock import database_now
 from segsearch.store.database import check_file, check_schema, only_reads, open_engine, set_up_alone, use_wal
 from segsearch.store.explain import explained
 from segsearch.store.location import Location, locate
+from segsearch.store.machines import put_machine
 from segsearch.store.mark import mark_of
-from segsearch.store.put import put, put_first
 from segsearch.store.references import put_reference, references_of
 from segsearch.store.rows import (
     ConfirmationRow,
@@ -327,15 +326,8 @@ class Store:
 
         Reference times that are there already stay, whoever was first: they are the unit of its latencies.
         """
-        table = schema.machines
         with self.writing() as connection:
-            # Written first and looked at then: of two that come at once the second sees what the first one wrote.
-            if put_first(connection, table, {"key": machine.key}, {"json": to_json(machine)}):
-                return machine
-            query = select(table.c.json).where(table.c.key == machine.key).with_for_update()
-            kept = known_as(machine, from_json(Machine, connection.execute(query).scalar_one()))
-            put(connection, table, {"key": kept.key}, {"json": to_json(kept)})
-        return kept
+            return put_machine(connection, machine)
 
     def workshop(
         self,
