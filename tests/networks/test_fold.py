@@ -112,7 +112,7 @@ def test_branches_are_pruned_together_and_fold(ratio: float, shake: Shake) -> No
     network = network_of(shake)
     prune(network, Prune(ratio), protected=network.protected)
     for block in (part for part in network.modules() if isinstance(part, Foldable)):
-        main, point = block.main[0], block.point  # type: ignore[attr-defined]
+        main, point = block.main[0], block.point
         assert main.weight.shape[:2] == point.weight.shape[:2]
     image = torch.rand(1, 3, 64, 96) * 255
     with torch.no_grad():

@@ -15,6 +15,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort
 from segsearch.latency.ratio import PROCESS_SPREAD, of_one_process, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate
 from segsearch.space.steps import Prune
 from segsearch.trial.evaluate import evaluate, measured
@@ -50,6 +51,24 @@ def test_the_gate_times_the_operations_that_ship(
     gate, shipped = timed
     assert gate == shipped
     assert ("QLinearConv" in gate) is bool(candidate.after_export)
+
+
+@pytest.mark.parametrize("steps", [(), (Prune(0.5),)])
+def test_the_gate_counts_and_times_what_a_fold_leaves(
+    notebook: Notebook, timed: list[Counter[str]], steps: tuple[Prune, ...]
+) -> None:
+    """A block learns as three branches and ships as one convolution, by all the numbers that are kept of it."""
+    path = EncoderPath(Stem(8), (Stage("qarep", 16, 2, 2),))
+    candidate = Candidate(Architecture((path,), (), Head(8)), before_export=steps, after_export=INT8.after_export)
+    shipped = evaluate(candidate, make_bench(), notebook)
+    gate = passed_gate(candidate, make_bench(), Stages(notebook))
+    assert timed[0] == timed[1]
+    assert timed[0]["QLinearConv"] == 5
+    assert not {"Conv", "FusedConv", "QLinearAdd", "Add"} & set(timed[0])
+    width = 8 if steps else 16
+    by_hand = 27 * 8 + 16 + 9 * 8 * width + width + 9 * width**2 + width + 9 * width * 8 + 16 + 8 * 3 + 3
+    assert gate.params == shipped.params == by_hand
+    assert gate.macs == shipped.macs
 
 
 def test_a_network_without_wear_would_be_timed_as_another(
