@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
 from segsearch.space.steps import Prune
+
+# The layers that make a channel: the channels of one run have the same.
+Run = frozenset[int]
 
 
 def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...]) -> nn.Module:
@@ -30,15 +35,16 @@ def prune(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module, ...
         1, 3, 64, 64, device=next(network.parameters()).device
     )  # any image shows what depends on what
     graph = tp.DependencyGraph().build_dependency(network.eval(), example, forward_fn=_everything)
+    # A layer that spans several maps comes before their makers: who belongs together is then no matter of the order in
+    # which the network was walked.
+    graph.module2node = dict(sorted(graph.module2node.items(), key=lambda entry: -_makes(entry[0])))
     weigh = tp.importance.GroupMagnitudeImportance(p=1 if step.criterion == "l1" else 2)
+    found = [_found(graph, group, weigh, kept) for group in graph.get_all_groups(root_module_types=[nn.Conv2d])]
+    whole = _whole(found)
     # All choices come before the first cut: a cut renumbers the channels that later groups name.
-    chosen = [
-        (group[0].dep.target.module, group[0].dep.handler, _weakest(graph, group, weigh(group), step))
-        for group in graph.get_all_groups(ignored_layers=list(kept), root_module_types=[nn.Conv2d])
-        if not any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group)
-    ]
-    for module, handler, channels in chosen:
-        group = graph.get_pruning_group(module, handler, channels)
+    chosen = [(group, group.weakest(step)) for group in found if id(group) not in whole]
+    for root, channels in chosen:
+        group = graph.get_pruning_group(root.module, root.handler, channels)
         if channels and graph.check_pruning_group(group):
             group.prune()
     network.train(training)
@@ -50,35 +56,154 @@ def _everything(network: nn.Module, image: Tensor) -> Any:
     return getattr(network, "scores_and_auxiliary", network)(image)
 
 
+def _makes(module: Any) -> int:
+    return module.out_channels if isinstance(module, nn.Conv2d) else 0
+
+
 def channels_left(channels: int, step: Prune, *, multiple: int) -> int:
     """Channels left of a layer: `step.left`, which `shapes` foretells the widths of a pruned network with."""
     return step.left(channels, multiple=multiple)
 
 
-def _weakest(graph: Any, group: Any, weights: Tensor, step: Prune) -> list[int]:
-    """The channels of a group that go. Each run of channels made by the same layers gives its own share."""
-    makers: dict[int, set[int]] = defaultdict(set)
-    splits = 1
+@dataclass(frozen=True)
+class _Found:
+    """Channels that go together, by those of one layer (`module`) that all others follow.
+
+    `one` tells of each channel the first that is the same, `runs` which of these the same layers make, and `splits`
+    what the grouped convolutions among them divide a run into. `layers` read or make all of them.
+    """
+
+    module: nn.Module
+    handler: Any
+    weights: Tensor
+    one: list[int]
+    runs: dict[Run, list[int]]
+    splits: dict[Run, int]
+    layers: set[int]
+    fixed: bool
+    beside: bool
+
+    def weakest(self, step: Prune) -> list[int]:
+        """The channels that go: each run gives its own share."""
+        gone: set[int] = set()
+        for run, channels in self.runs.items():
+            splits = self.splits[run]
+            left = channels_left(len(channels), step, multiple=math.lcm(step.round_to, splits))
+            # The parts of a grouped convolution lose the same channels each, weighed together.
+            parts = self.weights[channels].reshape(splits, -1)
+            order = parts.mean(dim=0).argsort(stable=True)[: (len(channels) - left) // splits].tolist()
+            gone |= {channels[part * parts.shape[1] + index] for part in range(splits) for index in order}
+        return [channel for channel, first in enumerate(self.one) if first in gone]
+
+
+def _found(graph: Any, group: Any, weigh: Any, kept: set[nn.Module]) -> _Found:
+    root, count = group[0].dep, len(group[0].idxs)
+    layers = _layers(graph, group)
+    if any(dep.target.module in kept and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group):
+        return _Found(root.target.module, root.handler, torch.empty(0), [], {}, {}, layers.spanning, True, False)
+    one = _twins(graph, group, layers.makers, count)
+    run_of = {channel: frozenset(layers.makers[channel]) for channel in sorted(set(one))}
+    runs: dict[Run, list[int]] = defaultdict(list)
+    for channel, run in run_of.items():
+        runs[run].append(channel)
+    splits = dict.fromkeys(runs, 1)
+    fixed = beside = False
+    for layer in layers.convolutions:
+        read = {one[channel] for channel in layer.channels}
+        across = {run_of[channel] for channel in read}
+        alone = layer.whole and len(across) == 1
+        # Over a concatenation no choice of channels suits all groups of a convolution.
+        fixed = fixed or (layer.kind == "grouped" and not alone)
+        beside = beside or (layer.kind == "depthwise" and not alone)
+        if len(across) == 1:
+            (run,) = across  # of which it reads all, or an equal part
+            splits[run] = math.lcm(splits[run], layer.groups * len(runs[run]) // len(read))
+    weights = weigh(group)[:count]  # they are as many as those of the first layer that was weighed
+    weights = torch.zeros_like(weights).index_add(0, torch.tensor(one, device=weights.device), weights)
+    return _Found(root.target.module, root.handler, weights, one, runs, splits, layers.spanning, fixed, beside)
+
+
+def _whole(found: list[_Found]) -> set[int]:
+    """The groups (by `id`) that keep all channels, with all that they share a layer with.
+
+    A depthwise convolution over channels of which a grouped one divides a part keeps them, too.
+    """
+    bundles: list[tuple[set[int], list[_Found]]] = []
+    for group in found:
+        touched = [bundle for bundle in bundles if bundle[0] & group.layers]
+        bundles = [bundle for bundle in bundles if bundle not in touched]
+        members = [member for _, others in touched for member in others]
+        bundles.append((group.layers.union(*(layers for layers, _ in touched)), [*members, group]))
+    whole: set[int] = set()
+    for _, members in bundles:
+        divided = any(splits > 1 for group in members for splits in group.splits.values())
+        if any(group.fixed for group in members) or (divided and any(group.beside for group in members)):
+            whole |= set(map(id, members))
+    return whole
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    """Which channels of a group's root a convolution reads or makes, whether it has no others, and in how many groups.
+
+    A depthwise one counts as one group: each of its channels can go alone.
+    """
+
+    kind: Literal["plain", "grouped", "depthwise"]
+    channels: list[int]
+    whole: bool
+    groups: int
+
+
+@dataclass
+class _Layers:
+    """The convolutions of a group, who makes each channel of its root, and which of them lose what the root loses."""
+
+    convolutions: list[_Convolution] = field(default_factory=list)
+    makers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    spanning: set[int] = field(default_factory=set)
+
+
+def _layers(graph: Any, group: Any) -> _Layers:
+    found = _Layers()
     for item in group:
         layer = item.dep.target.module
         if not isinstance(layer, nn.Conv2d):
             continue
-        depthwise = layer.groups == layer.in_channels and layer.groups > 1
-        if not depthwise:
-            splits = math.lcm(splits, layer.groups)
-            if graph.is_out_channel_pruning_fn(item.dep.handler):
-                for channel in item.root_idxs:
-                    makers[channel].add(id(layer))
-    runs: dict[frozenset[int], list[int]] = defaultdict(list)
-    for channel in range(len(weights)):
-        runs[frozenset(makers[channel])].append(channel)
-    if splits > 1 and len(runs) > 1:
-        return []  # a grouped convolution over a concatenation: no choice suits both
-    gone: list[int] = []
-    for run in runs.values():
-        left = channels_left(len(run), step, multiple=math.lcm(step.round_to, splits))
-        # The parts of a grouped convolution lose the same channels each, weighed together.
-        parts = weights[run].reshape(splits, -1)
-        order = parts.mean(dim=0).argsort(stable=True)[: (len(run) - left) // splits].tolist()
-        gone += [run[part * parts.shape[1] + index] for part in range(splits) for index in order]
-    return sorted(gone)
+        makes = graph.is_out_channel_pruning_fn(item.dep.handler)
+        whole = len(item.idxs) == (layer.out_channels if makes else layer.in_channels)
+        if layer.groups == layer.in_channels and layer.groups > 1:
+            found.convolutions.append(_Convolution("depthwise", item.root_idxs, whole, 1))
+            found.spanning.add(id(layer))
+            continue
+        kind: Literal["plain", "grouped"] = "grouped" if layer.groups > 1 else "plain"
+        found.convolutions.append(_Convolution(kind, item.root_idxs, whole, layer.groups))
+        if makes:
+            found.spanning.add(id(layer))
+            for channel in item.root_idxs:
+                found.makers[channel].add(id(layer))
+    return found
+
+
+def _twins(graph: Any, group: Any, makers: Mapping[int, set[int]], count: int) -> list[int]:
+    """Which channels of a group's root are one: of a map that lies beside itself, the first that stands for them.
+
+    A layer is in a group once, by the first of the channels that lead there: the others have no makers.
+    """
+    one, root = list(range(count)), group[0].dep
+    alone = [channel for channel in one if not makers.get(channel)]
+    while alone:
+        again = graph.get_pruning_group(root.target.module, root.handler, alone)
+        found = {
+            origin: channel
+            for item in again
+            if item.dep.target is root.target
+            for channel, origin in zip(item.idxs, item.root_idxs, strict=True)
+            if makers.get(channel)
+        }
+        if not found:
+            break
+        for origin, channel in found.items():
+            one[origin] = channel
+        alone = [channel for channel in alone if channel not in found]
+    return one

@@ -26,6 +26,7 @@ _QUANTIZED = (
     "LeakyRelu",
     "Sigmoid",
     "Concat",
+    "Split",
     "AveragePool",
     "MaxPool",
     "GlobalAveragePool",

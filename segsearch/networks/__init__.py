@@ -3,5 +3,6 @@
 from segsearch.networks.answers import answering, masking
 from segsearch.networks.build import Network, build, wear_in
 from segsearch.networks.check import check_architecture
+from segsearch.networks.fold import folded
 
-__all__ = ["Network", "answering", "build", "check_architecture", "masking", "wear_in"]
+__all__ = ["Network", "answering", "build", "check_architecture", "folded", "masking", "wear_in"]

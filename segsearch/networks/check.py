@@ -20,7 +20,7 @@ from segsearch.space.architecture import (
     Stage,
     Stem,
 )
-from segsearch.space.block_rules import BLOCK_RULES
+from segsearch.space.block_rules import BLOCK_RULES, steps_in
 from segsearch.space.rules import demand
 
 # Contexts and joins whose `channels` are 0: as many as there are classes.
@@ -36,10 +36,12 @@ def check_architecture(architecture: Architecture) -> None:
     demand(0.1 <= scale <= 1.0, "Architecture.input_scale must lie in [0.1, 1]", scale)
     answer = architecture.answer_scale
     demand(answer in (1.0, 0.5, 0.25), "Architecture.answer_scale must be 1, 0.5 or 0.25", answer)
+    widths: dict[Feature, int] = {}
     for index, path in enumerate(paths):
-        _check_path(path)
         if path.source is not None:
             _exists(architecture, path.source, paths=index)
+        found = _check_path(path, 3 if path.source is None else widths[path.source])
+        widths |= {Feature(index, stage): width for stage, width in enumerate(found)}
     for index, path in enumerate(paths):
         _check_merges(architecture, index, path)
     _check_no_circle(architecture)
@@ -54,20 +56,19 @@ def check_architecture(architecture: Architecture) -> None:
     _check_all_read(architecture)
 
 
-def _check_path(path: EncoderPath) -> None:
+def _check_path(path: EncoderPath, channels: int) -> list[int]:
+    """The channels of its maps, where it reads so many."""
     demand(0 < path.scale < math.inf, "Path.scale must be positive and finite", path.scale)
-    channels = None if path.source is not None else 3
     if path.stem is not None:
         _check_stem(path.stem)
         channels = path.stem.channels
+    widths = [channels]
     for stage in path.stages:
         _check_stage(stage)
-        if BLOCK_RULES[stage.block].grows and channels is not None:
-            new = stage.channels - channels
-            wider = f"A stage of {stage.block} blocks must end wider than the {channels} before it, by one a block"
-            demand(new >= stage.depth, wider, stage.channels)
-        channels = stage.channels
+        _check_blocks(stage, widths[-1])
+        widths.append(stage.channels)
     _check_context(path.context)
+    return widths
 
 
 def _check_stem(stem: Stem) -> None:
@@ -96,6 +97,26 @@ def _check_stage(stage: Stage) -> None:
     _known("activation", stage.activation, ACTIVATIONS)
     one = rule.activates or stage.activation == "relu"
     demand(one, "Stage.activation other than relu needs a block that takes it", f"{stage.activation} in {stage.block}")
+
+
+def _check_blocks(stage: Stage, inputs: int) -> None:
+    """What the type of block asks of its widths, groups and rates."""
+    rule, name = BLOCK_RULES[stage.block], stage.block
+    rates, groups = len(stage.atrous), stage.groups
+    wider = f"A stage of {name} blocks must end wider than the {inputs} channels before it, by one a block"
+    demand(not rule.grows or stage.channels - inputs >= stage.depth, wider, stage.channels)
+    if rule.rates == "group":
+        each = f"Stage.atrous of {name} blocks must hold a rate for each of their groups ({groups})"
+        demand(rates == groups, each, stage.atrous, "each group is a branch, as in groups=4, atrous=(1, 2, 3, 4)")
+    if rule.rates == "shared":
+        shared = f"Stage.groups of {name} blocks must be a multiple of their rates ({rates})"
+        demand(groups % rates == 0, shared, groups, "groups = channels / 16 is RegSeg's")
+    if rule.carries:
+        multiple, why = (groups**2, "the square of its groups") if rule.rates == "group" else (groups, "its groups")
+        for before, after, _ in steps_in(stage, inputs):
+            made = rule.made(before, after)
+            whole = f"A {name} block of {before} to {after} channels must make a multiple of {why} ({multiple})"
+            demand(made % multiple == 0, whole, made, "change Stage.channels or Stage.groups")
 
 
 def _check_context(context: Context) -> None:

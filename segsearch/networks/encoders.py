@@ -11,7 +11,7 @@ from segsearch.networks.blocks import BLOCKS, Place
 from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.layers import conv_bn, conv_bn_relu, resize, spatial_size
 from segsearch.space.architecture import EncoderPath, Feature, Merge, Stage, Stem
-from segsearch.space.block_rules import widths_in
+from segsearch.space.block_rules import steps_in
 
 
 def build_stem(inputs: int, stem: Stem) -> nn.Module:
@@ -31,7 +31,7 @@ def build_stem(inputs: int, stem: Stem) -> nn.Module:
 
 
 class Blocks(nn.Sequential):
-    """The blocks of a stage. Those that say `reads_image` are given the path's image beside the map."""
+    """The blocks of a stage. Those that say `reads_image` are given the network's image beside the map."""
 
     def forward(self, x: Tensor, image: Tensor | None = None) -> Tensor:
         for block in self:
@@ -42,17 +42,12 @@ class Blocks(nn.Sequential):
 def build_stage(inputs: int, stage: Stage) -> Blocks:
     """`stage.depth` blocks; the first carries the stride, each the atrous rate that is its turn."""
     layers: list[nn.Module] = []
-    stride = stage.stride
     if stage.downsample != "stride" and stage.stride > 1:
         pool = nn.MaxPool2d if stage.downsample == "max_pool" else nn.AvgPool2d
         layers.append(pool(stage.stride))
-        stride = 1
-    channels = inputs
-    for index, outputs in enumerate(widths_in(stage, inputs)):
+    for index, (channels, outputs, stride) in enumerate(steps_in(stage, inputs)):
         rate = stage.atrous[index % len(stage.atrous)]
-        place = Place(channels, outputs, index, stride if index == 0 else 1, rate)
-        layers.append(BLOCKS[stage.block](place, stage))
-        channels = outputs
+        layers.append(BLOCKS[stage.block](Place(channels, outputs, index, stride, rate), stage))
     return Blocks(*layers)
 
 

@@ -74,12 +74,13 @@ class Stem:
 class Stage:
     """`depth` blocks of one type; the first one carries the stride.
 
-    `atrous` holds one rate for each block, cycled (multi-grid, DeepLab v3); a block with parallel
-    branches (ESPNetv2's EESP) reads it as the rates of its branches instead. `expansion` is inner over
-    outer width. `downsample` says how the stride is made: by the convolution, or by pooling (VGG, DenseNet).
-    `reinforce` adds the resized input image to the output of the block that carries the stride (ESPNetv2's
-    long-range shortcut). `squeeze` is the width of squeeze-and-excitation over the inner one (arXiv:1709.01507),
-    0 for none. A stage of blocks that grow (DenseNet) ends with `channels`: each adds an equal share of what is new.
+    `atrous` holds one rate for each block, cycled (multi-grid, DeepLab v3); blocks with parallel branches (ESPNetv2's
+    EESP, RegSeg's D block) read it as the rates of these instead. `expansion` is inner over outer width. `groups` is
+    what the block's grouped convolutions divide their channels into. `downsample` says how the stride is made: by the
+    block, or by pooling before it (VGG). `reinforce` adds the resized input image to the output of the first block
+    (ESPNetv2's long-range shortcut). `squeeze` is the width of squeeze-and-excitation over the inner one
+    (arXiv:1709.01507), 0 for none. A stage of blocks that grow (DenseNet) ends with `channels`: each adds an equal
+    share of what is new.
     """
 
     block: str

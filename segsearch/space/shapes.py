@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Joined, Stage
-from segsearch.space.block_rules import BLOCK_RULES
+from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage
+from segsearch.space.block_rules import BLOCK_RULES, steps_in
+from segsearch.space.runs import Channels, made, same, split, spread, taken, width_of
 from segsearch.space.steps import BeforeExport
 
 Size = tuple[int, int]
@@ -38,15 +38,11 @@ def shapes_of(
     The widths are those that `compression.prune` leaves.
     """
     sizes = _sizes(architecture, scaled(size, architecture.input_scale))
-    before = _widths(architecture, classes)
-    after = dict(before)
+    maps = _maps(architecture, classes)
+    before = {feature: width_of(channels) for feature, channels in maps.items()}
     for step in steps:
-        for group in _groups(architecture, after):
-            for run in group.runs:
-                width = after[run[0]]
-                kept = width if group.whole else step.left(width, multiple=math.lcm(step.round_to, group.splits))
-                after |= dict.fromkeys(run, kept)
-    return {feature: Shape(sizes[feature], before[feature], after[feature]) for feature in before}
+        taken(maps.values(), step)
+    return {feature: Shape(sizes[feature], before[feature], width_of(maps[feature])) for feature in maps}
 
 
 def scaled(size: Size, scale: float) -> Size:
@@ -93,97 +89,64 @@ def _strided(size: Size, stage: Stage) -> Size:
 # ---- widths
 
 
-def _widths(architecture: Architecture, classes: int) -> dict[AnyMap, int]:
-    widths: dict[AnyMap, int] = {}
+def _maps(architecture: Architecture, classes: int) -> dict[AnyMap, Channels]:
+    """The channels of every map, and which of them go together."""
+    maps: dict[AnyMap, Channels] = {}
     for number, path in enumerate(architecture.paths):
-        source = 3 if path.source is None else widths[path.source]
-        widths[Feature(number, 0)] = path.stem.channels if path.stem else source
-        widths |= {Feature(number, index): stage.channels for index, stage in enumerate(path.stages, start=1)}
-        last = widths[Feature(number, len(path.stages))]
-        widths[ContextMap(number)] = last if path.context.kind == "none" else path.context.channels or classes
-    widths |= {Joined(index): join.channels or classes for index, join in enumerate(architecture.joins)}
-    running = widths[Joined(len(architecture.joins) - 1) if architecture.joins else ContextMap(architecture.trunk)]
-    widths[HeadMap()] = architecture.head.channels if architecture.head.depth else running
-    return widths
-
-
-@dataclass
-class _Group:
-    """Maps whose channels go together. The maps of one run have the very same channels; runs lie side by side.
-
-    `splits` is what the grouped convolutions among them divide the channels into; `fixed` ones keep all.
-    """
-
-    runs: list[list[AnyMap]]
-    splits: int = 1
-    fixed: bool = False
-
-    @property
-    def whole(self) -> bool:
-        # A grouped convolution over channels that lie side by side: no choice suits both.
-        return self.fixed or (self.splits > 1 and len(self.runs) > 1)
-
-
-@dataclass
-class _Bundle:
-    """Groups in the making: every map begins as one of its own."""
-
-    of: dict[AnyMap, _Group] = field(default_factory=dict)
-
-    def same(self, one: AnyMap, other: AnyMap) -> None:
-        """The two maps have the same channels."""
-        group = self._merge(one, other)
-        runs = [run for run in group.runs if one in run or other in run]
-        if len(runs) == 2:
-            group.runs = [run for run in group.runs if run not in runs] + [runs[0] + runs[1]]
-
-    def beside(self, one: AnyMap, other: AnyMap) -> None:
-        """The two maps lie side by side in one that keeps its channels apart."""
-        self._merge(one, other)
-
-    def _merge(self, one: AnyMap, other: AnyMap) -> _Group:
-        a, b = self.of[one], self.of[other]
-        if a is not b:
-            a.runs, a.splits, a.fixed = a.runs + b.runs, math.lcm(a.splits, b.splits), a.fixed or b.fixed
-            self.of |= {feature: a for run in b.runs for feature in run}
-        return a
-
-
-def _groups(architecture: Architecture, widths: Mapping[AnyMap, int]) -> list[_Group]:
-    bundle = _Bundle({feature: _Group([[feature]]) for feature in widths})
-    for number, path in enumerate(architecture.paths):
-        first = Feature(number, 0)
         if path.stem is not None or path.source is None:
-            bundle.of[first].fixed = True  # stems keep their channels, and so does the image
+            # A stem keeps its channels, and so does the image.
+            channels = made(path.stem.channels if path.stem is not None else 3, fixed=True)
         else:
-            bundle.same(path.source, first)
+            channels = maps[path.source]
+        maps[Feature(number, 0)] = channels
         for index, stage in enumerate(path.stages, start=1):
-            _tie_stage(bundle, stage, Feature(number, index - 1), Feature(number, index), widths)
-        if path.context.kind == "none":
-            bundle.same(Feature(number, len(path.stages)), ContextMap(number))
-        elif not path.context.channels:
-            bundle.of[ContextMap(number)].fixed = True  # classes
-    running: AnyMap = ContextMap(architecture.trunk)
+            channels = maps[Feature(number, index)] = _after(stage, channels)
+        if path.context.kind != "none":
+            if path.context.block == "separable":
+                spread(channels)
+            channels = made(path.context.channels or classes, fixed=not path.context.channels)
+        maps[ContextMap(number)] = channels
+    for number, path in enumerate(architecture.paths):
+        for merge in path.merges:  # a convolution brings the other map to this one's channels
+            here = maps[Feature(number, merge.after)]
+            same(here, made(width_of(here)))
+    running = maps[ContextMap(architecture.trunk)]
     for index, join in enumerate(architecture.joins):
-        if not join.channels:
-            bundle.of[Joined(index)].fixed = True
-        # What lies side by side goes together where a depthwise convolution reads it; others mix it.
-        if join.kind == "concat" and not join.reduce and join.block == "separable" and join.depth != 0:
-            for feature in join.features:
-                bundle.beside(running, feature)
-        running = Joined(index)
-    if not architecture.head.depth:
-        bundle.same(running, HeadMap())
-    return list({id(group): group for group in bundle.of.values()}.values())
+        _read_by(join, running, [maps[feature] for feature in join.features])
+        running = maps[Joined(index)] = made(join.channels or classes, fixed=not join.channels)
+    if architecture.head.depth:
+        if architecture.head.block == "separable":
+            spread(running)
+        running = made(architecture.head.channels)
+    maps[HeadMap()] = running
+    return maps
 
 
-def _tie_stage(bundle: _Bundle, stage: Stage, before: Feature, after: Feature, widths: Mapping[AnyMap, int]) -> None:
-    """What a stage's first block makes of the map before it: a shortcut adds the two, a grouped one splits it."""
-    rule, fits = BLOCK_RULES[stage.block], widths[before] == stage.channels
-    if rule.shortcut and fits and (stage.stride == 1 or stage.downsample != "stride"):
-        bundle.same(before, after)
-    if rule.splits and fits and widths[before] % stage.groups == 0:
-        group = bundle.of[before]
-        group.splits = math.lcm(group.splits, stage.groups)
-    if rule.keeps:
-        bundle.of[after].fixed = True
+def _read_by(join: Join, running: Channels, features: Sequence[Channels]) -> None:
+    """What lies side by side goes together where a depthwise convolution reads it; others mix it."""
+    if join.kind != "concat" or join.block != "separable" or join.depth == 0:
+        return
+    if join.upsample == "transposed":
+        running = made(width_of(running))
+    beside = [made(join.reduce) for _ in features] if join.reduce else features
+    spread([*running, *(run for channels in beside for run in channels)])
+
+
+def _after(stage: Stage, channels: Channels) -> Channels:
+    """The map that a stage leaves of one that it reads."""
+    rule = BLOCK_RULES[stage.block]
+    for index, (inputs, outputs, stride) in enumerate(steps_in(stage, width_of(channels))):
+        if rule.splits(stage, inputs, outputs):
+            split(channels, stage.groups)
+        if rule.depthwise(stage):
+            spread(channels)
+        new = made(rule.made(inputs, outputs), splits=stage.groups if rule.carries else 1)
+        if rule.made(inputs, outputs) < outputs:
+            channels = [*channels, *new]
+        elif inputs == outputs and (rule.carries or (rule.shortcut and stride == 1)):
+            same(channels, new)
+        else:
+            channels = new
+        if stage.reinforce and index == 0:
+            same(channels, made(outputs))
+    return channels

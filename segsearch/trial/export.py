@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segsearch.errors import TrialFailed
-from segsearch.networks import answering, masking
+from segsearch.networks import answering, folded, masking
 from segsearch.runtimes import Answer, Image, Runtime
 from segsearch.runtimes.graphs import with_scores
 from segsearch.space.candidate import Output
@@ -28,11 +28,11 @@ PARITY_TOLERANCE = 1e-3
 
 
 def export(network: nn.Module, size: tuple[int, int], target: Path, *, output: Output = "scores") -> None:
-    """Write `network` to `target`: input `image` (1, 3, height, width) float32, RGB in 0..255.
+    """Write `network`, folded, to `target`: input `image` (1, 3, height, width) float32, RGB in 0..255.
 
     Output is `mask` (1, height, width) uint8 or `scores` (1, classes, height, width) float32.
     """
-    answers = answering(network, output).eval().to("cpu")
+    answers = answering(folded(network), output).eval().to("cpu")
     example = torch.zeros(1, 3, *size)
     with warnings.catch_warnings(), torch.no_grad():
         # The shape is fixed on purpose, so tracing its arithmetic as constants is what is wanted; and the
@@ -65,6 +65,7 @@ def note_levels(model: Path, levels: tuple[float, float] | None) -> None:
 def check_parity(network: nn.Module, model: Path, runtime: Runtime, *images: Image, output: Output = "scores") -> float:
     """Largest difference between torch's scores and the file's on some images, relative to an image's largest score.
 
+    The network is asked as it is, not folded: what a fold would change shows as well as what an export does.
     Images are (1, 3, height, width). Of a file that answers a mask it is that of the scores that the mask is made of;
     the mask itself may choose another class than torch only where the two scores are that near. Raises `TrialFailed`
     above the tolerance or where either is not finite.
@@ -146,14 +147,14 @@ def _demand_shape(expected: Tensor, found: Tensor) -> None:
 def count_macs(network: nn.Module, size: tuple[int, int]) -> int:
     """Multiply-accumulates of one image, as torch's own counter sees them (matrix and convolution operators).
 
-    They are those of `forward`, as the file runs it: without auxiliary heads.
+    They are those of `forward`, as the file runs it: folded, without auxiliary heads.
     """
     device = next(network.parameters()).device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(torch.zeros(1, 3, *size, device=device))
+        folded(network).eval()(torch.zeros(1, 3, *size, device=device))
     return int(counter.get_total_flops()) // 2
 
 
 def count_params(network: nn.Module) -> int:
-    """Parameters of what ships: auxiliary heads (`Network.auxiliary`) help in training and stay behind."""
-    return sum(value.numel() for name, value in network.named_parameters() if not name.startswith("auxiliary."))
+    """Parameters of what ships: folded, and auxiliary heads (`Network.auxiliary`) help in training and stay behind."""
+    return sum(value.numel() for name, value in folded(network).named_parameters() if not name.startswith("auxiliary."))

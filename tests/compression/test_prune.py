@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,8 +17,10 @@ from segsearch.networks.contexts import CONTEXTS
 from segsearch.networks.decoders import HEAD_BLOCKS, JOINS
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.architecture import Architecture, Auxiliary, Context, EncoderPath, Feature, Head, Join, Stage, Stem
+from segsearch.space.block_rules import BLOCK_RULES
 from segsearch.space.steps import Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
+from tests.blocks import SETTINGS, leaves, stage_of
 
 Shake = Callable[[nn.Module, int], nn.Module]
 Widths = dict[str, int]
@@ -34,12 +36,20 @@ def chain(*stages: Stage, context: Context = Context(), head: Head = Head(32)) -
     return Architecture((EncoderPath(Stem(16), stages, context),), (), head)
 
 
-def stages_of(block: str, groups: int = 4) -> tuple[Stage, ...]:
-    groups = groups if block == "grouped" else 1
-    widths = (32, 24, 40, 64)
-    return tuple(
-        Stage(block, width, 2, 1 + index % 2, expansion=3.0, groups=groups) for index, width in enumerate(widths)
-    )
+def stages_of(block: str, **changes: Any) -> tuple[Stage, ...]:
+    settings = {"expansion": 3.0, **SETTINGS[block], **changes}
+    widths = (48, 72, 112, 184) if BLOCK_RULES[block].grows else (32, 24, 40, 64)
+    return tuple(stage_of(block, width, 2, 1 + index % 2, **settings) for index, width in enumerate(widths))
+
+
+def all_blocks() -> Architecture:
+    """A stage of each, two of stride 2 among them."""
+    stages: list[Stage] = []
+    channels = 16
+    for index, name in enumerate(BLOCKS):
+        channels = leaves(name, channels, 24)
+        stages.append(stage_of(name, channels, 2, 2 if index % 4 == 1 else 1))
+    return chain(*stages, Stage("conv", 24, 1))
 
 
 def skips(kind: str, reduce: int) -> Architecture:
@@ -49,11 +59,32 @@ def skips(kind: str, reduce: int) -> Architecture:
 
 CASES: dict[str, Architecture] = {
     **{f"block {name}": chain(*stages_of(name)) for name in BLOCKS if name != "grouped"},
-    **{f"grouped {groups}": chain(*stages_of("grouped", groups)) for groups in (2, 4, 8)},
+    **{f"grouped {groups}": chain(*stages_of("grouped", groups=groups)) for groups in (2, 4, 8)},
+    "bottleneck of groups": chain(*stages_of("bottleneck", groups=8, expansion=1.0)),
+    "split rates without a squeeze": chain(*stages_of("split_rates", squeeze=0.0)),
+    "split rates without groups of their own": chain(*stages_of("split_rates", groups=2)),
+    "three rates": chain(*(stage_of("split_rates", width, 1, atrous=(1, 2, 4), groups=3) for width in (48, 96))),
+    "depthwise rates": chain(*(stage_of("split_rates", width, 1, groups=width, expansion=1.0) for width in (48, 96))),
+    "unexpanded": chain(Stage("conv", 24, 1), *stages_of("mbconv", expansion=1.0)),
     **{f"context {name}": chain(*stages_of("conv"), context=CONTEXT_SETTINGS[name]) for name in CONTEXTS},
     **{f"join {name}, reduce {reduce}": skips(name, reduce) for name in JOINS for reduce in (0, 16)},
     **{f"head {name}": chain(*stages_of("conv"), head=Head(40, 2, name)) for name in HEAD_BLOCKS},
-    "all blocks": chain(*(stages_of(name)[1] for name in BLOCKS)),
+    "all blocks": all_blocks(),
+    "DenseNet": chain(Stage("dense", 80, 3), Stage("transition", 40, 1, 2), Stage("dense", 104, 4)),
+    "grouped over a dense stage": chain(
+        Stage("conv", 32, 1, 2), Stage("dense", 80, 2), Stage("grouped", 80, 1, groups=4), Stage("conv", 24, 1)
+    ),
+    "residual over a dense stage": chain(Stage("conv", 32, 1, 2), Stage("dense", 80, 2), Stage("residual", 80, 1)),
+    "a map beside itself": replace(chain(*stages_of("conv")), joins=(Join("concat", Feature(0, 4), 32),)),
+    "reinforced": chain(*stages_of("eesp", reinforce=True)),
+    "paths of one stem": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("residual", 16, 1), Stage("conv", 40, 1, 2))),
+            EncoderPath(None, (Stage("mbconv", 16, 1, squeeze=0.25), Stage("dense", 48, 2)), source=Feature(0, 0)),
+        ),
+        (Join("concat", Feature(1, 2), 40),),
+        Head(32),
+    ),
     "residuals behind a skip": replace(skips("concat", 24), paths=(EncoderPath(Stem(16), stages_of("residual")),)),
     "grouped behind a skip": replace(skips("concat", 24), paths=(EncoderPath(Stem(16), stages_of("grouped")),)),
     "auxiliary": replace(chain(*stages_of("residual")), auxiliary=(Auxiliary(Feature(0, 2), 0.4, 16),)),
@@ -101,10 +132,23 @@ def test_widths_depend_on_the_architecture_and_the_ratio_alone(architecture: Arc
     assert all(other == found[0] for other in found)
 
 
-@cases
-def test_channels_go_by_the_ratio_in_eights(architecture: Architecture, shake: Shake) -> None:
-    ratio = 0.375
-    network = build(architecture, 5)
+# What is shared out among rates goes by the ratio in each share.
+SHARES = {"block split_rates": 2, "split rates without groups of their own": 2, "three rates": 3, "depthwise rates": 1}
+# Where a grouped convolution reads maps that lie side by side, these and what is added to them stay as they are.
+STAY_WHOLE = {
+    "block eesp",
+    "reinforced",
+    "block shuffled",
+    "all blocks",
+    "grouped over a dense stage",
+    "paths of one stem",
+}
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.375, 0.625])
+@pytest.mark.parametrize("case", [case for case in CASES if case not in STAY_WHOLE])
+def test_channels_go_by_the_ratio_in_eights(case: str, ratio: float, shake: Shake) -> None:
+    network = build(CASES[case], 5)
     shake(network, 0)
     before, stay = widths(network), kept_whole(network)
     prune(network, Prune(ratio), protected=network.protected)
@@ -114,10 +158,104 @@ def test_channels_go_by_the_ratio_in_eights(architecture: Architecture, shake: S
         if name in stay:
             assert new == old, name
         elif old > 8:
-            assert new % 8 == 0, (name, old, new)
+            assert new % 8 == 0 or layer.groups == new, (name, old, new)
             if layer.groups == 1:  # the others follow what they read
-                assert abs(new - old * (1 - ratio)) < 8, (name, old, new)
+                assert abs(new - old * (1 - ratio)) < 8 * SHARES.get(case, 1), (name, old, new)
         assert new % layer.groups == 0, name
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.375, 0.625])
+@pytest.mark.parametrize("case", sorted(STAY_WHOLE))
+def test_what_stays_whole_leaves_the_rest_to_the_ratio(case: str, ratio: float, shake: Shake) -> None:
+    network = build(CASES[case], 5).eval()
+    shake(network, 0)
+    before = widths(network)
+    prune(network, Prune(ratio), protected=network.protected)
+    after = widths(network)
+    assert any(after[name] < before[name] for name in before)
+    for name, layer in convolutions(network).items():
+        assert after[name] % layer.groups == 0, name
+        old, new = before[name], after[name]
+        assert new == old or (new % 8 == 0 and (layer.groups > 1 or abs(new - old * (1 - ratio)) < 8)), name
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 64, 96)).isfinite().all()
+
+
+def stage_widths(architecture: Architecture, step: Prune) -> dict[str, int]:
+    """What is left in the first path, by the names of layers in it."""
+    network = build(architecture, 5).eval()
+    prune(network, step, protected=network.protected)
+    with torch.no_grad():
+        network(torch.rand(1, 3, 64, 96))  # it still fits together
+    return {
+        name.removeprefix("encoders.0.stages."): width
+        for name, width in widths(network).items()
+        if name.startswith("encoders.0.stages.")
+    }
+
+
+def test_a_dense_stage_gives_of_each_block_by_hand() -> None:
+    found = stage_widths(chain(Stage("dense", 64, 3), Stage("transition", 40, 1, 2), Stage("conv", 32, 1)), Prune(0.5))
+    assert found == {
+        **{f"0.{block}.reduce.2": 32 for block in range(3)},  # 4 times 16
+        **{f"0.{block}.grow.2": 8 for block in range(3)},
+        "1.0.mix": 24,  # 20 lies between 16 and 24
+        "2.0.0": 16,
+    }
+
+
+def test_the_branches_of_eesp_lose_the_same_channels_and_what_they_leave_stays_by_hand() -> None:
+    stages = (Stage("conv", 32, 1), Stage("eesp", 96, 2, 2, atrous=(1, 2, 4, 8), groups=4), Stage("conv", 32, 1))
+    found = stage_widths(chain(*stages), Prune(0.5))
+    assert found == {
+        "0.0.0": 32,  # the second block divides what it makes and what lies beside it
+        "1.0.reduce.0": 8,  # 64 new channels in 4 branches of 16
+        **{f"1.0.branches.{branch}": 8 for branch in range(4)},
+        "1.0.expand.0": 64,
+        "1.1.reduce.0": 16,  # branches of 24; half of them lies between 8 and 16
+        **{f"1.1.branches.{branch}": 16 for branch in range(4)},
+        "1.1.expand.0": 96,
+        "2.0.0": 16,
+    }
+
+
+def test_what_is_shuffled_stays_and_what_lies_around_it_goes_by_hand() -> None:
+    stages = (Stage("shuffled", 48, 2, expansion=0.5, groups=3), Stage("conv", 32, 1))
+    found = stage_widths(replace(chain(Stage("conv", 48, 1), *stages)), Prune(0.5))
+    assert found == {
+        "0.0.0": 24,
+        **{f"1.{block}.reduce.0": 24 for block in range(2)},
+        **{f"1.{block}.depthwise.0": 24 for block in range(2)},
+        **{f"1.{block}.expand.0": 24 for block in range(2)},  # in threes and eights
+        "2.0.0": 16,
+    }
+
+
+def test_the_halves_of_split_rates_lose_the_same_share_by_hand() -> None:
+    settings: dict[str, Any] = {"groups": 4, "atrous": (1, 3)}
+    for squeeze in (0.0, 0.25):
+        stages = (Stage("conv", 64, 1, 2), Stage("split_rates", 64, 1, squeeze=squeeze, **settings))
+        found = stage_widths(chain(*stages), Prune(0.5))
+        squeezed = {"1.0.squeeze.reduce": 8, "1.0.squeeze.expand": 32} if squeeze else {}
+        assert found == {
+            "0.0.0": 32,
+            "1.0.reduce.0": 32,
+            "1.0.rates.0.0": 16,
+            "1.0.rates.1.0": 16,
+            "1.0.project.0": 32,
+            **squeezed,
+        }
+
+
+def test_a_map_beside_itself_loses_its_channels_once_and_twice_over(shake: Shake) -> None:
+    network = build(CASES["a map beside itself"], 5).eval()
+    shake(network, 0)
+    prune(network, Prune(0.375), protected=network.protected)
+    made = convolutions(network)["encoders.0.stages.3.1.0"]
+    read = convolutions(network)["joins.0.refine.0.0"]
+    assert (made.out_channels, read.in_channels) == (40, 80)
+    with torch.no_grad():
+        network(torch.rand(1, 3, 64, 96))
 
 
 @pytest.mark.parametrize("groups", [2, 4, 8])
@@ -139,6 +277,19 @@ def test_grouped_convolutions_lose_the_same_share_as_plain_ones(groups: int, wid
         "grouped 4",
         "join concat, reduce 16",
         "all blocks",
+        "DenseNet",
+        "a map beside itself",
+        "reinforced",
+        "paths of one stem",
+        "block bottleneck",
+        "block mbconv",
+        "block shuffled",
+        "block eesp",
+        "block qarep",
+        "block split_rates",
+        "split rates without groups of their own",
+        "three rates",
+        "depthwise rates",
         "auxiliary",
         "two paths",
         "a path of a path",

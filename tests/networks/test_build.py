@@ -105,6 +105,35 @@ SEAMS: dict[str, Architecture] = {
         (Join("concat", Feature(1, 1), 16),),
         Head(8),
     ),
+    "DenseNet": Architecture(
+        (
+            EncoderPath(
+                Stem(8, 4, 7, pool=True),
+                (Stage("dense", 20, 2), Stage("transition", 10, 1, 2), Stage("dense", 24, 2, atrous=(2,))),
+            ),
+        ),
+        (Join("concat", Feature(0, 1), 16),),
+        Head(16),
+    ),
+    "ESPNetv2": Architecture(
+        (
+            EncoderPath(
+                Stem(8),
+                (
+                    Stage("eesp", 16, 1, 2, atrous=(1, 2), groups=2, reinforce=True),
+                    Stage("eesp", 24, 2, 2, atrous=(1, 3), groups=2, reinforce=True),
+                ),
+                scale=0.75,
+            ),
+        ),
+        (),
+        Head(16),
+    ),
+    "RegSeg": Architecture(
+        (EncoderPath(Stem(8), (Stage("split_rates", 16, 2, 4, atrous=(1, 4), groups=2, squeeze=0.25),)),),
+        (Join("concat", Feature(0, 0), 16, reduce=8),),
+        Head(16),
+    ),
     "a path without a stem": Architecture(
         (EncoderPath(Stem(8), STAGES), EncoderPath(None, (Stage("conv", 8, 1, 2),))),
         (Join("add", Feature(1, 1), 16),),
@@ -276,6 +305,46 @@ REFUSED: dict[str, tuple[Architecture, str]] = {
     "a join ahead": (
         replace(PLAIN, joins=(Join("add", Joined(0), 8), Join("add", Feature(0, 1), 8))),
         "a map that exists by then",
+    ),
+    # What a type of block asks of its widths, groups and rates.
+    "dense that does not grow": (
+        _with_stage(block="dense", channels=8),
+        "dense blocks must end wider than the 8 channels before it, by one a block, got 8",
+    ),
+    "dense of more blocks than channels": (_with_stage(block="dense", channels=10, depth=3), "got 10"),
+    "dense of a path of a path": (
+        replace(
+            PLAIN,
+            paths=(*PLAIN.paths, EncoderPath(None, (Stage("dense", 24, 1),), source=Feature(0, 2))),
+            joins=(Join("add", Feature(1, 1), 8),),
+        ),
+        "must end wider than the 24 channels before it",
+    ),
+    "shuffled": (
+        _with_stage(block="shuffled", channels=18, groups=3),
+        r"A shuffled block of 8 to 18 channels must make a multiple of its groups \(3\), got 10; change Stage.channels",
+    ),
+    "eesp of too few channels": (
+        _with_stage(block="eesp", channels=16, groups=4, atrous=(1, 2, 3, 4)),
+        r"must make a multiple of the square of its groups \(16\), got 8; change",
+    ),
+    "eesp without rates": (
+        _with_stage(block="eesp", channels=24, groups=4),
+        r"must hold a rate for each of their groups \(4\), got \(1,\); each group is a branch",
+    ),
+    "split rates": (
+        _with_stage(block="split_rates", channels=18, groups=3, atrous=(1, 2)),
+        r"groups of split_rates blocks must be a multiple of their rates \(2\), got 3; groups = channels / 16 is",
+    ),
+    "bottleneck's groups": (
+        _with_stage(block="bottleneck", groups=5),
+        r"groups must divide its channels \(16\), got 5",
+    ),
+    "squeeze": (_with_stage(block="bottleneck", squeeze=0.25), "squeeze needs a block that squeezes, got bottleneck"),
+    "norm": (_with_stage(block="qarep", norm="none"), "norm none needs a block that can do without, got qarep"),
+    "activation": (
+        _with_stage(block="transition", activation="relu6"),
+        "needs a block that takes it, got relu6 in tra",
     ),
     # What the table of blocks would meet as a division by zero, a tensor without elements, or not at all.
     "no rates": (_with_stage(atrous=()), "rate|atrous"),

@@ -13,12 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from segsearch.compression.prune import prune
 from segsearch.networks import build, wear_in
-from segsearch.networks.blocks import BLOCKS, Place
+from segsearch.networks.blocks import BLOCKS
 from segsearch.networks.encoders import build_stem
 from segsearch.networks.layers import Conv2d, GroupedConv2d, conv_bn
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.steps import Prune
 from segsearch.trial.export import count_macs, export
+from tests.blocks import place_of, stage_of
 
 PACKAGE = Path(__file__).parents[2] / "segsearch"
 BACKWARD = torch.ops.aten.convolution_backward.default
@@ -57,8 +58,7 @@ def test_the_watch_sees_a_strided_pointwise_convolution_that_learns() -> None:
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("stride", [2, 3])
 def test_no_block_trains_a_strided_pointwise_convolution(name: str, kernel: int, stride: int, training: bool) -> None:
-    stage = Stage(name, 16, 1, stride, kernel, groups=4 if name == "grouped" else 1, expansion=2.0)
-    block = BLOCKS[name](Place(8, stage.channels, 0, stride), stage).train(training)
+    block = BLOCKS[name](place_of(name, 8, stride=stride), stage_of(name, 16, 1, stride, kernel=kernel)).train(training)
     watch = learn(block, torch.randn(2, 8, 12, 10).to(memory_format=torch.channels_last))
     assert watch.learned
     assert not watch.strided_pointwise
@@ -71,7 +71,7 @@ def test_no_stem_trains_a_strided_pointwise_convolution() -> None:
 
 
 def test_every_convolution_of_the_networks_is_the_one_that_is_safe_to_train() -> None:
-    for path in sorted((PACKAGE / "networks").glob("*.py")):
+    for path in sorted((PACKAGE / "networks").rglob("*.py")):
         if path.name == "layers.py":
             continue
         made = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

@@ -12,6 +12,7 @@ import torch
 
 from segsearch.compression.prune import prune
 from segsearch.networks import build
+from segsearch.networks.blocks import BLOCKS
 from segsearch.space.architecture import (
     Architecture,
     Auxiliary,
@@ -21,6 +22,7 @@ from segsearch.space.architecture import (
     Head,
     Join,
     Joined,
+    Merge,
     Stage,
     Stem,
 )
@@ -28,6 +30,7 @@ from segsearch.space.draws import Dice
 from segsearch.space.load import load_space
 from segsearch.space.shapes import ContextMap, HeadMap, Shape, scaled, shapes_of
 from segsearch.space.steps import Prune
+from tests.blocks import leaves, stage_of
 
 SIZE = (90, 122)  # divides by nothing
 
@@ -40,6 +43,14 @@ def grouped(channels: int, depth: int, stride: int = 2) -> Stage:
     return Stage("grouped", channels, depth, stride, groups=4)
 
 
+def of_block(name: str, *, first: int, stride: int = 2) -> Architecture:
+    """Two stages of a block and a convolution after them; the first ends with so many channels."""
+    second = leaves(name, first, first)
+    stages = (stage_of(name, first, 2, stride), stage_of(name, second, 2), Stage("conv", 40, 1))
+    return chain(*stages, joins=(Join("concat", Feature(0, 1), 32),))
+
+
+DENSE = (Stage("dense", 88, 3), Stage("transition", 48, 1, 2), Stage("dense", 96, 2))
 RESIDUALS = (Stage("residual", 32, 2, 2), Stage("residual", 32, 1), Stage("inverted_residual", 48, 2, expansion=2.0))
 CASES = {
     "plain": chain(Stage("conv", 24, 1, 2), Stage("separable", 40, 2, 2)),
@@ -51,6 +62,65 @@ CASES = {
     ),
     "pools": chain(Stage("conv", 24, 1, 2, downsample="max_pool"), Stage("conv", 32, 1, 2, downsample="mean_pool")),
     "a skip to the stem": chain(Stage("conv", 32, 1, 2), joins=(Join("concat", Feature(0, 0), 24),)),
+    **{f"block {name}": of_block(name, first=leaves(name, 16, 32)) for name in BLOCKS},
+    **{f"block {name} at its stem": of_block(name, first=leaves(name, 16), stride=1) for name in BLOCKS},
+    **{f"block {name} of odd widths": of_block(name, first=leaves(name, 16, 36)) for name in BLOCKS},
+    "dense and transition": chain(*DENSE),
+    "a skip to a dense stage": chain(*DENSE, joins=(Join("concat", Feature(0, 1), 24),)),
+    "a skip to a dense stage, mixed": chain(*DENSE, joins=(Join("concat", Feature(0, 1), 24, block="conv"),)),
+    "separable over a dense stage": chain(Stage("conv", 24, 1, 2), Stage("dense", 72, 2), Stage("separable", 40, 1)),
+    "separable over a dense stage and its stem": chain(Stage("dense", 72, 2), Stage("separable", 40, 1)),
+    "grouped over a dense stage": chain(Stage("conv", 24, 1, 2), Stage("dense", 72, 2), grouped(72, 1, 1)),
+    "grouped over a dense stage of other width": chain(Stage("dense", 72, 2), grouped(40, 1, 1)),
+    "residual over a dense stage": chain(Stage("conv", 24, 1, 2), Stage("dense", 72, 2), Stage("residual", 72, 2)),
+    "mbconv over a dense stage": chain(
+        Stage("conv", 24, 1, 2), Stage("dense", 72, 2), Stage("mbconv", 72, 2, squeeze=0.25), Stage("conv", 24, 1)
+    ),
+    "dense after dense": chain(Stage("conv", 24, 1, 2), Stage("dense", 72, 2), Stage("dense", 120, 3, 2)),
+    "a head over a dense stage": chain(Stage("conv", 24, 1), Stage("dense", 72, 2), head=Head(24, 1, "separable")),
+    "a dense stage is all": chain(Stage("conv", 24, 1), Stage("dense", 72, 2), head=Head(8, 0)),
+    "a map beside itself": chain(Stage("conv", 40, 1, 2), joins=(Join("concat", Feature(0, 1), 24),)),
+    "a grouped map beside itself": chain(
+        Stage("conv", 40, 1, 2),
+        grouped(40, 1, 1),
+        joins=(Join("add", Feature(0, 1), 40), Join("concat", Feature(0, 1), 24, others=(Feature(0, 1),))),
+    ),
+    "a map beside itself and another": chain(
+        Stage("conv", 40, 1, 2),
+        Stage("conv", 24, 1),
+        joins=(Join("concat", Feature(0, 1), 24, others=(Feature(0, 1), Feature(0, 2))),),
+    ),
+    "reinforced": chain(
+        Stage("conv", 16, 1),
+        stage_of("eesp", 48, 1, 2, reinforce=True),
+        Stage("conv", 24, 1),
+        joins=(Join("concat", Feature(0, 1), 24),),
+    ),
+    "reinforced without groups": chain(
+        Stage("conv", 24, 1),
+        Stage("eesp", 64, 1, 2, reinforce=True),
+        Stage("conv", 24, 1),
+        joins=(Join("concat", Feature(0, 1), 24, block="conv"),),
+    ),
+    "carried and mixed": chain(
+        Stage("conv", 24, 1), stage_of("shuffled", 72, 1, 2), Stage("conv", 24, 1), stage_of("eesp", 48, 1, 2)
+    ),
+    "paths of one stem": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("dense", 48, 1, 2), Stage("residual", 48, 1))),
+            EncoderPath(None, (Stage("residual", 16, 1), Stage("conv", 32, 1)), source=Feature(0, 0)),
+        ),
+        (Join("concat", Feature(1, 2), 40),),
+        Head(24),
+    ),
+    "merged into a dense stage": Architecture(
+        (
+            EncoderPath(Stem(16), (Stage("conv", 24, 1, 2), Stage("dense", 72, 2), Stage("conv", 32, 1))),
+            EncoderPath(Stem(16), (Stage("conv", 40, 1),), merges=(Merge(1, Feature(0, 1)),)),
+        ),
+        (Join("concat", Feature(1, 1), 40),),
+        Head(24),
+    ),
     "contexts and joins": Architecture(
         (EncoderPath(Stem(16, depth=2, stride=4), RESIDUALS, Context("aspp", 40, rates=(2,), image_pool=True)),),
         (Join("add", Feature(0, 1), 40), Join("concat", Feature(0, 0), 24, reduce=8)),
@@ -101,13 +171,27 @@ def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, t
     return found
 
 
-@pytest.mark.parametrize("ratio", [0.0, 0.375])
+@pytest.mark.parametrize("ratio", [0.0, 0.25, 0.375, 0.625])
 @pytest.mark.parametrize("architecture", (CASES | drawn()).values(), ids=CASES | drawn())
 def test_shapes_are_those_of_the_network(architecture: Architecture, ratio: float) -> None:
     steps = (Prune(ratio),) if ratio else ()
     shapes = shapes_of(architecture, SIZE, steps, classes=5)
     told = {feature: (shape.size, shape.left) for feature, shape in shapes.items()}
     assert told == built(architecture, steps)
+
+
+@pytest.mark.parametrize("architecture", CASES.values(), ids=CASES)
+def test_two_prunings_are_told_too(architecture: Architecture) -> None:
+    steps = (Prune(0.25), Prune(0.375))
+    shapes = shapes_of(architecture, SIZE, steps, classes=5)
+    assert {feature: (shape.size, shape.left) for feature, shape in shapes.items()} == built(architecture, steps)
+
+
+def test_what_a_dense_stage_keeps_by_hand() -> None:
+    architecture = chain(Stage("conv", 40, 1), Stage("dense", 100, 3), Stage("conv", 24, 1))
+    shapes = shapes_of(architecture, (64, 96), (Prune(0.5),), classes=5)
+    # Half of 40, and of 20 three times, in eights: 24 (20 lies half-way, and goes up), and 8 (of 10) each.
+    assert (shapes[Feature(0, 2)].channels, shapes[Feature(0, 2)].left) == (100, 24 + 3 * 8)
 
 
 def test_channels_after_pruning_by_hand() -> None:

@@ -1,0 +1,36 @@
+"""Folding: once training is over, what learnt as several layers ships as one.
+
+It is a step between training (and pruning, which must find the layers as they learnt) and the export. A part that can
+be folded has `fold()`, which returns what takes its place: a module of the same function in evaluation.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol, TypeVar, cast, runtime_checkable
+
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A part of a network that can be folded."""
+
+    def fold(self) -> nn.Module: ...
+
+
+def folded(network: Module) -> Module:
+    """A copy whose parts are folded, in the same mode; the network itself where there is nothing to fold.
+
+    The network learns on untouched, and folding what is folded changes nothing.
+    """
+    if not any(isinstance(part, Foldable) for part in network.modules()):
+        return network
+    shipped = copy.deepcopy(network)
+    for parent in list(shipped.modules()):
+        for name, part in parent.named_children():
+            if isinstance(part, Foldable):
+                setattr(parent, name, part.fold().train(network.training))
+    return cast(Module, shipped.fold()) if isinstance(shipped, Foldable) else shipped
