@@ -166,10 +166,8 @@ def _start_lines(found: Forecast) -> list[str]:
     heirs = found.heirs
     if heirs is None:
         return []
-    return [
-        f"Start    {heirs.inherit} of {heirs.draws} draws inherit from {heirs.parent}, "
-        f"{heirs.share:.0%} of their encoders' convolutions"
-    ]
+    share = f"{heirs.share:.0%} of their encoders' convolutions"
+    return [f"Start    {heirs.inherit} of {heirs.draws} draws inherit from {heirs.parent}, {share}"]
 
 
 def run(
