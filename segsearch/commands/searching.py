@@ -170,8 +170,8 @@ def _start_lines(found: Forecast) -> list[str]:
     heirs = found.heirs
     if heirs is None:
         return []
-    which = f"{heirs.inherit} of {heirs.draws} draws inherit from {heirs.parent}"
-    return [f"Start    {which}, {heirs.share:.0%} of their encoders' convolutions"]
+    share = f"{heirs.share:.0%} of their encoders' convolutions"
+    return [f"Start    {heirs.inherit} of {heirs.draws} draws inherit from {heirs.parent}, {share}"]
 
 
 def run(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from segsearch.space.architecture import Architecture, EncoderPath, Feature, Stage
-from segsearch.space.block_rules import widths_in
+from segsearch.space.block_rules import steps_in
 
 # The channels of the image: all paths that read it share them.
 IMAGE = "image"
@@ -84,7 +84,20 @@ def _mbconv(stage: Stage, inputs: int, outputs: int, stride: int) -> Anatomy:
 
 def _residual(stage: Stage, inputs: int, outputs: int, stride: int) -> Anatomy:
     parts = (Part("first", "body.0.0", "body.0.1", "in", "inner"), Part("second", "body.1", "body.2", "inner", "out"))
-    if stride == 1 and inputs == outputs:
+    return _with_shortcut(parts, adds=stride == 1 and inputs == outputs)
+
+
+def _bottleneck(stage: Stage, inputs: int, outputs: int, stride: int) -> Anatomy:
+    parts = (
+        Part("first", "body.0.0", "body.0.1", "in", "inner"),
+        Part("second", "body.1.0", "body.1.1", "inner", "mixed"),
+        Part("third", "body.2", "body.3", "mixed", "out"),
+    )
+    return _with_shortcut(parts, adds=stride == 1 and inputs == outputs)
+
+
+def _with_shortcut(parts: tuple[Part, ...], *, adds: bool) -> Anatomy:
+    if adds:
         return Anatomy(parts, adds=True)
     return Anatomy((*parts, Part("shortcut", "shortcut.0", "shortcut.1", "in", "out")))
 
@@ -95,6 +108,7 @@ ANATOMIES: Mapping[str, Anatomist] = {
     "inverted_residual": _inverted_residual,
     "mbconv": _mbconv,
     "residual": _residual,
+    "bottleneck": _bottleneck,
 }
 
 
@@ -162,13 +176,10 @@ def _stage_layers(feature: Feature, stage: Stage, inputs: int, ties: _Ties) -> l
     before = map_name(Feature(feature.path, feature.stage - 1))
     pooled = stage.downsample != "stride" and stage.stride > 1
     anatomist = ANATOMIES.get(stage.block)
-    widths = widths_in(stage, inputs)
-    for block, outputs in enumerate(widths):
-        last = block == len(widths) - 1
-        after = map_name(feature) if last else f"{map_name(feature)}, block {block}"
+    for block, (channels, outputs, stride) in enumerate(steps_in(stage, inputs)):
+        after = map_name(feature) if block == stage.depth - 1 else f"{map_name(feature)}, block {block}"
         if anatomist is not None:
-            stride = stage.stride if block == 0 and not pooled else 1
-            anatomy = anatomist(stage, inputs, outputs, stride)
+            anatomy = anatomist(stage, channels, outputs, stride)
             ends = {"in": before, "out": after}
             module = f"encoders.{feature.path}.stages.{feature.stage - 1}.{block + pooled}"
             for part in anatomy.parts:
@@ -181,7 +192,7 @@ def _stage_layers(feature: Feature, stage: Stage, inputs: int, ties: _Ties) -> l
                 found.append(Layer(*where, conv, norm, reads, makes, part.depthwise, part.gates))
             if anatomy.adds:
                 ties.tie(before, after)
-        before, inputs = after, outputs
+        before = after
     return found
 
 

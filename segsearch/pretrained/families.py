@@ -47,8 +47,12 @@ _LITE2 = replace(_LITE0, name="EfficientNet-Lite2", path=_lite((16, 24, 48, 88, 
 # ---- ResNet (arXiv:1512.03385), as torchvision and timm call it
 
 
-def _resnet(depths: Sequence[int]) -> EncoderPath:
-    stages = tuple(Stage("residual", 64 * 2**at, depth, stride=1 if at == 0 else 2) for at, depth in enumerate(depths))
+def _resnet(depths: Sequence[int], *, bottleneck: bool = False) -> EncoderPath:
+    block, width, expansion = ("bottleneck", 256, 0.25) if bottleneck else ("residual", 64, 1.0)
+    stages = tuple(
+        Stage(block, width * 2**at, depth, stride=1 if at == 0 else 2, expansion=expansion)
+        for at, depth in enumerate(depths)
+    )
     return EncoderPath(Stem(64, stride=4, kernel=7, pool=True), stages)
 
 
@@ -60,11 +64,17 @@ _RESNET18 = Layout(
         "stem": Called("conv1", "bn1"),
         "first": Called("layer{stage}.{block}.conv1", "layer{stage}.{block}.bn1"),
         "second": Called("layer{stage}.{block}.conv2", "layer{stage}.{block}.bn2"),
+        "third": Called("layer{stage}.{block}.conv3", "layer{stage}.{block}.bn3"),
         "shortcut": Called("layer{stage}.{block}.downsample.0", "layer{stage}.{block}.downsample.1"),
     },
     unused=("fc.",),
 )
-_RESNET34 = replace(_RESNET18, name="ResNet-34", path=_resnet((3, 4, 6, 3)))
+_RESNETS = (
+    _RESNET18,
+    replace(_RESNET18, name="ResNet-34", path=_resnet((3, 4, 6, 3))),
+    replace(_RESNET18, name="ResNet-50", path=_resnet((3, 4, 6, 3), bottleneck=True)),
+    replace(_RESNET18, name="ResNet-101", path=_resnet((3, 4, 23, 3), bottleneck=True)),
+)
 
 # ---- VGG-16 (arXiv:1409.1556), with and without batch norm, as torchvision and timm call it
 
@@ -155,12 +165,11 @@ def _mobilenet3(*stages: tuple[int, int, int, int, float, float, bool]) -> Encod
     )
 
 
-# The squeezed widths are torchvision's multiples of 8, which are not always the nearest: .28 and .26 give the same.
 _LARGE = _mobilenet3(
     (16, 1, 1, 3, 1.0, 0.0, False),
     (24, 1, 2, 3, 4.0, 0.0, False),
     (24, 1, 1, 3, 3.0, 0.0, False),
-    (40, 3, 2, 5, 3.0, 0.28, False),
+    (40, 3, 2, 5, 3.0, 0.25, False),
     (80, 1, 2, 3, 6.0, 0.0, True),
     (80, 1, 1, 3, 2.5, 0.0, True),
     (80, 2, 1, 3, 2.3, 0.0, True),
@@ -173,7 +182,7 @@ _SMALL = _mobilenet3(
     (24, 1, 1, 3, 3.67, 0.0, False),
     (40, 1, 2, 5, 4.0, 0.25, True),
     (40, 2, 1, 5, 6.0, 0.25, True),
-    (48, 2, 1, 5, 3.0, 0.26, True),
+    (48, 2, 1, 5, 3.0, 0.25, True),
     (96, 3, 2, 5, 6.0, 0.25, True),
 )
 _MOBILENET3_TORCHVISION = Layout(
@@ -203,8 +212,7 @@ LAYOUTS: tuple[Layout, ...] = (
     _LITE0,
     _LITE1,
     _LITE2,
-    _RESNET18,
-    _RESNET34,
+    *_RESNETS,
     _VGG16,
     _VGG16_BN,
     _MOBILENET2_TORCHVISION,

@@ -177,6 +177,8 @@ def _differs(child: Stage, parent: Stage) -> str | None:
     """Why the blocks of two stages are not alike."""
     if child.block != parent.block:
         return f"its block is {child.block}, the parent's {parent.block}"
+    if max(child.groups, parent.groups) > 1:
+        return "its convolutions are grouped" if child.groups > 1 else "the parent's convolutions are grouped"
     if child.norm != parent.norm:
         return f"its norm is {child.norm}, the parent's {parent.norm}"
     if child.block in _EXPANDING and (child.expansion == 1) != (parent.expansion == 1):

@@ -30,6 +30,11 @@ class File:
     epsilon: float = 1e-5
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(3))
 
+    def precise(self) -> File:
+        """The same in float64: what is rounded grows from layer to layer, a hundred of them."""
+        state = {name: value.double() if value.is_floating_point() else value for name, value in self.state.items()}
+        return File(state, self.epsilon)
+
     def tensor(self, name: str, shape: Sequence[int], low: float, high: float) -> Tensor:
         if name not in self.state:
             self.state[name] = torch.rand(*shape, generator=self.generator) * (high - low) + low
@@ -110,20 +115,26 @@ def lite(stages: Sequence[tuple[int, int, int]], file: File, image: Tensor) -> l
     return maps
 
 
-def resnet(depths: Sequence[int], file: File, image: Tensor) -> list[Tensor]:
-    """The maps of a ResNet of basic blocks: stem with its pool, and four stages."""
+def resnet(depths: Sequence[int], file: File, image: Tensor, *, bottleneck: bool = False) -> list[Tensor]:
+    """The maps of a ResNet: stem with its pool, and four stages."""
     x = pixels(image, MEAN, STD, 3)
     x = F.relu(file.norm(file.conv(x, "conv1", 64, kernel=7, stride=2, padded=False), "bn1"))
     x = F.max_pool2d(x, 3, 2, 1)
     maps = [x]
     for stage, depth in enumerate(depths, start=1):
-        width = 32 * 2**stage
+        inner = 32 * 2**stage
+        width = 4 * inner if bottleneck else inner
         for index in range(depth):
             name, step = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
-            y = F.relu(file.norm(file.conv(x, f"{name}.conv1", width, kernel=3, stride=step), f"{name}.bn1"))
-            y = file.norm(file.conv(y, f"{name}.conv2", width, kernel=3), f"{name}.bn2")
-            if step == 2:
-                x = file.norm(file.conv(x, f"{name}.downsample.0", width, stride=2), f"{name}.downsample.1")
+            kernels = ((1, 1), (3, step), (1, 1)) if bottleneck else ((3, step), (3, 1))
+            y = x
+            for at, (kernel, stride) in enumerate(kernels, start=1):
+                last = at == len(kernels)
+                y = file.conv(y, f"{name}.conv{at}", width if last else inner, kernel=kernel, stride=stride)
+                y = file.norm(y, f"{name}.bn{at}")
+                y = y if last else F.relu(y)
+            if x.shape != y.shape:
+                x = file.norm(file.conv(x, f"{name}.downsample.0", width, stride=step), f"{name}.downsample.1")
             x = F.relu(x + y)
         maps.append(x)
     file.add(fc__weight=(10, 512), fc__bias=(10,))
@@ -277,6 +288,8 @@ KINDS: dict[str, tuple[str, Pass]] = {
     "lite2": ("EfficientNet-Lite2", lambda file, image: lite(LITE2, file, image)),
     "resnet18": ("ResNet-18", lambda file, image: resnet((2, 2, 2, 2), file, image)),
     "resnet34": ("ResNet-34", lambda file, image: resnet((3, 4, 6, 3), file, image)),
+    "resnet50": ("ResNet-50", lambda file, image: resnet((3, 4, 6, 3), file, image, bottleneck=True)),
+    "resnet101": ("ResNet-101", lambda file, image: resnet((3, 4, 23, 3), file, image, bottleneck=True)),
     "vgg16": ("VGG-16", lambda file, image: vgg(False, file, image)),
     "vgg16_bn": ("VGG-16 with batch norm", lambda file, image: vgg(True, file, image)),
     "mobilenet_v2": ("MobileNetV2", lambda file, image: torchvision_mobilenet(V2, file, image)),

@@ -38,6 +38,7 @@ KINDS: dict[str, Architecture] = {
     "mbconv, squeezed": of(mb(16, 2, 2, expansion=1.0, squeeze=0.5), mb(24, 2, 2, squeeze=0.25)),
     "residual": of(Stage("residual", 16, 2), Stage("residual", 24, 2, 2), stem=Stem(16, 4, kernel=7, pool=True)),
     "residual, narrow inside": of(Stage("residual", 32, 2, expansion=0.5)),
+    "bottleneck": of(Stage("bottleneck", 32, 2, expansion=0.25), Stage("bottleneck", 64, 2, 2, expansion=0.25)),
     "conv": of(Stage("conv", 16, 2), Stage("conv", 24, 2, 2, downsample="max_pool"), stem=None),
     "conv without norm": of(Stage("conv", 16, 2, norm="none"), Stage("conv", 24, 2, 2, norm="none"), stem=None),
     "separable": of(Stage("separable", 24, 2, 2), Stage("separable", 24, 2, 2, downsample="mean_pool")),

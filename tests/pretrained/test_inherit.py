@@ -53,6 +53,9 @@ NARROWER: dict[str, Architecture] = {
     ),
     "residual": of(Stage("residual", 8, 2), Stage("residual", 16, 2, 2), stem=Stem(8, 4, kernel=7, pool=True)),
     "residual, narrow inside": of(Stage("residual", 24, 2, expansion=0.33)),
+    "bottleneck": of(
+        Stage("bottleneck", 24, 2, expansion=0.3), Stage("bottleneck", 40, 2, 2, expansion=0.2), stem=Stem(8)
+    ),
     "conv": of(Stage("conv", 8, 2), Stage("conv", 16, 2, 2, downsample="max_pool"), stem=None),
     "conv without norm": of(Stage("conv", 8, 2, norm="none"), Stage("conv", 16, 2, 2, norm="none"), stem=None),
     "separable": of(Stage("separable", 16, 2, 2), Stage("separable", 8, 2, 2, downsample="mean_pool"), stem=Stem(8)),

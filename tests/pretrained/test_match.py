@@ -74,6 +74,13 @@ def test_another_structure_does_not_fit(stage: Stage, why: str) -> None:
     assert match(of(stage), PARENT).left[0].why == why
 
 
+def test_grouped_convolutions_do_not_fit() -> None:
+    """A choice of channels would have to suit every group (ResNeXt)."""
+    plain, grouped = (of(Stage("bottleneck", 32, 1, groups=groups)) for groups in (1, 4))
+    assert match(grouped, plain).left == (Left("stage 1", 4, "its convolutions are grouped"),)
+    assert match(plain, grouped).left == (Left("stage 1", 4, "the parent's convolutions are grouped"),)
+
+
 def test_another_norm_does_not_fit() -> None:
     child = of(Stage("conv", 16, 1, norm="none"), stem=None)
     assert match(child, VGG).left == (Left("stage 1", 1, "its norm is none, the parent's batch"),)

@@ -87,10 +87,9 @@ def test_a_file_of_which_most_is_gone_still_says_what_it_lacks(lite0: State) -> 
 
 
 def test_a_larger_network_of_the_same_names_is_another_one() -> None:
-    """ResNet-50 has all of ResNet-34's keys, and more."""
-    state = state_of("resnet34")
-    for stage, depth in enumerate((3, 4, 6, 3), start=1):
-        for block in range(depth):
-            state[f"layer{stage}.{block}.conv3.weight"] = torch.zeros(64 * 2**stage, 32 * 2**stage, 1, 1)
-    with pytest.raises(StudyError, match=r"ResNet-34, and this is another one: got 'layer1\.0\.conv3\.weight'"):
-        recognise(state, where="w")
+    """ResNet-152 has all of ResNet-101's keys, and more."""
+    state = {key: torch.zeros(shape) for key, shape in expected_shapes(LAYOUTS[6]).items()}
+    assert recognise(state, where="w").name == "ResNet-101"
+    more = {key.replace("layer2.3", "layer2.4"): value for key, value in state.items() if key.startswith("layer2.3")}
+    with pytest.raises(StudyError, match=r"ResNet-101, and this is another one: got 'layer2\.4\.bn1\.bias'"):
+        recognise({**state, **more}, where="w")
