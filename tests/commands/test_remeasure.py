@@ -23,6 +23,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence.timing import Machine, Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, machine_for
+from segsearch.latency.rounds import STAGE
 from segsearch.runtimes import Runtime
 from segsearch.search import run_search
 from segsearch.space.candidate import Candidate
@@ -130,7 +131,8 @@ def test_every_file_is_timed_here_beside_what_was_timed_elsewhere(database: Path
         evidence = [store.evidence("fake", number) for number in numbers_of(store)]
     told: list[tuple[str, int, int]] = []
     done = remeasure(str(database), name="fake", on_front=False, progress=lambda *words: told.append(words))
-    assert told == [("machine", 0, 1), *(("remeasure", number, 3) for number in range(4))]
+    rounds, files = [(STAGE, number, 3) for number in range(4)], [("remeasure", number, 3) for number in range(4)]
+    assert told == [("machine", 0, 1), *rounds, *files]
     assert (done.study, done.timed, done.failed) == ("fake", 3, ())
     assert done.machine == here()
     with open_store(database) as store:
