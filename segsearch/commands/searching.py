@@ -10,6 +10,7 @@ import typer
 
 from segsearch.errors import StudyError
 from segsearch.settings.data import MOST_VALUE
+from segsearch.settings.train import PRETRAINED
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def new(
     """Look at a folder of images and masks and write a study for it. The folder itself is not changed."""
     from segsearch.judging.training import training_words
     from segsearch.masks.folder_page import folder_page
+    from segsearch.pretrained.packages import is_installed
     from segsearch.readings.types import Wanted
     from segsearch.study import read_study
+    from segsearch.survey.beginnings import FROM_LITE0, FROM_NOTHING
     from segsearch.survey.look import look
     from segsearch.survey.scaffold import page_of, write_study
     from segsearch.survey.table import class_table
@@ -100,7 +103,8 @@ def new(
     def page(settings: DataSettings, how: Labelling) -> str:
         return folder_page(found, settings, how, name=out.stem)
 
-    files = write_study(found, out, force=force, page=page)
+    beginning = FROM_LITE0 if is_installed(PRETRAINED[0]) else FROM_NOTHING
+    files = write_study(found, out, beginning=beginning, force=force, page=page)
     height, width = found.size
     say(
         f"{found.root}: {len(found.splits.train)} training and {len(found.splits.validation)} validation images, most "
@@ -113,6 +117,7 @@ def new(
         *(f"Warning: {words}" for words in found.warnings),
         f"The model will take {width}x{height}.",
         f"Each trial trains for {training_words(read_study(out).train, len(found.splits.train))}.",
+        *([f"Encoders begin with the weights of {PRETRAINED[0]}."] if beginning is FROM_LITE0 else []),
         *(f"Wrote {path}" for path in files),
         f"Look at {page_of(out)} before a night is spent.",
     )

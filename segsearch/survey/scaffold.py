@@ -21,6 +21,7 @@ from segsearch.pairing.types import SplitName
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import read_names
 from segsearch.study import parse_study
+from segsearch.survey.beginnings import FROM_NOTHING, Beginning
 from segsearch.survey.chosen import Pair
 from segsearch.survey.look import Found
 from segsearch.survey.splits import SPLITS
@@ -31,14 +32,19 @@ VOID = 255
 
 
 def write_study(
-    found: Found, out: Path, *, force: bool = False, page: Callable[[DataSettings, Labelling], str] | None = None
+    found: Found,
+    out: Path,
+    *,
+    beginning: Beginning = FROM_NOTHING,
+    force: bool = False,
+    page: Callable[[DataSettings, Labelling], str] | None = None,
 ) -> tuple[Path, ...]:
     """Write the study, the lists that the folder does not have itself, and the page that `page` makes of it.
 
     Before anything is written the study is opened as a run opens it. Raises `DataError` where that finds other pairs
     than were found, `StudyError` where a file is in the way or cannot be written; nothing is left half.
     """
-    files = _files(found, out)
+    files = _files(found, out, beginning)
     settings, how = _opened(found, files, out)
     if page is not None:
         files[page_of(out)] = page(settings, how)
@@ -91,7 +97,7 @@ def page_of(out: Path) -> Path:
     return out.with_suffix(".html")
 
 
-def _files(found: Found, out: Path) -> dict[Path, str]:
+def _files(found: Found, out: Path, beginning: Beginning) -> dict[Path, str]:
     """Every file to write and its text, the study first."""
     beside = {name: out.with_name(f"{out.stem}.{name}.txt").absolute() for name in ("train", "val", "test", "classes")}
     splits, lists = found.splits, dict[Path, str]()
@@ -109,7 +115,7 @@ def _files(found: Found, out: Path) -> dict[Path, str]:
         classes = str(beside["classes"])
         lists[beside["classes"]] = "\n".join(found.reading.classes) + "\n"
     name = _name(out)
-    return {out: _study(found, name, words=words, classes=classes), **lists}
+    return {out: _study(found, name, beginning, words=words, classes=classes), **lists}
 
 
 def _class_list(found: Found) -> str | None:
@@ -186,15 +192,21 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _study(found: Found, name: str, *, words: Mapping[str, str], classes: str) -> str:
+def _study(found: Found, name: str, beginning: Beginning, *, words: Mapping[str, str], classes: str) -> str:
     height, width = found.size
     count = len(found.splits.train)
     budget = budget_for(count)
-    teacher = TEACHER.format(epochs=2 * math.ceil(budget.steps / max(1, count // budget.batch_size)))
+    epochs = 2 * math.ceil(budget.steps / max(1, count // budget.batch_size))
+    teacher = TEACHER.format(epochs=epochs, choices=beginning.teacher)
+    more = "; each design then says distill_die" if beginning.designs else ""
     notes = [*found.splits.words, *found.notes, *(f"Look at this: {warning}" for warning in found.warnings)]
     folders = "".join(f"{key} = {_text(words[key])}\n" for key in ("images", "masks") if key in words)
     return TEMPLATE.format(
         name=_text(name),
+        space=beginning.space,
+        space_words=beginning.words,
+        begin=beginning.train.format(rate=f"{budget.learning_rate:g}"),
+        designs=beginning.designs,
         root=_text(str(found.root)),
         folders=folders or 'images = "."\nmasks = "."\n',
         train=_text(words["train"]),
@@ -213,9 +225,10 @@ def _study(found: Found, name: str, *, words: Mapping[str, str], classes: str) -
         steps=budget.steps,
         least=LEAST_STEPS,
         batch_size=budget.batch_size,
-        learning_rate=f"{budget.learning_rate:g}",
+        learning_rate=f"{beginning.rate or budget.learning_rate:g}",
         smallest_zoom=budget.zooms[0],
         largest_zoom=budget.zooms[1],
+        without=f"Without the # this is one{more}:",
         teacher="".join(f"# {line}".rstrip() + "\n" for line in teacher.splitlines()),
     )
 

@@ -47,7 +47,7 @@ TEMPLATE = """\
 name = {name}
 seed = 0
 trials = 16  # trained models to end with; candidates over a limit come on top and cost seconds each
-space = "mobile"  # a built-in search space, or the path of a Python file with `def draw(choose, facts)`
+space = "{space}"  # {space_words}
 objectives = ["miou", "latency_ms"]
 output = "mask"  # what the files answer: the class of each pixel, timed with the rest; "scores" leaves it to you
 # A candidate over a limit is never trained. Put your budget here:
@@ -66,6 +66,7 @@ height = {height}  # what the exported model takes; scores are taken at each mas
 width = {width}
 {reading}
 [train]
+{begin}\
 # Five times through the images, but at least {least} steps: with fewer, candidates are told apart by how quickly they
 # begin.
 steps = {steps}
@@ -82,39 +83,13 @@ hold = "images"
 [timing]
 threads = 1  # of the machine that the model will run on
 
+{designs}\
 # A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. It is
-# worth its time only where it is better than they are: `segsearch status` shows its mIoU. Without the # this is one:
+# worth its time only where it is better than they are: `segsearch status` shows its mIoU. {without}
 {teacher}"""
 
 TEACHER = """\
 [teacher]
 epochs = {epochs}  # twice as long as the others
 
-[teacher.choices]
-width_multiplier = 1.5
-stem_width = 32
-output_stride = "16"
-stage1_block = "residual"
-stage1_depth = 1
-stage2_block = "residual"
-stage2_depth = 1
-stage3_block = "residual"
-stage3_depth = 2
-stage3_atrous = "2"
-stage4_block = "residual"
-stage4_depth = 1
-stage4_atrous = "1-2"
-context = "pyramid_pooling"
-context_width = 64
-pyramid_bins = "1-2-3-6"
-decoder = "concat"
-skip_from = "4"
-decoder_width = 64
-head_width = 64
-head_block = "conv"
-head_upsample = "bilinear"
-input_scale = "1"
-answer_scale = "1"
-prune_die = 1
-bits = "32"
-"""
+{choices}"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -13,11 +14,15 @@ from PIL import Image
 from segsearch.datasets import open_dataset
 from segsearch.errors import DatabaseError, DataError, StudyError
 from segsearch.launch import check_designs
+from segsearch.pretrained import packages
+from segsearch.pretrained.families import LAYOUTS
+from segsearch.pretrained.match import match
 from segsearch.readings.types import Wanted
 from segsearch.space.candidate import Named
 from segsearch.space.load import load_space
 from segsearch.store import open_store
-from segsearch.study import Study, read_study
+from segsearch.study import Study, flat, read_study
+from segsearch.survey.beginnings import FROM_LITE0, FROM_NOTHING, Beginning
 from segsearch.survey.look import look
 from segsearch.survey.scaffold import write_study
 from segsearch.survey.template import Budget, budget_for
@@ -136,14 +141,29 @@ def test_the_size_keeps_the_shape_and_never_enlarges(
     assert look(root).size == expected
 
 
-def test_the_study_says_what_can_be_changed_and_the_teacher_in_its_comments_fits_the_space(tmp_path: Path) -> None:
+BEGINNINGS = pytest.mark.parametrize("beginning", [FROM_NOTHING, FROM_LITE0], ids=lambda one: one.space)
+
+
+def written(tmp_path: Path, beginning: Beginning) -> Path:
+    """A study of a small folder."""
     root = tmp_path / "data"
     fill(root / "images", root / "masks")
-    study = opened(root, tmp_path)[0]
-    file = tmp_path / "studies" / "mine.toml"
+    out = tmp_path / "studies" / "mine.toml"
+    write_study(look(root), out, beginning=beginning)
+    return out
+
+
+@BEGINNINGS
+def test_the_study_says_what_can_be_changed_and_the_teacher_in_its_comments_fits_the_space(
+    tmp_path: Path, beginning: Beginning
+) -> None:
+    file = written(tmp_path, beginning)
+    study = read_study(file)
+    check_designs(study, load_space(study.space))
     text = file.read_text()
     assert "limits" in tomllib.loads(text)
     assert study.teacher is None
+    text = text.replace("# distill_die", "distill_die")
     head, mark, example = text.partition("# [teacher]\n")
     file.write_text(head + "".join(line.removeprefix("# ") for line in (mark + example).splitlines(keepends=True)))
     study = read_study(file)
@@ -153,6 +173,54 @@ def test_the_study_says_what_can_be_changed_and_the_teacher_in_its_comments_fits
     teacher = space.draw(Named(study.teacher.choices))
     assert teacher.distill is None
     assert teacher.bits == 32
+
+
+def test_a_study_from_pretrained_weights_has_their_space_their_rate_and_designs_that_all_inherit(
+    tmp_path: Path,
+) -> None:
+    study = read_study(written(tmp_path, FROM_LITE0))
+    assert (study.train.pretrained, study.train.learning_rate) == ("efficientnet-lite0", 1e-3)
+    space, (layout,) = load_space(study.space), [one for one in LAYOUTS if one.name == "EfficientNet-Lite0"]
+    designs = [space.draw(Named(choices)).architecture for choices in study.search.first]
+    assert all(not match(design, layout.architecture).left for design in designs)
+    assert {design.input_scale for design in designs} == {0.5, 0.75, 1.0}
+    first = designs[0].paths[0]
+    assert (first.stem, first.stages) == (layout.path.stem, layout.path.stages[:5])
+
+
+def test_a_study_from_pretrained_weights_says_how_to_train_from_nothing(tmp_path: Path) -> None:
+    """Following its words leads to the study that begins with nothing."""
+    file = written(tmp_path, FROM_LITE0)
+    text = file.read_text()
+    words = " ".join(line.removeprefix("# ") for line in text.splitlines())
+    assert 'To train from nothing write space = "mobile", leave out the next two lines and the designs at the' in words
+    (rate,) = re.findall(r"and take learning_rate = ([\d.]+)\.", words)
+    lines = text.splitlines(keepends=True)
+    told = next(number for number, line in enumerate(lines) if line.startswith("# learning_rate ="))
+    assert [line.split(" ")[0] for line in lines[told + 1 : told + 3]] == ["pretrained", "start_rate"]
+    text = "".join(lines[: told + 1] + lines[told + 3 :]).partition("\n[[search.first]]")[0]
+    text = text.replace('space = "efficientnet_lite"', 'space = "mobile"')
+    file.write_text(re.sub(r"^learning_rate = .*$", f"learning_rate = {rate}", text, flags=re.MULTILINE))
+    other = tmp_path / "nothing" / "mine.toml"
+    write_study(look(tmp_path / "data"), other)
+    found, expected = (flat(read_study(path).model_dump()) for path in (file, other))
+    assert {key: found[key] for key in found if not key.startswith("data.")} == {
+        key: expected[key] for key in expected if not key.startswith("data.")
+    }
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_new_begins_with_pretrained_weights_where_they_are_installed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(packages, "is_installed", lambda name: there)
+    fill(tmp_path / "data" / "images", tmp_path / "data" / "masks")
+    said = command("new", tmp_path / "data", "--out", tmp_path / "mine.toml")
+    assert said.code == 0, said.err
+    study = read_study(tmp_path / "mine.toml")
+    assert study.train.pretrained == ("efficientnet-lite0" if there else "none")
+    assert study.space == ("efficientnet_lite" if there else "mobile")
+    assert ("Encoders begin with the weights of efficientnet-lite0." in said.out) == there
 
 
 # ---- the budget
