@@ -217,7 +217,13 @@ def test_widths_depend_on_the_architecture_and_the_ratio_alone(architecture: Arc
 
 
 # What is shared out among rates goes by the ratio in each share.
-SHARES = {"block split_rates": 2, "split rates without groups of their own": 2, "three rates": 3, "depthwise rates": 1}
+SHARES = {
+    "block split_rates": 2,
+    "split rates without groups of their own": 2,
+    "three rates": 3,
+    "depthwise rates": 1,
+    "a stem that two paths share": 2,  # what a shortcut adds to the stem keeps its channels, as the stem does
+}
 # Where a grouped convolution reads maps that lie side by side, these and what is added to them stay as they are.
 STAY_WHOLE = {
     "block eesp",

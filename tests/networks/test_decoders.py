@@ -158,7 +158,7 @@ def test_a_learned_doubling_is_tried_before_the_resize() -> None:
     seen: list[tuple[int, ...]] = []
     module.grow.doubled.register_forward_hook(lambda *told: seen.append(tuple(told[-1].shape)))
     module(torch.randn(1, 24, 5, 6), torch.randn(1, 8, 9, 11))
-    assert seen == [(1, 24, 10, 12)]
+    assert seen == [(1, 16, 10, 12)], "it leaves the join's width, as U-Net's does"
 
 
 def test_a_running_map_of_the_same_width_is_added_without_a_projection() -> None:

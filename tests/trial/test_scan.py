@@ -19,7 +19,7 @@ from segsearch.trial.convolutions import SCANNER, Convolution, ScanOrder, scan_c
 from segsearch.trial.scan import apart, attempt, convolutions_of, tried
 from segsearch.trial.weights import apply_model_steps
 
-SPACES = sorted((Path(__file__).parents[2] / "spaces").glob("*.py"))
+SPACES = sorted((Path(__file__).parents[2] / "spaces").glob("[!_]*.py"))
 
 # A scanner whose convolutions of 3x3 with a stride end the process, as the broken ones of a library do.
 CRASHING = """
@@ -39,11 +39,12 @@ def conv(inputs: int = 8, outputs: int = 16, kernel: int = 1, stride: int = 2, g
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_convolution_that_a_space_draws_learns_and_ends_nothing(path: Path) -> None:
-    found = scan_convolutions(str(path), draws=12)
+    mobile = path.stem == "mobile"
+    found = scan_convolutions(str(path), draws=12 if mobile else 4)
     assert not found.faults, "\n".join(f"{fault.what}: {fault.reason}" for fault in found.faults)
-    assert len(found.tried) > 200
+    assert len(found.tried) > (200 if mobile else 30)
     assert {one.kernel for one in found.tried} >= {1, 3}
-    assert any(one.kernel == 1 and one.stride == 2 for one in found.tried)
+    assert not mobile or any(one.kernel == 1 and one.stride == 2 for one in found.tried)
 
 
 def test_the_scan_looks_at_pruned_widths_too() -> None:
@@ -164,7 +165,8 @@ def test_no_scanner_outlives_an_interruption() -> None:
 
 def test_a_space_that_prints_disturbs_nothing(tmp_path: Path) -> None:
     loud = tmp_path / "loud.py"
-    loud.write_text("print('hello')\n" + SPACES[0].read_text().replace("def draw(choose", "def drawn(choose", 1))
+    quiet = (SPACES[0].parent / "mobile.py").read_text()
+    loud.write_text("print('hello')\n" + quiet.replace("def draw(choose", "def drawn(choose", 1))
     with loud.open("a") as file:
         file.write("\n\ndef draw(choose, facts):\n    print('a draw', flush=True)\n    return drawn(choose, facts)\n")
     found = scan_convolutions(str(loud), draws=2)
