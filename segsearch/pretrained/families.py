@@ -1,4 +1,4 @@
-"""The networks whose weights can be read: EfficientNet-Lite, ResNet, VGG, MobileNetV2 and V3, by library."""
+"""The networks whose weights can be read: EfficientNet-Lite, ResNet, VGG, DenseNet, MobileNetV2, V3."""
 
 from __future__ import annotations
 
@@ -100,6 +100,46 @@ _VGG16_BN = replace(
     numbers=(0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40),
     biased=True,
 )
+
+# ---- DenseNet-121 (arXiv:1608.06993), as torchvision and timm call it, and as torchvision's first files do
+
+_DENSENET121 = Layout(
+    name="DenseNet-121",
+    path=EncoderPath(
+        Stem(64, stride=4, kernel=7, pool=True),
+        (
+            Stage("dense", 256, 6),
+            Stage("transition", 128, 1, 2, kernel=1),
+            Stage("dense", 512, 12),
+            Stage("transition", 256, 1, 2, kernel=1),
+            Stage("dense", 1024, 24),
+            Stage("transition", 512, 1, 2, kernel=1),
+            Stage("dense", 1024, 16),
+        ),
+    ),
+    pixels=IMAGENET,
+    called={
+        "stem": Called("features.conv0", "features.norm0"),
+        "narrow": Called(
+            "features.denseblock{pair}.denselayer{block1}.conv1", "features.denseblock{pair}.denselayer{block1}.norm1"
+        ),
+        "grow": Called(
+            "features.denseblock{pair}.denselayer{block1}.conv2", "features.denseblock{pair}.denselayer{block1}.norm2"
+        ),
+        # The norm that DenseNet draws at a transition's start ends the stage before it.
+        "finish": Called(norm="features.transition{pair}.norm"),
+        "mix": Called("features.transition{pair}.conv"),
+    },
+    unused=("classifier.",),
+    renamed={"features.transition4.norm": "features.norm5"},
+)
+_FIRST_FILES = {
+    role: Called(
+        f"features.denseblock{{pair}}.denselayer{{block1}}.conv.{number}",
+        f"features.denseblock{{pair}}.denselayer{{block1}}.norm.{number}",
+    )
+    for role, number in (("narrow", 1), ("grow", 2))
+}
 
 # ---- MobileNetV2 (arXiv:1801.04381)
 
@@ -215,6 +255,8 @@ LAYOUTS: tuple[Layout, ...] = (
     *_RESNETS,
     _VGG16,
     _VGG16_BN,
+    _DENSENET121,
+    replace(_DENSENET121, called={**_DENSENET121.called, **_FIRST_FILES}),
     _MOBILENET2_TORCHVISION,
     _MOBILENET2_TIMM,
     _MOBILENET3_TORCHVISION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from segsearch.pretrained.anatomy import Layer, layers_of
+from segsearch.pretrained.anatomy import END, Layer, layers_of
 from segsearch.space.architecture import Architecture, EncoderPath, Head
 
 
@@ -23,11 +23,11 @@ class Called:
 
     Both are patterns over where the convolution stands. Counted from 0 are `n` (the block among all of the encoder),
     `block` (in its stage), `run` and `member` (the stage and the block where stages of one width in a row are one) and
-    `at` (the part in its block); `n1`, `stage` and `at1` count from 1. `number` is the layout's own for the block,
-    `number1` one more.
+    `at` (the part in its block); `n1`, `stage`, `block1` and `at1` count from 1, `pair` counts every two stages.
+    `number` is the layout's own for the block, `number1` one more.
     """
 
-    conv: str
+    conv: str = ""
     norm: str | None = None
 
 
@@ -47,6 +47,7 @@ class Layout:
     `called` names convolutions by their role (`anatomy`), `bare` those of blocks that expand nothing, where these are
     called otherwise. `unused` is what other keys begin with: layers that classify, and no encoder has. `epsilon` is the
     norms', `numbers` are the file's own for the blocks. Where `biased`, convolutions before a norm have biases as well.
+    `renamed` are names that the patterns would make otherwise.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Layout:
     epsilon: float = 1e-5
     numbers: tuple[int, ...] = ()
     biased: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def architecture(self) -> Architecture:
@@ -75,10 +77,12 @@ class Layout:
                 where = {"block": block}
             else:
                 channels = self.path.stages[stage - 1].channels
-                n, member = n + 1, member + 1
+                if block != END:
+                    n, member = n + 1, member + 1
                 if channels != width:
                     run, member, width = run + 1, 0, channels
                 where = {"block": block, "stage": stage, "n": n, "n1": n + 1, "run": run, "member": member}
+                where |= {"block1": block + 1, "pair": (stage + 1) // 2}
                 if self.numbers:
                     where |= {"number": self.numbers[n], "number1": self.numbers[n] + 1}
             yield from self._of_block(layers, where)
@@ -91,5 +95,5 @@ class Layout:
             called = (self.bare.get(layer.role) if bare else None) or self.called[layer.role]
             places = {**where, "at": at, "at1": at + 1}
             norm = None if called.norm is None else called.norm.format(**places)
-            yield Key(layer, called.conv.format(**places), norm)
+            yield Key(layer, called.conv.format(**places), None if norm is None else self.renamed.get(norm, norm))
             at += 1

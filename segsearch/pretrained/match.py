@@ -50,7 +50,7 @@ class Match:
 
     @property
     def report(self) -> Report:
-        matched = len(self.pairs)
+        matched = sum(child.conv is not None for child, _ in self.pairs)
         return Report(matched, matched + sum(one.convolutions for one in self.left), self.left)
 
     @property
@@ -113,7 +113,7 @@ class _Walk:
                 if why is None:
                     continue
             if index or own:
-                self.left.append(Left(self._name(number, index), sum(map(len, own.values())), why))
+                self.left.append(Left(self._name(number, index), _convolutions(own), why))
                 why = _FOREIGN
         self.begins[number] = (start, fitting)
 
@@ -157,9 +157,10 @@ class _Walk:
                 left.append(Left(self._name(number, index, block), len(new), why))
             pairs += [(layer, theirs[block][role]) for role, layer in layers.items() if role in theirs[block]]
         for child, parent in pairs:
-            if stands_for.get(child.reads) != parent.reads:
+            # Of maps that lie side by side, which a deeper child has more of, some must be the parent's.
+            if not any(stands_for.get(name) in parent.reads for name in child.reads):
                 return _FOREIGN
-            if stands_for.setdefault(child.makes, parent.makes) != parent.makes:
+            if child.conv is not None and stands_for.setdefault(child.makes, parent.makes) != parent.makes:
                 return "it adds maps that the parent keeps apart"
         self.stands_for = stands_for
         self.pairs += pairs
@@ -171,6 +172,10 @@ class _Walk:
         if block is not None:
             where += f", {'convolution' if index == 0 else 'block'} {block + 1}"
         return f"path {number + 1}, {where}" if self.several else where
+
+
+def _convolutions(layers: Mapping[int, Mapping[str, Layer]]) -> int:
+    return sum(layer.conv is not None for block in layers.values() for layer in block.values())
 
 
 def _differs(child: Stage, parent: Stage) -> str | None:

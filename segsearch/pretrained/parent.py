@@ -77,18 +77,21 @@ def _fill(network: Network, key: Key, layout: Layout, state: State) -> None:
     weights and its bias, or its norm's mean. (Zeros that pad the image then stand for another grey: its edge is seen
     a little differently.) A bias before a norm goes into the norm's mean, its other epsilon into the variance.
     """
-    conv = network.get_submodule(key.layer.conv)
-    assert isinstance(conv, nn.Conv2d)
-    weight = state[f"{key.conv}.weight"].double()
-    bias = state[f"{key.conv}.bias"].double() if f"{key.conv}.bias" in state else torch.zeros(len(weight)).double()
-    if key.layer.reads == IMAGE:
-        mean, std = (torch.tensor(values).double() for values in (layout.pixels.mean, layout.pixels.std))
-        bias = bias + (weight.sum(dim=(2, 3)) * ((PIXEL_MEAN - mean) / std)).sum(dim=1)
-        weight = weight * (PIXEL_STD / std)[:, None, None]
-    conv.weight.copy_(weight)
+    added = torch.zeros(()).double()
+    if key.layer.conv is not None:
+        conv = network.get_submodule(key.layer.conv)
+        assert isinstance(conv, nn.Conv2d)
+        weight = state[f"{key.conv}.weight"].double()
+        if f"{key.conv}.bias" in state:
+            added = state[f"{key.conv}.bias"].double()
+        if key.layer.reads == (IMAGE,):
+            mean, std = (torch.tensor(values).double() for values in (layout.pixels.mean, layout.pixels.std))
+            added = added + (weight.sum(dim=(2, 3)) * ((PIXEL_MEAN - mean) / std)).sum(dim=1)
+            weight = weight * (PIXEL_STD / std)[:, None, None]
+        conv.weight.copy_(weight)
+        if conv.bias is not None:
+            conv.bias.copy_(added)
     if key.norm is None or key.layer.norm is None:
-        assert conv.bias is not None
-        conv.bias.copy_(bias)
         return
     norm = network.get_submodule(key.layer.norm)
     assert isinstance(norm, nn.BatchNorm2d)
@@ -96,5 +99,5 @@ def _fill(network: Network, key: Key, layout: Layout, state: State) -> None:
     assert norm.running_var is not None
     norm.weight.copy_(state[f"{key.norm}.weight"])
     norm.bias.copy_(state[f"{key.norm}.bias"])
-    norm.running_mean.copy_(state[f"{key.norm}.running_mean"].double() - bias)
+    norm.running_mean.copy_(state[f"{key.norm}.running_mean"].double() - added)
     norm.running_var.copy_(state[f"{key.norm}.running_var"].double() + (layout.epsilon - norm.eps))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsearch.errors import StudyError
 from segsearch.networks import Network
@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 CLASSES = 2
 # What torch counts beside a batch norm's statistics: old files lack it, and nothing needs it.
 _COUNTER = ".num_batches_tracked"
+_NORM = ("weight", "bias", "running_mean", "running_var")
 # A file that shares less than this of its keys with the nearest network is of none of them.
 _NEAR = 0.5
 
@@ -95,18 +96,22 @@ def expected_shapes(layout: Layout) -> dict[str, Shape]:
         network = Network(layout.architecture, CLASSES)
     shapes: dict[str, Shape] = {}
     for key in layout.convolutions():
-        conv = network.get_submodule(key.layer.conv)
-        assert isinstance(conv, nn.Conv2d)
-        weight, *others = names_of(key, layout)
-        shapes |= {weight: tuple(conv.weight.shape), **dict.fromkeys(others, (conv.out_channels,))}
-    return shapes
+        if key.layer.conv is not None:
+            weight = network.get_parameter(f"{key.layer.conv}.weight")
+            shapes |= {f"{key.conv}.weight": tuple(weight.shape), f"{key.conv}.bias": tuple(weight.shape[:1])}
+        if key.norm is not None:
+            size = tuple(network.get_parameter(f"{key.layer.norm}.weight").shape)
+            shapes |= {f"{key.norm}.{kind}": size for kind in _NORM}
+    return {name: shapes[name] for key in layout.convolutions() for name in names_of(key, layout)}
 
 
 def names_of(key: Key, layout: Layout) -> tuple[str, ...]:
-    """What a file calls the tensors of a convolution and of the norm after it, the weight first."""
-    names = [f"{key.conv}.weight"]
-    if key.norm is None or layout.biased:
-        names.append(f"{key.conv}.bias")
+    """What a file calls the tensors of a convolution and of its norm."""
+    names: list[str] = []
+    if key.layer.conv is not None:
+        names.append(f"{key.conv}.weight")
+        if key.layer.biased or layout.biased:
+            names.append(f"{key.conv}.bias")
     if key.norm is not None:
-        names += [f"{key.norm}.{kind}" for kind in ("weight", "bias", "running_mean", "running_var")]
+        names += [f"{key.norm}.{kind}" for kind in _NORM]
     return tuple(names)

@@ -68,7 +68,7 @@ class File:
         if f"{name}.running_mean" not in self.state:
             # About what is there, as in a network that learned: a hundred layers would make noise of rounding.
             self.state[f"{name}.running_mean"] = x.mean(dim=(0, 2, 3))
-            self.state[f"{name}.running_var"] = x.var(dim=(0, 2, 3)) + x.var()
+            self.state[f"{name}.running_var"] = x.var(dim=(0, 2, 3), correction=0) + x.var()
         mean, variance = (self.tensor(f"{name}.running_{kind}", size, 0.0, 0.0) for kind in ("mean", "var"))
         self.state.setdefault(f"{name}.num_batches_tracked", torch.tensor(7))
         return F.batch_norm(x, mean, variance, scale, shift, eps=self.epsilon)
@@ -159,6 +159,27 @@ def vgg(normed: bool, file: File, image: Tensor) -> list[Tensor]:
             number += 1
         maps.append(x)
     file.add(classifier__0__weight=(16, 512), classifier__0__bias=(16,))
+    return maps
+
+
+def densenet(first: bool, file: File, image: Tensor) -> list[Tensor]:
+    """The maps of a DenseNet-121: stem with its pool; each dense block normed, each transition pooled."""
+    x = pixels(image, MEAN, STD, 3)
+    x = F.relu(file.norm(file.conv(x, "features.conv0", 64, kernel=7, stride=2, padded=False), "features.norm0"))
+    x = F.max_pool2d(x, 3, 2, 1)
+    maps, dot = [x], "." if first else ""
+    for block, depth in enumerate((6, 12, 24, 16), start=1):
+        for layer in range(1, depth + 1):
+            name = f"features.denseblock{block}.denselayer{layer}"
+            y = F.relu(file.norm(x, f"{name}.norm{dot}1"))
+            y = F.relu(file.norm(file.conv(y, f"{name}.conv{dot}1", 128), f"{name}.norm{dot}2"))
+            x = torch.cat([x, file.conv(y, f"{name}.conv{dot}2", 32, kernel=3)], dim=1)
+        x = F.relu(file.norm(x, "features.norm5" if block == 4 else f"features.transition{block}.norm"))
+        maps.append(x)
+        if block < 4:
+            x = F.avg_pool2d(file.conv(x, f"features.transition{block}.conv", x.shape[1] // 2), 2)
+            maps.append(x)
+    file.add(classifier__weight=(10, 1024), classifier__bias=(10,))
     return maps
 
 
@@ -292,6 +313,8 @@ KINDS: dict[str, tuple[str, Pass]] = {
     "resnet101": ("ResNet-101", lambda file, image: resnet((3, 4, 23, 3), file, image, bottleneck=True)),
     "vgg16": ("VGG-16", lambda file, image: vgg(False, file, image)),
     "vgg16_bn": ("VGG-16 with batch norm", lambda file, image: vgg(True, file, image)),
+    "densenet121": ("DenseNet-121", lambda file, image: densenet(False, file, image)),
+    "densenet121, an early file": ("DenseNet-121", lambda file, image: densenet(True, file, image)),
     "mobilenet_v2": ("MobileNetV2", lambda file, image: torchvision_mobilenet(V2, file, image)),
     "mobilenetv2_100": ("MobileNetV2", lambda file, image: timm_mobilenet(V2, file, image)),
     "mobilenet_v3_large": ("MobileNetV3-Large", lambda file, image: torchvision_mobilenet(LARGE, file, image)),

@@ -43,6 +43,7 @@ KINDS: dict[str, Architecture] = {
     "conv without norm": of(Stage("conv", 16, 2, norm="none"), Stage("conv", 24, 2, 2, norm="none"), stem=None),
     "separable": of(Stage("separable", 24, 2, 2), Stage("separable", 24, 2, 2, downsample="mean_pool")),
     "inverted_residual": of(Stage("inverted_residual", 16, 2, expansion=3.0), Stage("inverted_residual", 24, 2, 2)),
+    "dense": of(Stage("dense", 32, 2), Stage("transition", 16, 1, 2), Stage("dense", 40, 3)),
     "a deep stem": of(mb(24, 2, 2), stem=Stem(24, 4, depth=3)),
     "two paths": whole(
         EncoderPath(Stem(16), (mb(24, 2, 2), mb(32, 1, 2))), EncoderPath(None, (mb(24, 2),), source=Feature(0, 1))
@@ -73,6 +74,7 @@ def seen(network: Network) -> list[list[Tensor]]:
 
 
 def conv_of(network: nn.Module, layer: Layer) -> nn.Conv2d:
+    assert layer.conv is not None
     found = network.get_submodule(layer.conv)
     assert isinstance(found, nn.Conv2d)
     return found
@@ -86,11 +88,24 @@ def norm_of(network: nn.Module, layer: Layer) -> nn.BatchNorm2d | None:
     return found
 
 
+def read_by(network: nn.Module, layer: Layer) -> list[Tensor]:
+    """Everything of a layer that has a column, or a row, for each channel that it reads, seen channel by channel."""
+    conv = [] if layer.conv is None or layer.depthwise else [conv_of(network, layer).weight.data.transpose(0, 1)]
+    norm = norm_of(network, layer)
+    if norm is None or not (layer.first or layer.conv is None):
+        return conv
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return [*conv, norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var]
+
+
 def tensors_of(network: nn.Module, layer: Layer) -> list[Tensor]:
     """Everything of a layer that has a row for each channel that it makes."""
+    if layer.conv is None:
+        return []
     conv, norm = conv_of(network, layer), norm_of(network, layer)
     found = [conv.weight.data, *([conv.bias.data] if conv.bias is not None else [])]
-    if norm is not None:
+    if norm is not None and not layer.first:
         assert norm.running_mean is not None
         assert norm.running_var is not None
         found += [norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var]

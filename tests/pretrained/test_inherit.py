@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from segsearch.networks import Network, build
-from segsearch.pretrained.anatomy import IMAGE, layers_of
+from segsearch.pretrained.anatomy import IMAGE, Layer, layers_of
 from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.match import Left
 from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
 from tests.pretrained.nets import ALONE, KINDS, conv_of, mb, norm_of, of, seen, tensors_of, worn
 
@@ -27,11 +28,26 @@ def take_statistics(
     child: Network, architecture: Architecture, parent: Network, channels: Mapping[str, Tensor] | None = None
 ) -> None:
     """Give a child the batch norm statistics of its parent's layers of the same names, of those channels."""
+    widths = widths_of(parent, layers_of(architecture))
     for layer in layers_of(architecture):
         own, other = norm_of(child, layer), norm_of(parent, layer)
         if own is not None and other is not None:
-            rows = slice(None) if channels is None else channels[layer.makes]
+            names = layer.reads if layer.first or layer.conv is None else (layer.makes,)
+            rows = slice(None) if channels is None else beside(names, channels, widths)
             own.running_mean, own.running_var = other.running_mean[rows], other.running_var[rows]  # type: ignore[index]
+
+
+def widths_of(network: Network, layers: Sequence[Layer]) -> dict[str, int]:
+    return {IMAGE: 3, **{one.makes: conv_of(network, one).out_channels for one in layers if one.conv is not None}}
+
+
+def beside(names: Sequence[str], channels: Mapping[str, Tensor], widths: Mapping[str, int]) -> Tensor:
+    """Those channels of maps that lie side by side."""
+    parts, at = [], 0
+    for name in names:
+        parts.append(at + channels[name])
+        at += widths[name]
+    return torch.cat(parts)
 
 
 @pytest.mark.parametrize("kind", ALONE)
@@ -62,6 +78,7 @@ NARROWER: dict[str, Architecture] = {
     "inverted_residual": of(
         Stage("inverted_residual", 8, 2, expansion=3.0), Stage("inverted_residual", 16, 2, 2), stem=Stem(8)
     ),
+    "dense": of(Stage("dense", 16, 2), Stage("transition", 8, 1, 2), Stage("dense", 20, 3), stem=Stem(8)),
     "a deep stem": of(mb(16, 2, 2, expansion=3.0), stem=Stem(16, 4, depth=3)),
 }
 
@@ -71,29 +88,36 @@ def test_a_narrower_child_is_its_parent_without_the_channels_that_weigh_nothing(
     """In the parent the other channels are dead: they are zero and say nothing, so that nothing is lost with them."""
     architecture, narrow = KINDS[kind], NARROWER[kind]
     parent, layers = worn(architecture), layers_of(architecture)
-    empty = build(narrow, 3)
+    empty, widths = build(narrow, 3), widths_of(parent, layers)
     generator = torch.Generator().manual_seed(4)
     living: dict[str, Tensor] = {IMAGE: torch.arange(3)}
     for layer, own in zip(layers, layers_of(narrow), strict=True):
         assert (layer.makes, layer.role) == (own.makes, own.role)
-        rows = conv_of(parent, layer).out_channels
-        kept = torch.randperm(rows, generator=generator)[: conv_of(empty, own).out_channels].sort().values
-        living.setdefault(layer.makes, kept)
-        dead = torch.ones(rows, dtype=torch.bool)
-        dead[living[layer.makes]] = False
         norm = norm_of(parent, layer)
-        for tensor in tensors_of(parent, layer)[: 2 if norm is None else 3]:
-            if not layer.gates:  # what it weighs is dead
-                tensor[dead] = 0.0
+        if layer.conv is not None:
+            rows = conv_of(parent, layer).out_channels
+            kept = torch.randperm(rows, generator=generator)[: conv_of(empty, own).out_channels].sort().values
+            dead = without(living.setdefault(layer.makes, kept), rows)
+            for tensor in () if layer.gates else tensors_of(parent, layer)[: 1 if layer.first else 3]:
+                tensor[dead] = 0.0  # of what is gated nothing is left to weigh
         if norm is not None:
-            norm.bias.data[dead] = 0.0
+            names = layer.reads if layer.first or layer.conv is None else (layer.makes,)
+            dead = without(beside(names, living, widths), norm.num_features)
+            norm.weight.data[dead] = norm.bias.data[dead] = 0.0
     child = heir(narrow, parent, architecture)
     take_statistics(child, narrow, parent, living)
     for stage, (own_map, other) in enumerate(zip(seen(child)[0], seen(parent)[0], strict=True)):
-        made = [layer.makes for layer in layers if layer.stage == stage]
-        expected = other[:, living[made[-1]]] if made else other
+        inside = [layer for layer in layers if layer.stage == stage]
+        names = inside[-1].reads if inside and inside[-1].conv is None else tuple(one.makes for one in inside[-1:])
+        expected = other[:, beside(names or (IMAGE,), living, widths)]
         assert torch.allclose(own_map, expected, atol=1e-4 * float(other.abs().max())), stage
-        assert made == [] or float(expected.abs().max()) > 0
+        assert float(expected.abs().max()) > 0
+
+
+def without(kept: Tensor, count: int) -> Tensor:
+    gone = torch.ones(count, dtype=torch.bool)
+    gone[kept] = False
+    return gone
 
 
 def test_what_a_channel_weighs_is_its_weights_norm_times_its_norms_scale_over_all_blocks_that_the_child_has() -> None:
@@ -200,6 +224,7 @@ def test_of_a_wider_child_the_first_channels_are_the_parents_and_the_others_as_d
     narrow, wide = of(mb(16, 2, 2), stem=Stem(8)), of(mb(24, 2, 2), stem=Stem(16))
     parent, before = worn(narrow), build(wide, 3, seed=9)
     child = heir(wide, parent, narrow)
+    assert len(layers_of(wide)) == 7
     for layer in layers_of(wide):
         own, drawn, other = (conv_of(one, layer).weight for one in (child, before, parent))
         rows, columns = other.shape[:2]
@@ -209,6 +234,28 @@ def test_of_a_wider_child_the_first_channels_are_the_parents_and_the_others_as_d
         norm = norm_of(child, layer)
         assert norm is not None
         assert norm.weight[rows:].tolist() == [1.0] * (own.shape[0] - rows)
+
+
+def test_a_shallower_dense_stage_leaves_out_what_its_other_blocks_would_have_put_beside() -> None:
+    """The 1x1 behind it, and the norm of its last map, have the columns of what is there."""
+    deep = of(Stage("dense", 48, 4), Stage("transition", 16, 1, 2))  # 16 channels, and four times 8 beside them
+    shallow = of(Stage("dense", 32, 2), Stage("transition", 16, 1, 2))
+    parent = worn(deep)
+    child = heir(shallow, parent, deep)
+    mix, finish = "encoders.0.stages.1.0.mix.weight", "encoders.0.stages.0.{}.finish.0.bias"
+    assert torch.equal(child.get_parameter(mix), parent.get_parameter(mix)[:, :32])
+    assert torch.equal(child.get_parameter(finish.format(1)), parent.get_parameter(finish.format(3))[:32])
+
+
+def test_a_deeper_dense_stage_inherits_what_there_is_and_goes_on() -> None:
+    shallow, deep = (of(Stage("dense", 16 + 8 * depth, depth), Stage("transition", 16, 1, 2)) for depth in (2, 3))
+    parent, before = worn(shallow), build(deep, 3, seed=9)
+    child = build(deep, 3, seed=9)
+    report = inherit(child, deep, parent, shallow)
+    assert report.left == (Left("stage 1, block 3", 2, "the parent's has no such block"),)
+    mix = "encoders.0.stages.1.0.mix.weight"
+    assert torch.equal(child.get_parameter(mix)[:, :32], parent.get_parameter(mix))
+    assert torch.equal(child.get_parameter(mix)[:, 32:], before.get_parameter(mix)[:, 32:])
 
 
 # ---- what does not inherit

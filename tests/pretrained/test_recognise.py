@@ -38,7 +38,7 @@ def test_layouts_differ() -> None:
 
 def test_no_two_convolutions_of_a_layout_have_one_name() -> None:
     for layout in LAYOUTS:
-        names = [name for key in layout.convolutions() for name in (key.conv, key.norm) if name is not None]
+        names = [name for key in layout.convolutions() for name in (key.conv, key.norm) if name]
         assert len(set(names)) == len(names), layout.name
 
 
