@@ -33,7 +33,8 @@ def test_our_network_makes_the_maps_of_the_files(kind: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", PACKAGES)
 def test_our_network_makes_the_maps_of_the_real_files(name: str) -> None:
     if not is_installed(name):
-        absent(f"{PACKAGES[name].name} is not installed")
+        # The extra brings the first of them; the others are for those who install them.
+        (absent if name == "efficientnet-lite0" else pytest.skip)(f"{PACKAGES[name].name} is not installed")
     state = torch.load(file_of(name), weights_only=True)
     expected = KINDS[f"lite{name[-1]}"][1](File(dict(state)), picture(64, 96))
     parent = parent_of(file_of(name))
