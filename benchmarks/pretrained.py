@@ -14,7 +14,6 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -31,10 +30,12 @@ from segsearch.pretrained.packages import file_of
 from segsearch.pretrained.parent import Parent, parent_of
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.data import DataSettings
+from segsearch.settings.train import START_RATE
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Dice, Facts
 from segsearch.space.load import load_space
+from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale
 from segsearch.trial.export import export
@@ -42,40 +43,13 @@ from segsearch.trial.score import score_images
 
 RUNTIME, CPU = RUNTIMES["onnxruntime"], torch.device("cpu")
 SIZE, CLASSES = (360, 480), 11
-# Whole images at input scale 0.5, batch 4. From nothing a network learns at four times the rate that suits the start.
+# Whole images at input scale 0.5, batch 4, each start at the rate that `segsearch new` writes; `rates` tries others.
 NOTHING = Schedule(15, 4, 4e-3, 1e-2, None, None, "log", 0, 1.0, 1.0, 1.5, recipe=2, crop=1.0)
-STARTED = replace(NOTHING, learning_rate=2e-3, start_rate=0.3)
-DESIGN: Mapping[str, Any] = {
-    "stop": "112",
-    "output_stride_of_112": "16",
-    "stage2_depth": 2,
-    "stage2_expansion": "6",
-    "stage3_depth": 2,
-    "stage3_kernel": "5",
-    "stage3_expansion": "6",
-    "stage4_depth": 3,
-    "stage4_expansion": "6",
-    "stage5_depth": 3,
-    "stage5_kernel": "5",
-    "stage5_expansion": "6",
-    "context": "pyramid_pooling",
-    "context_width": 64,
-    "pyramid_bins": "1-2-4",
-    "decoder": "add",
-    "skip_from": "4",
-    "decoder_width": 64,
-    "head_width": 64,
-    "head_block": "separable",
-    "head_upsample": "bilinear",
-    "input_scale": "0.5",
-    "answer_scale": "0.5",
-    "prune_die": 1,
-    "bits": "32",
-}
+STARTED = replace(NOTHING, learning_rate=PRETRAINED_RATE, start_rate=START_RATE)
 
 
 def design(width: float, **changes: Any) -> Architecture:
-    choices = {**DESIGN, "width_multiplier": width, **changes}
+    choices = {**WHOLE, "width_multiplier": width, "bits": "32", **changes}
     return load_space("efficientnet_lite").draw(Named(choices), Facts()).architecture
 
 

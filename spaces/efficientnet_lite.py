@@ -4,22 +4,8 @@ Every candidate inherits the weights of EfficientNet-Lite0 (`train.pretrained`) 
 shallower, has smaller kernels or expands by less, and ends where it likes.
 """
 
-from segsearch.space import (
-    Architecture,
-    Candidate,
-    Context,
-    Distill,
-    Draw,
-    EncoderPath,
-    Facts,
-    Feature,
-    Head,
-    Join,
-    Prune,
-    Quantize,
-    Stage,
-    Stem,
-)
+from segsearch.space import Architecture, Candidate, Context, Draw, EncoderPath, Facts, Feature, Head, Join, Stage, Stem
+from spaces._parts import candidate, draw_answer_scale, draw_input_scale, eighths, numbers
 
 # Width, depth, kernel and stride of EfficientNet-Lite0's stages (arXiv:1905.11946); the first one expands nothing.
 STEM = 32
@@ -30,30 +16,23 @@ STOPS = {"40": 3, "112": 5, "192": 6, "320": 7}
 
 def draw(choose: Draw, facts: Facts) -> Candidate:
     """One candidate. Parameters are asked for only where they matter: the space branches."""
-    return Candidate(
-        architecture=draw_architecture(choose, facts),
-        distill=draw_distill(choose) if facts.has_teacher else None,
-        before_export=draw_prune(choose),
-        after_export=draw_quantize(choose),
-    )
+    return candidate(choose, facts, draw_architecture(choose, facts))
 
 
 def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     width = choose.suggest_float("width_multiplier", 0.5, 1.0, step=0.125)
     stop = choose.suggest_categorical("stop", tuple(STOPS))
     stages = draw_stages(choose, width, STOPS[stop], draw_output_stride(choose, stop))
-    path = EncoderPath(Stem(scaled(STEM, width), activation="relu6"), stages, draw_context(choose))
+    path = EncoderPath(Stem(eighths(STEM * width), activation="relu6"), stages, draw_context(choose))
     joins = draw_joins(choose, finest_is_last=stop == "40")
     head = Head(
         channels=choose.suggest_int("head_width", 32, 128, step=16),
         block=choose.suggest_categorical("head_block", ("conv", "separable")),
         upsample=choose.suggest_categorical("head_upsample", ("bilinear", "pixel_shuffle")),
     )
-    input_scale = float(choose.suggest_categorical("input_scale", ("0.5", "0.75", "1")))
-    answer_scale = 1.0
-    if facts.output == "mask":
-        answer_scale = float(choose.suggest_categorical("answer_scale", ("0.25", "0.5", "1")))
-    return Architecture((path,), joins, head, input_scale=input_scale, answer_scale=answer_scale)
+    return Architecture(
+        (path,), joins, head, input_scale=draw_input_scale(choose), answer_scale=draw_answer_scale(choose, facts)
+    )
 
 
 def draw_output_stride(choose: Draw, stop: str) -> int:
@@ -84,7 +63,7 @@ def draw_stages(choose: Draw, width: float, count: int, output_stride: int) -> t
         stages.append(
             Stage(
                 "mbconv",
-                scaled(channels, width),
+                eighths(channels * width),
                 depth,
                 stride,
                 kernel,
@@ -96,11 +75,6 @@ def draw_stages(choose: Draw, width: float, count: int, output_stride: int) -> t
     return tuple(stages)
 
 
-def scaled(channels: int, width: float) -> int:
-    """The multiple of 8 nearest to a share of the channels."""
-    return max(8, round(channels * width / 8) * 8)
-
-
 def draw_context(choose: Draw) -> Context:
     kind = choose.suggest_categorical("context", ("none", "pyramid_pooling", "aspp"))
     if kind == "none":
@@ -108,9 +82,9 @@ def draw_context(choose: Draw) -> Context:
     channels = choose.suggest_int("context_width", 32, 128, step=32)
     if kind == "pyramid_pooling":
         bins = choose.suggest_categorical("pyramid_bins", ("1-2-4", "1-3", "1-2-3-6"))
-        return Context(kind, channels, bins=_numbers(bins))
+        return Context(kind, channels, bins=numbers(bins))
     rates = choose.suggest_categorical("aspp_rates", ("2-4", "3-6-9", "6-12"))
-    return Context(kind, channels, rates=_numbers(rates), image_pool=True)
+    return Context(kind, channels, rates=numbers(rates), image_pool=True)
 
 
 def draw_joins(choose: Draw, *, finest_is_last: bool) -> tuple[Join, ...]:
@@ -128,34 +102,3 @@ def draw_joins(choose: Draw, *, finest_is_last: bool) -> tuple[Join, ...]:
     channels = choose.suggest_int("decoder_width", 32, 96, step=32)
     reduce = channels // 2 if decoder == "concat" else 0
     return tuple(Join(decoder, feature, channels, reduce) for feature in features)
-
-
-def draw_distill(choose: Draw) -> Distill | None:
-    """Seldom: at a proxy's budget a teacher is hardly better than its students."""
-    if not seldom(choose, "distill_die"):
-        return None
-    weight = choose.suggest_float("distill_weight", 0.4, 1.0, step=0.3)
-    temperature = float(choose.suggest_categorical("distill_temperature", ("1", "2", "4")))
-    return Distill(weight, temperature, kind="channel")
-
-
-def draw_prune(choose: Draw) -> tuple[Prune, ...]:
-    """Seldom: a network that is narrow from the start has its parent's best channels already."""
-    if not seldom(choose, "prune_die"):
-        return ()
-    criterion = choose.suggest_categorical("prune_criterion", ("l1", "l2"))
-    return (Prune(choose.suggest_float("prune_ratio", 0.125, 0.5, step=0.125), criterion),)
-
-
-def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
-    return () if choose.suggest_categorical("bits", ("32", "8")) == "32" else (Quantize(),)
-
-
-def seldom(choose: Draw, name: str) -> bool:
-    """One time in eight: a die's highest number. A sampler learns to throw it more often where it pays."""
-    return choose.suggest_int(name, 1, 8) == 8
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """`1-2-4` as (1, 2, 4). Choices are strings: a stored study can then be resumed with the same choices."""
-    return tuple(int(part) for part in text.split("-"))

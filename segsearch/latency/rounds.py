@@ -23,9 +23,8 @@ def shortest(
 ) -> dict[str, float]:
     """The shortest time of each reference, as `take` finds it in milliseconds.
 
-    A machine is slow for minutes and quick again: one try of some seconds gave 4.7 to 6.4 ms of the same reference on a
-    machine that others share. All are taken in turn, so that its good moments are met by each, in `LEAST_ROUNDS` rounds
-    at least; no further round is begun that would end after `most_seconds`.
+    A machine that others share is slow for minutes and quick again. All are taken in turn, so that its good moments are
+    met by each, in `LEAST_ROUNDS` rounds at least; no further round is begun that would end after `most_seconds`.
     """
     began, taken = now(), dict[str, list[float]]((name, []) for name in names)
     rounds, ended = 0, not names

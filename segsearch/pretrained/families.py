@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from segsearch.pretrained.layouts import Called, Layout, Pixels
+from segsearch.references.encoders import POOLED_STEM, densenet121, mobilenet_v2, mobilenet_v3, resnet, vgg16
 from segsearch.space.architecture import EncoderPath, Stage, Stem
 
 # What torchvision and timm train with: values of 0..1, minus the mean over ImageNet, over its standard deviation.
@@ -47,18 +48,9 @@ _LITE2 = replace(_LITE0, name="EfficientNet-Lite2", path=_lite((16, 24, 48, 88, 
 # ---- ResNet (arXiv:1512.03385), as torchvision and timm call it
 
 
-def _resnet(depths: Sequence[int], *, bottleneck: bool = False) -> EncoderPath:
-    block, width, expansion = ("bottleneck", 256, 0.25) if bottleneck else ("residual", 64, 1.0)
-    stages = tuple(
-        Stage(block, width * 2**at, depth, stride=1 if at == 0 else 2, expansion=expansion)
-        for at, depth in enumerate(depths)
-    )
-    return EncoderPath(Stem(64, stride=4, kernel=7, pool=True), stages)
-
-
 _RESNET18 = Layout(
     name="ResNet-18",
-    path=_resnet((2, 2, 2, 2)),
+    path=EncoderPath(POOLED_STEM, resnet((2, 2, 2, 2), basic=True)),
     pixels=IMAGENET,
     called={
         "stem": Called("conv1", "bn1"),
@@ -71,22 +63,16 @@ _RESNET18 = Layout(
 )
 _RESNETS = (
     _RESNET18,
-    replace(_RESNET18, name="ResNet-34", path=_resnet((3, 4, 6, 3))),
-    replace(_RESNET18, name="ResNet-50", path=_resnet((3, 4, 6, 3), bottleneck=True)),
-    replace(_RESNET18, name="ResNet-101", path=_resnet((3, 4, 23, 3), bottleneck=True)),
+    replace(_RESNET18, name="ResNet-34", path=EncoderPath(POOLED_STEM, resnet((3, 4, 6, 3), basic=True))),
+    replace(_RESNET18, name="ResNet-50", path=EncoderPath(POOLED_STEM, resnet((3, 4, 6, 3)))),
+    replace(_RESNET18, name="ResNet-101", path=EncoderPath(POOLED_STEM, resnet((3, 4, 23, 3)))),
 )
 
 # ---- VGG-16 (arXiv:1409.1556), with and without batch norm, as torchvision and timm call it
 
 _VGG16 = Layout(
     name="VGG-16",
-    path=EncoderPath(
-        None,
-        tuple(
-            Stage("conv", width, depth, stride=1 if at == 0 else 2, downsample="max_pool", norm="none")
-            for at, (width, depth) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)))
-        ),
-    ),
+    path=EncoderPath(None, vgg16()),
     pixels=IMAGENET,
     called={"conv": Called("features.{number}")},
     unused=("classifier.", "pre_logits.", "head."),
@@ -105,18 +91,7 @@ _VGG16_BN = replace(
 
 _DENSENET121 = Layout(
     name="DenseNet-121",
-    path=EncoderPath(
-        Stem(64, stride=4, kernel=7, pool=True),
-        (
-            Stage("dense", 256, 6),
-            Stage("transition", 128, 1, 2, kernel=1),
-            Stage("dense", 512, 12),
-            Stage("transition", 256, 1, 2, kernel=1),
-            Stage("dense", 1024, 24),
-            Stage("transition", 512, 1, 2, kernel=1),
-            Stage("dense", 1024, 16),
-        ),
-    ),
+    path=EncoderPath(POOLED_STEM, densenet121()),
     pixels=IMAGENET,
     called={
         "stem": Called("features.conv0", "features.norm0"),
@@ -145,15 +120,7 @@ _FIRST_FILES = {
 
 _MOBILENET2_TORCHVISION = Layout(
     name="MobileNetV2",
-    path=EncoderPath(
-        Stem(32, activation="relu6"),
-        tuple(
-            Stage("mbconv", width, depth, stride, expansion=1.0 if at == 0 else 6.0, activation="relu6")
-            for at, (width, depth, stride) in enumerate(
-                ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
-            )
-        ),
-    ),
+    path=EncoderPath(*mobilenet_v2()),
     pixels=IMAGENET,
     called={
         "stem": Called("features.0.0", "features.0.1"),
@@ -181,53 +148,12 @@ _MOBILENET2_TIMM = replace(
     _MOBILENET2_TORCHVISION, called=_TIMM, bare=_TIMM_BARE, unused=("conv_head.", "bn2.", "classifier.")
 )
 
-# ---- MobileNetV3 (arXiv:1905.02244). A stage of ours has one expansion and one activation: blocks that differ in these
-# are stages of their own.
+# ---- MobileNetV3 (arXiv:1905.02244)
 
-
-def _mobilenet3(*stages: tuple[int, int, int, int, float, float, bool]) -> EncoderPath:
-    """Of each stage: channels, depth, stride, kernel, expansion, squeeze, whether it has hard swish."""
-    return EncoderPath(
-        Stem(16, activation="hardswish"),
-        tuple(
-            Stage(
-                "mbconv",
-                width,
-                depth,
-                stride,
-                kernel,
-                expansion=expansion,
-                squeeze=squeeze,
-                activation="hardswish" if hard else "relu",
-            )
-            for width, depth, stride, kernel, expansion, squeeze, hard in stages
-        ),
-    )
-
-
-_LARGE = _mobilenet3(
-    (16, 1, 1, 3, 1.0, 0.0, False),
-    (24, 1, 2, 3, 4.0, 0.0, False),
-    (24, 1, 1, 3, 3.0, 0.0, False),
-    (40, 3, 2, 5, 3.0, 0.25, False),
-    (80, 1, 2, 3, 6.0, 0.0, True),
-    (80, 1, 1, 3, 2.5, 0.0, True),
-    (80, 2, 1, 3, 2.3, 0.0, True),
-    (112, 2, 1, 3, 6.0, 0.25, True),
-    (160, 3, 2, 5, 6.0, 0.25, True),
-)
-_SMALL = _mobilenet3(
-    (16, 1, 2, 3, 1.0, 0.25, False),
-    (24, 1, 2, 3, 4.5, 0.0, False),
-    (24, 1, 1, 3, 3.67, 0.0, False),
-    (40, 1, 2, 5, 4.0, 0.25, True),
-    (40, 2, 1, 5, 6.0, 0.25, True),
-    (48, 2, 1, 5, 3.0, 0.25, True),
-    (96, 3, 2, 5, 6.0, 0.25, True),
-)
+_SMALL = EncoderPath(*mobilenet_v3(small=True))
 _MOBILENET3_TORCHVISION = Layout(
     name="MobileNetV3-Large",
-    path=_LARGE,
+    path=EncoderPath(*mobilenet_v3()),
     pixels=IMAGENET,
     called={
         "stem": Called("features.0.0", "features.0.1"),

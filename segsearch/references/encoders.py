@@ -95,31 +95,36 @@ def _eighths(channels: float) -> int:
     return max(8, round(channels / 8) * 8)
 
 
-# (kernel, inner width, channels, squeezed, hardswish, stride) of MobileNetV3-Large's blocks: arXiv:1905.02244, Table 1.
-_MOBILENET_V3 = (
-    (3, 16, 16, False, False, 1),
-    (3, 64, 24, False, False, 2),
-    (3, 72, 24, False, False, 1),
-    (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1),
-    (5, 120, 40, True, False, 1),
-    (3, 240, 80, False, True, 2),
-    (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 480, 112, True, True, 1),
-    (3, 672, 112, True, True, 1),
-    (5, 672, 160, True, True, 2),
-    (5, 960, 160, True, True, 1),
-    (5, 960, 160, True, True, 1),
+# (channels, depth, stride, kernel, expansion, squeeze, hard swish) of MobileNetV3's stages, Tables 1 and 2 of
+# arXiv:1905.02244: a stage of ours has one expansion and one activation, so that blocks which differ are stages.
+_MOBILENET_V3_LARGE = (
+    (16, 1, 1, 3, 1.0, 0.0, False),
+    (24, 1, 2, 3, 4.0, 0.0, False),
+    (24, 1, 1, 3, 3.0, 0.0, False),
+    (40, 3, 2, 5, 3.0, 0.25, False),
+    (80, 1, 2, 3, 6.0, 0.0, True),
+    (80, 1, 1, 3, 2.5, 0.0, True),
+    (80, 2, 1, 3, 2.3, 0.0, True),
+    (112, 2, 1, 3, 6.0, 0.25, True),
+    (160, 3, 2, 5, 6.0, 0.25, True),
+)
+_MOBILENET_V3_SMALL = (
+    (16, 1, 2, 3, 1.0, 0.25, False),
+    (24, 1, 2, 3, 4.5, 0.0, False),
+    (24, 1, 1, 3, 3.67, 0.0, False),
+    (40, 1, 2, 5, 4.0, 0.25, True),
+    (40, 2, 1, 5, 6.0, 0.25, True),
+    (48, 2, 1, 5, 3.0, 0.25, True),
+    (96, 3, 2, 5, 6.0, 0.25, True),
 )
 
 
-def mobilenet_v3_large(*, output_stride: int = 32) -> tuple[Stem, tuple[Stage, ...]]:
-    """MobileNetV3-Large's stem and blocks, a stage each, without the last 1x1 convolution."""
+def mobilenet_v3(*, small: bool = False, output_stride: int = 32) -> tuple[Stem, tuple[Stage, ...]]:
+    """MobileNetV3's stem and stages, Large or Small, without the last 1x1 convolution."""
     made: list[Stage] = []
-    stride, rate, inputs = 2, 1, 16
-    for kernel, inner, channels, squeezed, hard, wanted in _MOBILENET_V3:
+    stride, rate = 2, 1
+    table = _MOBILENET_V3_SMALL if small else _MOBILENET_V3_LARGE
+    for channels, depth, wanted, kernel, expansion, squeeze, hard in table:
         step = wanted
         if stride * step > output_stride:
             rate, step = rate * step, 1
@@ -128,16 +133,15 @@ def mobilenet_v3_large(*, output_stride: int = 32) -> tuple[Stem, tuple[Stage, .
             Stage(
                 "mbconv",
                 channels,
-                1,
+                depth,
                 step,
                 kernel,
                 atrous=(rate,),
-                expansion=inner / inputs,
+                expansion=expansion,
                 activation="hardswish" if hard else "relu",
-                squeeze=0.25 if squeezed else 0.0,
+                squeeze=squeeze,
             )
         )
-        inputs = channels
     return Stem(16, activation="hardswish"), tuple(made)
 
 

@@ -9,7 +9,7 @@ from segsearch.references.encoders import (
     densenet121,
     espnet_v2,
     mobilenet_v2,
-    mobilenet_v3_large,
+    mobilenet_v3,
     resnet,
     vgg16,
 )
@@ -93,7 +93,7 @@ def deeplab_v3_mobilenet_v2() -> Architecture:
 
 def deeplab_v3_mobilenet_v3() -> Architecture:
     """DeepLab v3 on MobileNetV3-Large at output stride 16 (arXiv:1905.02244)."""
-    stem, stages = mobilenet_v3_large(output_stride=16)
+    stem, stages = mobilenet_v3(output_stride=16)
     last = Stage("conv", 960, 1, kernel=1, activation="hardswish")
     context = Context("aspp", 256, rates=(12, 24, 36), image_pool=True)
     path = EncoderPath(stem, (*stages, last), context)

@@ -71,7 +71,7 @@ FROM_NOTHING = Beginning(
 
 # ---- from EfficientNet-Lite0: designs to begin with lie around the whole of it up to 1/16, at half the image's size
 
-_WHOLE: Mapping[str, str | float] = {
+WHOLE: Mapping[str, str | float] = {
     "width_multiplier": 1.0,
     "stop": "112",
     "output_stride_of_112": "16",
@@ -101,12 +101,12 @@ _WHOLE: Mapping[str, str | float] = {
 }
 _SHALLOW: Mapping[str, str | float] = {"stage4_depth": 2, "stage5_depth": 1, "decoder_width": 32}
 _DESIGNS: tuple[Mapping[str, str | float], ...] = (
-    {**_WHOLE, "bits": "32"},
-    _WHOLE,
-    {**_WHOLE, **_SHALLOW, "width_multiplier": 0.75, "input_scale": "0.75", "answer_scale": "0.25"},
-    {**_WHOLE, **_SHALLOW, "width_multiplier": 0.5, "input_scale": "1", "answer_scale": "0.25", "skip_from": "8"},
+    {**WHOLE, "bits": "32"},
+    WHOLE,
+    {**WHOLE, **_SHALLOW, "width_multiplier": 0.75, "input_scale": "0.75", "answer_scale": "0.25"},
+    {**WHOLE, **_SHALLOW, "width_multiplier": 0.5, "input_scale": "1", "answer_scale": "0.25", "skip_from": "8"},
 )
-_TEACHER_OF_LITE: Mapping[str, str | float] = {**_WHOLE, "input_scale": "1", "answer_scale": "1", "bits": "32"}
+_TEACHER_OF_LITE: Mapping[str, str | float] = {**WHOLE, "input_scale": "1", "answer_scale": "1", "bits": "32"}
 FROM_LITE0 = Beginning(
     space="efficientnet_lite",
     words='parts of EfficientNet-Lite0; or "mobile", or the path of a file with `def draw(choose, facts)`',

@@ -15,7 +15,7 @@ from segsearch.references.encoders import (
     POOLED_STEM,
     densenet121,
     mobilenet_v2,
-    mobilenet_v3_large,
+    mobilenet_v3,
     resnet,
     vgg16,
 )
@@ -82,7 +82,7 @@ ENCODERS = {
     # Less the last 1x1 to 1280 channels, 320 * 1280 weights and its norm.
     "MobileNetV2": (encoder(*mobilenet_v2()), 3_504_872 - 1_281_000 - 412_160, 0.301 - 0.0214),
     # Less the last 1x1 to 960 channels, and the classifier of 960 * 1280 and 1280 * 1000.
-    "MobileNetV3-Large": (encoder(*mobilenet_v3_large()), 5_483_032 - 2_511_080 - 155_520, 0.217 - 0.0100),
+    "MobileNetV3-Large": (encoder(*mobilenet_v3()), 5_483_032 - 2_511_080 - 155_520, 0.217 - 0.0100),
 }
 
 

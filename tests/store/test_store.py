@@ -286,7 +286,7 @@ def test_the_pretrained_weights_of_a_study_are_kept_and_stay(tmp_path: Path) -> 
                 store.begin_study(other, **words, start=start)
         assert store.study() == row
         rate = fakes.make_study(train={"pretrained": "/b/w.pth", "start_rate": 0.5})
-        with pytest.raises(StudyError, match=r"train\.start_rate of fake was 0\.3, now it is 0\.5"):
+        with pytest.raises(StudyError, match=r"train\.start_rate of fake was 1\.0, now it is 0\.5"):
             store.begin_study(rate, **words, start=WEIGHTS)
 
 
