@@ -13,6 +13,7 @@ from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.evidence.timing import State
 from segsearch.settings.data import DataSettings
+from segsearch.settings.retrain import RetrainSettings
 from segsearch.settings.train import Positive, TrainSettings, demand_crop, is_weights_file
 from segsearch.settings.train import Settings as _Frozen
 from segsearch.space.candidate import Output
@@ -98,6 +99,7 @@ class Study(_Frozen):
     teacher: TeacherSettings | None = None
     timing: TimingSettings = TimingSettings()
     search: SearchSettings = SearchSettings()
+    retrain: RetrainSettings = RetrainSettings()
 
     _lists = field_validator("objectives", "limits", mode="before")(_tuple)
 
@@ -251,6 +253,7 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
         "teacher": TeacherSettings,
         "timing": TimingSettings,
         "search": SearchSettings,
+        "retrain": RetrainSettings,
     }
     model = sections.get(str(location[0]), Study) if location else Study
     return list(model.model_fields)

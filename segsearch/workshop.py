@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from segsearch.errors import DatabaseError, StorageFull
 Outcome = Mapping[str, Any]
 
 _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]{1,12}")
+# A training that nobody went on with for so long is given up.
+CHECKPOINT_DAYS = 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -56,6 +58,27 @@ class Forgetful:
 
     def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
         return make()
+
+
+@dataclass
+class Noted:
+    """A workshop that notes which stages were asked for, in order, and the key of each."""
+
+    inner: Workshop
+    asked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self.inner.artifacts
+
+    @property
+    def in_training(self) -> bool:
+        """Whether training was the last stage that was asked for."""
+        return next(reversed(self.asked), "") == "train"
+
+    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
+        self.asked[stage] = key
+        return self.inner.once(stage, key, make)
 
 
 @dataclass(frozen=True)
@@ -130,12 +153,18 @@ class Artifacts:
         """Room left on the folder's file system, or where it would be made."""
         return free_bytes(self.folder)
 
+    def checkpoint(self, key: str) -> Path:
+        """Where a stage of that key is kept on its way, beside the artifacts and none of them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f".checkpoint-{key}.safetensors"
+
     def sweep(self, *, min_age_seconds: float = 3600.0) -> None:
         """Remove temporary files that killed processes left; younger ones may be in use by another worker."""
-        for left in self.folder.glob(".tmp-*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime >= min_age_seconds:
-                    left.unlink()
+        for pattern, age in ((".tmp-*", min_age_seconds), (".checkpoint-*", CHECKPOINT_DAYS * 86400.0)):
+            for left in self.folder.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - left.stat().st_mtime >= age:
+                        left.unlink()
 
     @staticmethod
     def _check(name: str) -> None:

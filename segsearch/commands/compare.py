@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from segsearch.space.steps import Quantize
 from segsearch.store import NO_TRIAL, Failure, ReferenceRow, Store, StudyRow, open_store
 from segsearch.store.worker import at_work
 from segsearch.study import Study
-from segsearch.workshop import Artifacts, Outcome, Workshop
+from segsearch.workshop import Noted
 
 if TYPE_CHECKING:
     from segsearch.progress import Watch
@@ -208,25 +208,4 @@ class _Work:
     def _train_seconds(self, key: str | None) -> float | None:
         """What the training of that key took, whoever did it."""
         stages = self.store.stages(self.study, name="train")
-        return next((stage.seconds for stage in stages if stage.key == key), None)
-
-
-@dataclass
-class Noted:
-    """A workshop that notes which stages were asked for, in order, and the key of each."""
-
-    inner: Workshop
-    asked: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def artifacts(self) -> Artifacts:
-        return self.inner.artifacts
-
-    @property
-    def in_training(self) -> bool:
-        """Whether training was the last stage that was asked for."""
-        return next(reversed(self.asked), "") == "train"
-
-    def once(self, stage: str, key: str, make: Callable[[], Outcome], /) -> Outcome:
-        self.asked[stage] = key
-        return self.inner.once(stage, key, make)
+        return next((float(stage.outcome.get("seconds", stage.seconds)) for stage in stages if stage.key == key), None)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from segsearch.datasets.folders import classes_in, open_folders
+from segsearch.datasets.folders import classes_in, open_folders, open_test_folders
 from segsearch.datasets.synthetic import classes_drawn, open_synthetic
 from segsearch.datasets.types import Dataset, Split
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import Texts
 from segsearch.workshop import Progress, silent
 
-__all__ = ["CLASSES", "DATASETS", "Dataset", "OpenDataset", "Split", "classes_of", "open_dataset"]
+__all__ = ["CLASSES", "DATASETS", "Dataset", "OpenDataset", "Split", "classes_of", "open_dataset", "open_test"]
 
 
 class OpenDataset(Protocol):
@@ -28,6 +28,9 @@ DATASETS: Mapping[str, OpenDataset] = {
     "synthetic": open_synthetic,
     "folders": open_folders,
 }
+
+# The test images as a data set of their own; drawn scenes have none.
+TESTS: Mapping[str, Callable[..., Dataset | None]] = {"synthetic": lambda *_, **__: None, "folders": open_test_folders}
 
 # The names of the classes, told from the settings and their lists alone.
 CLASSES: Mapping[str, Callable[[DataSettings, Texts], tuple[str, ...]]] = {
@@ -49,3 +52,13 @@ def open_dataset(
     `texts` holds the lists that the settings name, where a run has kept them; without it the files are read.
     """
     return DATASETS[settings.kind](settings, cache=cache, progress=progress, texts=texts)
+
+
+def open_test(
+    settings: DataSettings, *, cache: Path, progress: Progress = silent, texts: Texts | None = None
+) -> Dataset | None:
+    """The test images that the settings name, as the validation split of a data set; None where they name none.
+
+    To score them is a look at them: each one makes them worth less. Raises `DataError`.
+    """
+    return TESTS[settings.kind](settings, cache=cache, progress=progress, texts=texts)

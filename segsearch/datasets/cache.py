@@ -130,17 +130,21 @@ def _load(folder: Path, layout: Layout) -> Dataset | None:
     if len(shapes) != len(layout.validation):
         return None
     cut, sides = len(layout.train), (layout.height, layout.width)
-    train = Split(
-        names=layout.train,
-        images=images[:cut],
-        masks=masks[:cut],
-        labels_flat=masks[:cut].reshape(-1),
-        label_starts=np.arange(cut, dtype=np.int64) * (layout.height * layout.width),
-        label_shapes=np.tile(np.array(sides, dtype=np.int64), (cut, 1)),
-    )
+
+    def as_resized(count: int) -> Split:
+        """The first images, whose labels are kept at the images' size alone."""
+        return Split(
+            names=(layout.train + layout.validation)[:count],
+            images=images[:count],
+            masks=masks[:count],
+            labels_flat=masks[:count].reshape(-1),
+            label_starts=np.arange(count, dtype=np.int64) * (layout.height * layout.width),
+            label_shapes=np.tile(np.array(sides, dtype=np.int64), (count, 1)),
+        )
+
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(areas)[:-1]])
     validation = Split(layout.validation, images[cut:], masks[cut:], labels, starts, shapes)
-    return Dataset(key, layout.classes, layout.void, train, validation)
+    return Dataset(key, layout.classes, layout.void, as_resized(cut), validation, both=as_resized(count))
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> UInt8:

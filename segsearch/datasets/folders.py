@@ -36,10 +36,40 @@ def open_folders(
     `texts` holds the lists that the settings name, where a run has kept them. The test split is looked for, not read.
     """
     texts = texts_of(settings) if texts is None else texts
-    classes = classes_in(settings, texts)
     train, validation = (find_pairs(settings, split, texts) for split in (settings.train, settings.validation))
     if settings.test is not None:
         _demand_aside(find_pairs(settings, settings.test, texts), (*train, *validation))
+    return _decoded(settings, train, validation, cache=cache, progress=progress, texts=texts)
+
+
+def open_test_folders(
+    settings: DataSettings, *, cache: Path, progress: Progress = silent, texts: Texts | None = None
+) -> Dataset | None:
+    """The test images as the validation split of a data set that has nothing to learn from; None without any.
+
+    Raises `DataError` as `open_folders` does, and where a test image has the very bytes of one of another split.
+    """
+    if settings.test is None:
+        return None
+    texts = texts_of(settings) if texts is None else texts
+    others = [pair for split in (settings.train, settings.validation) for pair in find_pairs(settings, split, texts)]
+    test = find_pairs(settings, settings.test, texts)
+    _demand_aside(test, others)
+    _demand_no_copies(test, others, progress)
+    return _decoded(settings, (), test, cache=cache, progress=progress, texts=texts)
+
+
+def _decoded(
+    settings: DataSettings,
+    train: Sequence[Pair],
+    validation: Sequence[Pair],
+    *,
+    cache: Path,
+    progress: Progress,
+    texts: Texts,
+) -> Dataset:
+    """The pixels of these pairs, from the cache or into it."""
+    classes = classes_in(settings, texts)
     pairs = (*train, *validation)
     layout = Layout(
         classes=classes,
@@ -95,6 +125,16 @@ def _demand_aside(test: Sequence[Pair], others: Sequence[Pair]) -> None:
         raise DataError(
             f"{both}: an image of the test split may be in no other, got it in training or validation too; remove one."
         )
+
+
+def _demand_no_copies(test: Sequence[Pair], others: Sequence[Pair], progress: Progress) -> None:
+    known = {image: pair.image for (image, _), pair in zip(_digests(others, progress), others, strict=True)}
+    for (image, _), pair in zip(_digests(test, progress), test, strict=True):
+        if image in known:
+            raise DataError(
+                f"{pair.image}: no image may be in the test split and in another, got the same file as {known[image]}; "
+                "remove one of them."
+            )
 
 
 def read_classes(text: str, path: Path, *, void: int, mapped: bool) -> tuple[str, ...]:
@@ -170,10 +210,11 @@ def _samples(pairs: Sequence[Pair], layout: Layout, settings: DataSettings, prog
             yield sample
     if faults:
         raise first_of(faults)
-    for split_labelled, pair in zip(labelled, (pairs[0], pairs[-1]), strict=True):
-        if not split_labelled:
+    cut = len(layout.train)
+    for split_labelled, split in zip(labelled, (pairs[:cut], pairs[cut:]), strict=True):
+        if split and not split_labelled:
             raise DataError(
-                f"{pair.mask.parent}: a split must have labelled pixels, "
+                f"{split[0].mask.parent}: a split must have labelled pixels, "
                 f"got only void ({layout.void}); correct data.void or the masks."
             )
 

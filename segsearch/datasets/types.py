@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ class Split:
 class Dataset:
     """A data set ready to use. `key` names its content: equal keys hold equal pixels.
 
-    `levels` are the stored values that are shown as 0 and as 255, where images hold more than 8 bits.
+    `levels` are the stored values that are shown as 0 and as 255, where images hold more than 8 bits. `both` are the
+    training and the validation images in one split.
     """
 
     key: str
@@ -50,3 +51,11 @@ class Dataset:
     train: Split
     validation: Split
     levels: tuple[float, float] | None = None
+    both: Split | None = None
+
+    @property
+    def trained_on_all(self) -> Dataset:
+        """The same to learn from the validation images, too, which then judge nothing."""
+        if self.both is None:
+            raise ValueError("Dataset.both must hold all images to learn from")
+        return replace(self, key=f"{self.key} with validation", train=self.both)

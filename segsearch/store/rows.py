@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
+from segsearch.settings.retrain import Recipe
 from segsearch.space.candidate import Candidate
 from segsearch.study import Scalar, Study
 from segsearch.workshop import Artifacts, Outcome
@@ -116,6 +117,31 @@ class ReferenceRow:
     failure: Failure | None
     train_seconds: float | None
     finished: float
+    spread: Spread | NoSpread = NOT_KEPT
+
+
+@dataclass(frozen=True)
+class GrownRow:
+    """A trial that was trained to the end by a recipe from a seed, and timed on one machine.
+
+    `values` holds every objective that its evidence holds: no mIoU where it learned from the validation split.
+    `intervals` are the 95 % confidence intervals of those that have one; `test` is the mIoU on the test images and its
+    interval, where the study names any. `looks` are (step, mean loss, mIoU) on the way. `finished` is in seconds since
+    1970.
+    """
+
+    trial: int
+    recipe: Recipe
+    seed: int
+    machine: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    artifact: str
+    train_seconds: float | None
+    finished: float
+    looks: tuple[tuple[int, float, float], ...]
+    test: float | None
+    test_interval: tuple[float, float] | None
     spread: Spread | NoSpread = NOT_KEPT
 
 

@@ -192,6 +192,33 @@ starts = Table(
     Column("study", String(64), primary_key=True),
     Column("artifact", String(80), nullable=False),
 )
+# Chosen trials that were trained to the end: beside their trials, never among them. The test images' counts are looks
+# at them. Evidence and counts are large: last, so that a listing does not page through them.
+grown = Table(
+    "segsearch_grown",
+    _tables,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("recipe_key", String(64), primary_key=True),
+    Column("seed", Integer, primary_key=True, autoincrement=False),
+    Column("machine", String(64), primary_key=True),
+    Column("recipe", Text, nullable=False),
+    Column("values", Text, nullable=False),
+    Column("intervals", Text, nullable=False),
+    Column("artifact", String(80), nullable=False),
+    Column("train_seconds", Float),
+    Column("finished", Float, nullable=False),
+    Column("looks", Text, nullable=False),
+    Column("test_miou", Float),
+    Column("test_low", Float),
+    Column("test_high", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("reason", Text),  # why its mIoU has no interval
+    Column("resampled", Text),  # float32, as base64
+    Column("json", Text, nullable=False),
+    Column("test_images", Text),
+)
 machines = Table(
     "segsearch_machines",
     _tables,
@@ -301,6 +328,11 @@ def _keep_starts(connection: Connection) -> None:
     starts.create(connection, checkfirst=True)
 
 
+def _keep_grown(connection: Connection) -> None:
+    """Schema 12: chosen trials that were trained to the end are kept beside them."""
+    grown.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -315,6 +347,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_texts,
     _keep_references,
     _keep_starts,
+    _keep_grown,
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from segsearch.errors import DatabaseError, StudyError
+from segsearch.settings.retrain import RetrainSettings
 from segsearch.store import schema
 from segsearch.store.clock import stamp
 from segsearch.store.lease import all_workers, is_alive
@@ -33,6 +34,7 @@ _MAY_CHANGE = frozenset(
         "data.root",
         "space",
         "train.pretrained",
+        *(f"retrain.{name}" for name in RetrainSettings.model_fields),
     }
 )
 _MARKER = "A study's workers know by this file that they share this folder. Keep it beside the others.\n"

@@ -21,7 +21,7 @@ from segsearch.training.schedule import Schedule
 
 
 def soft_loss(
-    scores: Tensor, batch: Batch, teaching: Teaching, *, source: tuple[int, int], input_scale: float, settings: Augment
+    scores: Tensor, batch: Batch, teaching: Teaching, *, source: tuple[int, int], settings: Augment
 ) -> Tensor:
     """What the teacher said of the same views, compared on the student's own grid: a full-size one says no more."""
     said, inside = maps_of(
@@ -30,7 +30,7 @@ def soft_loss(
         source=source,
         crop=spatial_size(batch.masks),
         size=spatial_size(scores),
-        input_scale=input_scale,
+        input_scale=batch.input_scale,
         settings=settings,
     )
     return distillation_loss(scores.contiguous(), said, inside, temperature=teaching.temperature, kind=teaching.kind)

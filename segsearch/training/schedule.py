@@ -14,6 +14,8 @@ from segsearch.space.keys import later
 
 # The input scale that a study's batch and length are meant for.
 REFERENCE_SCALE = 0.5
+# Views that begin small have this much of each side.
+SMALL_VIEW = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Schedule:
     `hold` is what networks of different input scales have in common; `for_scale` settles it. `recipe` 2 looks at every
     pixel of a crop in turn (`losses.label_offsets`), 1 at the same quarter of them always. Layers that inherit learn at
     `start_rate` times the rate.
+
+    Long schedules may have more: `ema` is the decay of an average of the weights, which is what remains of the
+    training; the first `small_start` of the steps see views at half their size; `balanced` shows images with rare
+    classes more often.
     """
 
     epochs: int
@@ -42,6 +48,9 @@ class Schedule:
     steps: Annotated[int | None, later(None)] = None
     hold: Annotated[Literal["images", "steps", "seconds"], later("images")] = "images"
     start_rate: Annotated[float, later(1.0)] = 1.0
+    ema: Annotated[float | None, later(None)] = None
+    small_start: Annotated[float, later(0.0)] = 0.0
+    balanced: Annotated[bool, later(False)] = False
 
     @property
     def augment(self) -> Augment:
@@ -54,6 +63,10 @@ class Schedule:
     def steps_for(self, images: int) -> int:
         """Optimizer steps in all."""
         return self.steps if self.steps is not None else self.epochs * self.steps_of_epoch(images)
+
+    def view_scale(self, step: int, images: int, input_scale: float) -> float:
+        """The input scale that a step's views have, of a network with that one: less at the start, if so asked."""
+        return input_scale * (SMALL_VIEW if step < round(self.small_start * self.steps_for(images)) else 1.0)
 
     def of_steps(self, steps: int, images: int) -> Schedule:
         """The same for exactly so many steps, in as many epochs as they take."""

@@ -30,7 +30,8 @@ class Bench:
 
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
     candidate's training comes after the pruning. `teacher_seed` is the teacher's, where the students' is another.
-    `start` is the artifact of the pretrained weights that encoders begin with.
+    `start` is the artifact of the pretrained weights that encoders begin with. `looks` is how often a training is
+    looked at on its way.
     """
 
     dataset: Dataset
@@ -46,6 +47,7 @@ class Bench:
     teacher_seed: int | None = None
     output: Output = "scores"
     start: str | None = None
+    looks: int = 0
 
     @property
     def size(self) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import DataError, SegsearchError
 from segsearch.space.candidate import Candidate
@@ -24,6 +25,9 @@ from segsearch.space.keys import from_json, to_json
 from segsearch.trial.memory_limit import go_first, limit_memory
 from segsearch.trial.wire import Message, Wire, error_as_message, private_output
 from segsearch.workshop import Artifacts, Outcome, Progress
+
+if TYPE_CHECKING:
+    from segsearch.training.checkpoint import Look
 
 # An interrupted stage may clean up for so long.
 GRACE_SECONDS = 1.0
@@ -73,6 +77,9 @@ class Parent:
     def progress(self, stage: str, done: int, total: int, /) -> None:
         self.wire.send(progress=[stage, done, total])
 
+    def told(self, look: Look, total: int) -> None:
+        self.wire.send(look=[look.step, look.loss, look.miou, total])
+
 
 @dataclass(frozen=True)
 class RemoteWorkshop:
@@ -110,7 +117,7 @@ def main() -> int:
 def _work(parent: Parent) -> None:
     order = Task(**parent.hear())
     try:
-        answer = _settle(order, parent.progress)
+        answer = _settle(order, parent.progress, parent.told)
         parent.wire.send(ready=True)
     except SegsearchError as error:
         parent.wire.send(refused=error_as_message(error))
@@ -126,12 +133,16 @@ def _work(parent: Parent) -> None:
             parent.wire.send(bug=traceback.format_exc())
 
 
-def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorkshop], object]:
+def _settle(
+    order: Task, progress: Progress, told: Callable[[Look, int], None]
+) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
-    from segsearch.datasets import open_dataset
+    from segsearch.datasets import open_dataset, open_test
     from segsearch.evidence.timing import Machine
+    from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
     from segsearch.trial.evaluate import evaluate, train_again
+    from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
     from segsearch.trial.types import Teacher
@@ -154,6 +165,11 @@ def _settle(order: Task, progress: Progress) -> Callable[[Message, RemoteWorksho
         if "again" in job:
             candidate = from_json(Candidate, job["again"])
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))
+        if "grow" in job:
+            candidate, recipe = from_json(Candidate, job["grow"]), from_json(Recipe, job["recipe"])
+            test = open_test(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
+            about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test}
+            return to_json(grow(candidate, bench, workshop, **about, progress=progress, told=told))
         candidate = from_json(Candidate, job["evaluate"])
         return to_json(evaluate(candidate, bench, workshop, progress=progress))
 

@@ -15,10 +15,11 @@ from typing import IO, Any
 
 from segsearch.errors import StudyError, TrialFailed, UserError
 from segsearch.evidence.types import Evidence
+from segsearch.settings.retrain import Recipe
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
 from segsearch.trial.child import GRACE_SECONDS, Task
-from segsearch.trial.types import Again, Estimate
+from segsearch.trial.types import Again, Estimate, Grown
 from segsearch.trial.wire import Message, Wire, error_from_message
 from segsearch.workshop import Artifacts, Forgetful, Outcome, Progress, Workshop, silent
 
@@ -26,11 +27,22 @@ COMMAND = (sys.executable, "-P", "-m", "segsearch.trial.child")
 # Of what a library says before it dies, this much of the last line is kept.
 LAST_WORDS = 200
 
+Looked = Callable[[int, float, float, int], None]
+
+
+def unwatched(step: int, loss: float, miou: float, total: int) -> None:
+    """What a look found, where nobody asks."""
+
 
 @contextmanager
-def contained(order: Task, *, progress: Progress = silent, command: Sequence[str] = COMMAND) -> Iterator[Contained]:
-    """A child for this worker: started at its first job, kept warm, begun anew after a death."""
-    child = Contained(order, progress, tuple(command))
+def contained(
+    order: Task, *, progress: Progress = silent, looked: Looked = unwatched, command: Sequence[str] = COMMAND
+) -> Iterator[Contained]:
+    """A child for this worker: started at its first job, kept warm, begun anew after a death.
+
+    `looked` hears of each look at a long training: step, mean loss since the last one, mIoU, steps in all.
+    """
+    child = Contained(order, progress, tuple(command), looked=looked)
     try:
         yield child
     finally:
@@ -51,6 +63,7 @@ class Contained:
     last_words: IO[bytes] | None = None
     begun: list[str] = field(default_factory=list)
     was_ready: bool = False
+    looked: Looked = unwatched
     teachers_lost: int = 0
 
     def evaluate(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
@@ -60,6 +73,10 @@ class Contained:
     def train_again(self, candidate: Candidate, seed: int, workshop: Workshop) -> Again:
         """`train_again` from another seed, over there. Raises as `evaluate` does."""
         return from_json(Again, self._do(workshop, again=to_json(candidate), seed=seed))
+
+    def grow(self, candidate: Candidate, recipe: Recipe, seed: int, workshop: Workshop) -> Grown:
+        """`grow` by a recipe from a seed, over there, judged on the study's test images too. Raises as `evaluate`."""
+        return from_json(Grown, self._do(workshop, grow=to_json(candidate), recipe=to_json(recipe), seed=seed))
 
     def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
         """`estimate` of what these candidates cost. Raises what that raises."""
@@ -170,6 +187,8 @@ class Contained:
             if "progress" in message:
                 stage, done, total = message["progress"]
                 self.progress(stage, done, total)
+            elif "look" in message:
+                self.looked(*message["look"])
             elif any(kind in message for kind in kinds):
                 return message
 

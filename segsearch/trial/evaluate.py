@@ -91,8 +91,8 @@ def scored(shipped: Exported, bench: Bench, stages: Stages) -> Scored:
     return Scored(from_json(Confusion, str(outcome["confusion"])), images)
 
 
-def evidence_of(shipped: Exported, timing: Timing, found: Scored, bench: Bench, stages: Stages) -> Evidence:
-    """All that is known about the file, in one."""
+def evidence_of(shipped: Exported, timing: Timing, found: Scored | None, bench: Bench, stages: Stages) -> Evidence:
+    """All that is known about the file, in one; without what was found where it learned from the validation split."""
     return Evidence(
         artifact=shipped.model,
         size_bytes=stages.artifacts.path(shipped.model).stat().st_size,
@@ -101,7 +101,7 @@ def evidence_of(shipped: Exported, timing: Timing, found: Scored, bench: Bench, 
         timing=timing,
         seed=bench.schedule.seed,
         versions=versions(),
-        confusion=found.confusion,
+        confusion=found.confusion if found else None,
         parity_max_abs=shipped.parity,
-        images=found.images,
+        images=found.images if found else None,
     )

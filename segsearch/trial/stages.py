@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from segsearch.errors import StorageFull, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected
+from segsearch.training.checkpoint import Keep, Look
 from segsearch.training.loop import out_of_memory_fails
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
 
@@ -16,12 +17,20 @@ REASON_CHARACTERS = 400
 FULL_BYTES = 4 * 2**20
 
 
+Told = Callable[[Look, int], None]
+
+
+def unheard(look: Look, total: int) -> None:
+    """What a look found, where nobody asks."""
+
+
 @dataclass(frozen=True)
 class Stages:
-    """The stages of one trial: where they leave their work, and who watches."""
+    """The stages of one trial: where they leave their work, and who watches: steps, and what a look at one found."""
 
     workshop: Workshop
     progress: Progress = silent
+    told: Told = unheard
 
     @property
     def artifacts(self) -> Artifacts:
@@ -52,6 +61,13 @@ class Stages:
                 raise TrialFailed(name, f"{type(error).__name__}: {reason[:REASON_CHARACTERS]}") from error
 
         return self.workshop.once(name, key, guarded)
+
+    def once_resumed(self, name: str, key: str, make: Callable[[Keep], Outcome]) -> Outcome:
+        """`once` for a long stage that is kept on its way, and goes on from there where it was killed."""
+        keep = Keep(self.artifacts.checkpoint(key), key)
+        outcome = self.once(name, key, lambda: make(keep))
+        keep.path.unlink(missing_ok=True)
+        return outcome
 
 
 def _is_full(artifacts: Artifacts) -> bool:

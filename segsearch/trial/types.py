@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from segsearch.evidence.images import PerImage
-from segsearch.evidence.types import Confusion
+from segsearch.evidence.types import Confusion, Evidence
+from segsearch.settings.retrain import TIMES, Recipe, TrainOn
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Named
 from segsearch.space.draws import DrawFor, Facts
@@ -44,6 +46,30 @@ class Again:
     artifact: str
     confusion: Confusion
     images: PerImage | None
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a model trained to the end is: evidence of its file (without a confusion where it learned from validation
+    images, too), and its counts on the test images, where there are any."""
+
+    evidence: Evidence
+    test: PerImage | None
+
+
+def recipe_of(study: Study, images: int, *, epochs: int | None, train_on: TrainOn) -> Recipe:
+    """The long schedule that a study asks for on so many training images, or one of so many epochs."""
+    settings = study.retrain
+    steps = study.train.steps_for(images)
+    once = study.train.epochs or math.ceil(steps / max(1, images // study.train.batch_size))
+    return Recipe(
+        epochs=epochs or settings.epochs or TIMES * once,
+        ema=settings.ema,
+        auxiliary=settings.auxiliary,
+        small_start=settings.small_start,
+        balanced=settings.balanced,
+        train_on=train_on,
+    )
 
 
 def facts_of(study: Study, *, classes: int | None = None) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
 from segsearch.space.steps import BeforeExport, Distill
 from segsearch.training.batch_norm import estimate_batch_norm
-from segsearch.training.loop import train
+from segsearch.training.checkpoint import Keep
+from segsearch.training.loop import Judge, train
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
 from segsearch.training.teacher import teach
 from segsearch.trial.bench import Bench, in_the_room, scratch
@@ -50,17 +52,17 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
     schedule = _schedules(candidate, bench, fidelity)[0]
     taught = _taught(candidate, bench)
 
-    def make() -> Outcome:
+    def make(keep: Keep) -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
         begun: Outcome = {}
         if start is not None:
             load_weights(network, stages.artifacts.path(start))
         else:
             begun = begin(network, candidate.architecture, bench, stages)
-        return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train"), **begun}
+        return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train", keep), **begun}
 
     key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
-    return str(stages.once("train", key, make)["weights"])
+    return str(stages.once_resumed("train", key, make)["weights"])
 
 
 def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> str:
@@ -74,12 +76,12 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     schedule = _schedules(candidate, bench, fidelity)[1]
     taught = _taught(candidate, bench)
 
-    def make() -> Outcome:
+    def make(keep: Keep) -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
         load_weights(network, stages.artifacts.path(full))
         network = apply_model_steps(network, steps)
         if schedule.epochs > 0:
-            return _train(network, candidate.architecture, schedule, taught, bench, stages, "fine-tune")
+            return _train(network, candidate.architecture, schedule, taught, bench, stages, "fine-tune", keep)
         with in_the_room(bench, stages.progress) as watched:  # a study of a single epoch has none to spare
             estimate_batch_norm(
                 network,
@@ -93,7 +95,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     key = content_key(
         ["fine-tune", full, *map(to_json, steps)], _recipe(candidate.architecture, schedule, taught, bench)
     )
-    return str(stages.once("fine-tune", key, make)["weights"])
+    return str(stages.once_resumed("fine-tune", key, make)["weights"])
 
 
 def _schedules(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> tuple[Schedule, Schedule]:
@@ -148,13 +150,14 @@ def _train(
     bench: Bench,
     stages: Stages,
     stage: str,
+    keep: Keep,
 ) -> Outcome:
     teaching = None
     if taught is not None and bench.teacher is not None:
         logits = teacher_logits(bench.teacher, bench, stages)
         teaching = Teaching(logits, taught.weight, taught.temperature, taught.kind)
     with in_the_room(bench, stages.progress) as watched:
-        losses = train(
+        learned = train(
             network,
             bench.dataset.train,
             schedule,
@@ -162,10 +165,26 @@ def _train(
             device=bench.device,
             teaching=teaching,
             inherited=inherited_parameters(architecture, bench, stages),
+            keep=keep,
+            judge=judge_of(schedule, bench, stages),
             stage=stage,
             progress=watched,
         )
-    return {"weights": save_weights(network, stages.artifacts), "losses": list(losses)}
+    looks = {"looks": [[look.step, look.loss, look.miou] for look in learned.looks]} if learned.looks else {}
+    about = {"losses": list(learned.losses), "seconds": learned.seconds, **looks}
+    return {"weights": save_weights(network, stages.artifacts), **about}
+
+
+def judge_of(schedule: Schedule, bench: Bench, stages: Stages) -> Judge | None:
+    """Who looks at a training as often as the bench says, on the validation split; None where nobody does."""
+    if not bench.looks:
+        return None
+
+    def score(network: Network) -> float:
+        return score_network(network, bench.dataset.validation, classes=bench.classes, device=bench.device).miou
+
+    every = math.ceil(schedule.steps_for(len(bench.dataset.train)) / bench.looks)
+    return Judge(every, score, stages.told)
 
 
 def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np.float16]:
@@ -178,7 +197,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
     def as_teacher(stage: str, done: int, total: int, /) -> None:
         stages.progress("teacher", done, total)
 
-    def make() -> Outcome:
+    def make(keep: Keep) -> Outcome:
         network = build(teacher.architecture, bench.classes, seed=schedule.seed)
         begun = begin(network, teacher.architecture, bench, stages)
         try:
@@ -190,6 +209,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
                     classes=bench.classes,
                     device=bench.device,
                     inherited=inherited_parameters(teacher.architecture, bench, stages),
+                    keep=keep,
                     progress=watched,
                 )
                 found = score_network(
@@ -209,7 +229,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
         return {"logits": logits, "weights": save_weights(network, stages.artifacts), **told, **begun}
 
     key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
-    name = str(stages.once("teacher", key, make)["logits"])
+    name = str(stages.once_resumed("teacher", key, make)["logits"])
     logits: NDArray[np.float16] = np.load(stages.artifacts.path(name), mmap_mode="r", allow_pickle=False)
     return logits
 

@@ -41,5 +41,5 @@ CPU = torch.device("cpu")
 def trained(schedule: Schedule, *, teaching: Teaching | None = None) -> tuple[Network, tuple[float, ...]]:
     data = tiny_dataset()
     network = build(SMALL, len(data.classes), seed=schedule.seed)
-    losses = train(network, data.train, schedule, classes=len(data.classes), device=CPU, teaching=teaching)
-    return network, losses
+    learned = train(network, data.train, schedule, classes=len(data.classes), device=CPU, teaching=teaching)
+    return network, learned.losses

@@ -81,7 +81,7 @@ def test_dropout_is_seeded_and_torchs_own_generator_is_left_alone() -> None:
         torch.manual_seed(disturbance)
         before = torch.get_rng_state()
         network = build(replace(SMALL, head=Head(16, dropout=0.5)), len(data.classes))
-        losses.append(train(network, data.train, SCHEDULE, classes=3, device=CPU))
+        losses.append(train(network, data.train, SCHEDULE, classes=3, device=CPU).losses)
         assert torch.equal(torch.get_rng_state(), before)
     assert losses[0] == losses[1]
 

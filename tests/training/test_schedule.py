@@ -21,7 +21,7 @@ def test_a_schedule_may_have_any_number_of_steps(epochs: int) -> None:
     """torch's one-cycle divides by zero where the rise is exactly one step of five."""
     data = tiny_dataset()
     network = build(SMALL, len(data.classes))
-    losses = train(network, data.train, replace(SCHEDULE, epochs=epochs, batch_size=12), classes=3, device=CPU)
+    losses = train(network, data.train, replace(SCHEDULE, epochs=epochs, batch_size=12), classes=3, device=CPU).losses
     assert len(losses) == epochs
 
 

@@ -1,0 +1,245 @@
+"""Chosen models trained to the end: what became of each, and whether the proxies told the truth about them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from statistics import mean
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from segsearch.evidence.objectives import OBJECTIVES
+from segsearch.judging.fronts import Report, Row, point_of
+from segsearch.judging.pareto import costs, dominates, front
+from segsearch.judging.words import duration, in_words
+from segsearch.settings.retrain import Recipe
+from segsearch.store import GrownRow, TrialRow
+
+# Resamples of the models behind an interval of tau, and their seed.
+RESAMPLES = 2000
+SEED = 20_260_101
+# Models of about one latency are compared within so many bands.
+BANDS = 3
+# With fewer models an order says nothing.
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Final:
+    """A model as a proxy and trained to the end: mIoU before and after (the mean over seeds), latency after."""
+
+    trial: int
+    proxy: float
+    final: float
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Honesty:
+    """How well proxies foretold.
+
+    `tau` is Kendall's rank agreement of proxy and final mIoU with the 95 % interval over the models, `banded` that of
+    models of about one latency alone; `regret` is how far the proxies' best ends below the best; `dominated` are
+    trials that another one beats in mIoU and latency after all. None where there is nothing to compare.
+    """
+
+    models: int
+    tau: float | None
+    interval: tuple[float, float] | None
+    banded: float | None
+    regret: float
+    best: int
+    chosen: int
+    dominated: tuple[int, ...]
+
+
+def stratified(report: Report, count: int) -> tuple[int, ...]:
+    """`count` trials from the cheapest to the dearest: evenly of the front, then of the fronts behind it."""
+    left = [row for row in report.rows if not row.broken]
+    directions = [goal.direction for goal in report.objectives]
+    found: list[Row] = []
+    while left and len(found) < count:
+        layer = {
+            left[index].trial for index in front([point_of(report.objectives, row.values) for row in left], directions)
+        }
+        members = sorted((row for row in left if row.trial in layer), key=lambda row: _cost(report, row))
+        found += evenly(members, count - len(found))
+        left = [row for row in left if row.trial not in layer]
+    return tuple(row.trial for row in sorted(found, key=lambda row: _cost(report, row)))
+
+
+def _cost(report: Report, row: Row) -> float:
+    last = report.objectives[-1]
+    return row.values[last.name] * (-1.0 if last.direction == "maximize" else 1.0)
+
+
+def evenly(members: Sequence[Row], count: int) -> list[Row]:
+    """`count` of them with even steps between, both ends among them; all where there are no more."""
+    if len(members) <= count:
+        return list(members)
+    if count == 1:
+        return [members[len(members) // 2]]
+    return [members[round(index * (len(members) - 1) / (count - 1))] for index in range(count)]
+
+
+def finals_of(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> tuple[Final, ...]:
+    """The chosen trials with what became of them; those that learned from the validation images have no mIoU there."""
+    found = []
+    for trial in trials:
+        own = [one for one in grown if one.trial == trial.number and "miou" in one.values]
+        if own:
+            final, latency = (mean(one.values[name] for one in own) for name in ("miou", "latency_ms"))
+            found.append(Final(trial.number, trial.values["miou"], final, latency))
+    return tuple(found)
+
+
+def honesty_of(finals: Sequence[Final]) -> Honesty | None:
+    """How well the proxies foretold; None for fewer than two models."""
+    if len(finals) < 2:
+        return None
+    best = max(finals, key=lambda one: one.final)
+    chosen = max(finals, key=lambda one: one.proxy)
+    turned = costs([(one.final, one.latency_ms) for one in finals], ["maximize", "minimize"])
+    dominated = tuple(
+        one.trial for one, cost in zip(finals, turned, strict=True) if any(dominates(other, cost) for other in turned)
+    )
+    enough = len(finals) >= FEWEST
+    return Honesty(
+        models=len(finals),
+        tau=kendall(list(combinations(finals, 2))) if enough else None,
+        interval=tau_interval(finals) if enough else None,
+        banded=kendall(pairs_in_bands(finals)) if enough else None,
+        regret=best.final - chosen.final,
+        best=best.trial,
+        chosen=chosen.trial,
+        dominated=dominated,
+    )
+
+
+def kendall(pairs: Sequence[tuple[Final, Final]]) -> float | None:
+    """Kendall's tau-b of proxy and final mIoU over pairs (Kendall 1945, Biometrika 33); None where all are tied."""
+    agree = first = second = 0
+    for one, other in pairs:
+        before, after = _sign(one.proxy - other.proxy), _sign(one.final - other.final)
+        agree += before * after
+        first += before != 0
+        second += after != 0
+    return agree / (first * second) ** 0.5 if first and second else None
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def pairs_in_bands(finals: Sequence[Final]) -> list[tuple[Final, Final]]:
+    """Pairs of about one latency: both in the same third of the models."""
+    ordered = sorted(finals, key=lambda one: one.latency_ms)
+    bands = min(BANDS, max(1, len(ordered) // 2))
+    cuts = [round(index * len(ordered) / bands) for index in range(bands + 1)]
+    return [pair for low, high in pairwise(cuts) for pair in combinations(ordered[low:high], 2)]
+
+
+def tau_interval(finals: Sequence[Final]) -> tuple[float, float] | None:
+    """The 95 % interval of tau by drawing the models with replacement (Efron 1979, Annals of Statistics 7)."""
+    source = random.Random(SEED)
+    drawn = (source.choices(finals, k=len(finals)) for _ in range(RESAMPLES))
+    found = sorted(tau for models in drawn if (tau := kendall(list(combinations(models, 2)))) is not None)
+    if not found:
+        return None
+    low, high = (found[min(len(found) - 1, int(share * len(found)))] for share in (0.025, 0.975))
+    return low, high
+
+
+def as_table(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> Table:
+    """One line for each training: mIoU as a proxy and in the end, on the test images, and what the file costs."""
+    columns = ("trial", "seed", "proxy miou", "final miou", "test miou", "latency_ms", "size_bytes", "epochs", "took")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for trial in trials:
+        for one in (one for one in grown if one.trial == trial.number):
+            numbers = (
+                str(one.trial),
+                str(one.seed),
+                f"{trial.values['miou']:.3f}",
+                _with_half(one.values.get("miou"), one.intervals.get("miou")),
+                _with_half(one.test, one.test_interval),
+                in_words("latency_ms", one.values["latency_ms"]),
+                in_words("size_bytes", one.values["size_bytes"]),
+                str(one.recipe.epochs),
+                "-" if one.train_seconds is None else duration(one.train_seconds),
+            )
+            table.add_row(*map(Text, numbers))
+    return table
+
+
+def _with_half(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else "")
+
+
+def honesty_lines(found: Honesty | None) -> list[str]:
+    """What the figures say, in words."""
+    if found is None:
+        return []
+    lines = []
+    if found.tau is not None:
+        low_high = f" (95 %: {found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
+        banded = f"; among models of about one latency {found.banded:.2f}" if found.banded is not None else ""
+        lines.append(
+            f"Kendall's tau of proxy and final miou over {found.models} models: {found.tau:.2f}{low_high}{banded}."
+        )
+    if found.best == found.chosen:
+        lines.append(f"The proxies' best, trial {found.best}, is the best in the end.")
+    else:
+        lines.append(
+            f"The proxies' best, trial {found.chosen}, ends {found.regret:.3f} below trial {found.best}, the best in "
+            "the end."
+        )
+    names = f": {', '.join(map(str, found.dominated))}" if found.dominated else ""
+    lines.append(f"{len(found.dominated)} of {found.models} are beaten by another of them in the end{names}.")
+    return lines
+
+
+def test_lines(grown: Sequence[GrownRow], looks: int) -> list[str]:
+    """How often the test images were looked at; nothing where none were."""
+    if all(one.test is None for one in grown):
+        return []
+    files = "1 file was" if looks == 1 else f"{looks} files were"
+    return [f"{files} judged on this study's test images so far: whoever chooses by them needs others to judge by."]
+
+
+def as_objects(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> list[dict[str, Any]]:
+    """The same as plain data: what `retrain --json` prints."""
+    proxies = {trial.number: trial.values["miou"] for trial in trials}
+    return [
+        {
+            "trial": one.trial,
+            "seed": one.seed,
+            "proxy_miou": proxies[one.trial],
+            "values": {name: one.values[name] for name in OBJECTIVES if name in one.values},
+            "intervals": {name: list(ends) for name, ends in one.intervals.items()},
+            "test_miou": one.test,
+            "test_interval": list(one.test_interval) if one.test_interval else None,
+            "artifact": one.artifact,
+            "machine": one.machine,
+            "recipe": recipe_object(one.recipe),
+            "train_seconds": one.train_seconds,
+            "looks": [list(look) for look in one.looks],
+        }
+        for one in grown
+        if one.trial in proxies
+    ]
+
+
+def recipe_object(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in recipe.__dataclass_fields__}
+
+
+def honesty_object(found: Honesty | None) -> dict[str, Any] | None:
+    return None if found is None else {name: getattr(found, name) for name in found.__dataclass_fields__}
