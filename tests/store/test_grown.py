@@ -11,7 +11,7 @@ from segsearch.evidence.images import PerImage, Spread
 from segsearch.settings.retrain import Recipe
 from segsearch.store import NO_TRIAL, open_store
 from segsearch.store.grown import grown_evidence, grown_of, keep_grown, looks_at_test
-from segsearch.store.schema import schema_version
+from segsearch.store.migrate import schema_version
 from tests import fakes
 
 RECIPE = Recipe(epochs=150, ema=0.999, auxiliary=0.4, small_start=0.0, balanced=False)
