@@ -30,9 +30,13 @@ def test_a_new_or_an_empty_folder_is_filled(tmp_path: Path, there: bool) -> None
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), StorageFull("x")])
 def test_what_ends_the_work_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), whole_folder(tmp_path / "deep" / "model") as folder:
-        (folder / "a.txt").write_text("a")
-        raise error
+    def work() -> None:
+        with whole_folder(tmp_path / "deep" / "model") as folder:
+            (folder / "a.txt").write_text("a")
+            raise error
+
+    with pytest.raises(type(error)):
+        work()
     assert names(tmp_path) == set()
 
 
@@ -71,10 +75,15 @@ def test_a_link_to_an_empty_folder_leads_there(tmp_path: Path) -> None:
 
 def test_what_somebody_puts_there_meanwhile_stays(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    with pytest.raises(StudyError, match="files lie there"), whole_folder(out) as folder:
-        (folder / "a.txt").write_text("a")
-        out.mkdir()
-        (out / "theirs.txt").write_text("theirs")
+
+    def work() -> None:
+        with whole_folder(out) as folder:
+            (folder / "a.txt").write_text("a")
+            out.mkdir()
+            (out / "theirs.txt").write_text("theirs")
+
+    with pytest.raises(StudyError, match="files lie there"):
+        work()
     assert names(tmp_path) == {"model", "model/theirs.txt"}
 
 

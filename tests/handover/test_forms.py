@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ def noise(size: tuple[int, int], count: int = 3) -> list[NDArray[np.float32]]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("forms")
     made = {
         "mask": network_file(folder / "mask.onnx", CLASSES, scale=1.0, size=(32, 48)),
@@ -49,7 +48,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pat
     }
     made["int8"] = folder / "int8.onnx"
     quantize(made["coarse"], made["int8"], Quantize(), images=noise((32, 48)))
-    yield made
+    return made
 
 
 def size_of(name: str) -> tuple[int, int]:
@@ -145,7 +144,10 @@ def test_how_far_a_mask_is_behind_is_worked_by_hand() -> None:
     scores = np.array([[[[4.0, 1.0]], [[2.0, 3.0]]]], dtype=np.float32)  # two classes, one row of two cells
     assert behind(scores, np.array([[0, 0, 1, 1]] * 2, dtype=np.uint8)) == 0
     assert behind(scores, np.array([[0, 1, 1, 1]] * 2, dtype=np.uint8)) == pytest.approx((4 - 2) / 4)
-    assert behind(scores, np.array([[0, 1, 1]], dtype=np.uint8)) == 0, "the middle pixel lies on the edge of both"
+    row = np.array([[[[4.0, 4.0, 1.0, 1.0]], [[2.0, 2.0, 3.0, 3.0]]]], dtype=np.float32)
+    for either in (0, 1):  # the fourth of six pixels begins where the second of four cells ends
+        assert behind(row, np.array([[0, 0, 0, either, 1, 1]], dtype=np.uint8)) == 0
+    assert behind(row, np.array([[0, 0, 1, 1, 1, 1]], dtype=np.uint8)) > 0
 
 
 def test_bilinear_is_between_the_centres_of_pixels() -> None:
