@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsearch.errors import StudyError
 from segsearch.evidence.images import NoSpread, Spread
-from segsearch.evidence.timing import Machine
+from segsearch.evidence.objectives import intervals_of, values_of
 from segsearch.evidence.types import Evidence
 from segsearch.store import GrownRow, Store, StudyRow, TrialRow
 from segsearch.store.grown import grown_evidence, grown_of
@@ -19,7 +19,7 @@ class Chosen:
     """A stored file to hand over, checked byte by byte, with all that is stored of it.
 
     `final` is the row of its training to the end, None of a proxy, and `finals` of how many trainings it is the best.
-    `machine` is where it was timed, `reason` why it was picked, where it was.
+    `reason` is why it was picked, where it was.
     """
 
     study: StudyRow
@@ -28,22 +28,17 @@ class Chosen:
     path: Path
     final: GrownRow | None
     finals: int
-    machine: Machine | None
     spread: Spread | NoSpread
     reason: str | None = None
 
     @property
     def values(self) -> Mapping[str, float]:
         """Every objective that is stored of this very file."""
-        from segsearch.evidence.objectives import values_of
-
         return values_of(self.evidence)
 
     @property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
         """The 95 % confidence intervals of those values that have one."""
-        from segsearch.evidence.objectives import intervals_of
-
         over = {"miou": (self.spread.low, self.spread.high)} if isinstance(self.spread, Spread) else {}
         return over | intervals_of(self.evidence)
 
@@ -77,7 +72,6 @@ def chosen(store: Store, row: StudyRow, *, trial: int | None, machine: str) -> C
         path=row.artifacts.verified(found.artifact),
         final=final,
         finals=len(grown),
-        machine=next((one for one in store.machines() if one.key == found.timing.machine), None),
         spread=spread,
         reason=reason,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segsearch.evidence.types import Confusion
 from segsearch.figures.front import explore_figure
 from segsearch.figures.scores import class_iou_figure
 from segsearch.figures.theme import CONFIG, LIGHT, PLOTLY
@@ -71,9 +72,10 @@ def examples(model: Path, chosen: Chosen, dataset: Dataset, progress: Progress) 
     return tuple(found)
 
 
-def report_page(about: Mapping[str, Any], chosen: Chosen, report: Report, shown: Sequence[Example]) -> str:
-    """The whole page."""
-    confusion = chosen.evidence.confusion
+def report_page(
+    about: Mapping[str, Any], chosen: Chosen, report: Report, confusion: Confusion | None, shown: Sequence[Example]
+) -> str:
+    """The whole page; `confusion` and the examples `shown` are of the first file."""
     names = [one["name"] for one in about["classes"]]
     bars = "" if confusion is None else _drawn(class_iou_figure(confusion, names), "classes")
     return _PAGE.substitute(
@@ -82,7 +84,7 @@ def report_page(about: Mapping[str, Any], chosen: Chosen, report: Report, shown:
         script=PLOTLY.read_text(encoding="utf-8"),
         files=_files(about),
         front=_drawn(front_chart(report, chosen), "front") if report.rows else "",
-        place=escape(_place(report, chosen)),
+        place=escape(_place(about, report, chosen)),
         bars=bars or "<p>The validation images were learned from: they judge nothing.</p>",
         legend="".join(
             f'<li><span style="background:{escape(one["colour"])}"></span>{one["index"]} {escape(one["name"])}</li>'
@@ -97,10 +99,11 @@ def front_chart(report: Report, chosen: Chosen) -> Any:
     """The front by the study's first two objectives, with a star on this trial and a line to what became of it."""
     up, across = report.objectives[0], report.objectives[1] if len(report.objectives) > 1 else None
     ranges, values = {}, chosen.values
+    comparable = chosen.evidence.timing.machine == report.machine  # latencies of two machines never share a chart
     if across is not None:
         seen = [limit.bound for limit in report.limits if limit.objective == across.name]
         seen += [row.values[across.name] for row in report.rows]
-        seen += [values[across.name]] if across.name in values else []
+        seen += [values[across.name]] if comparable and across.name in values else []
         ranges[across.name] = (0.0, 1.1 * max(seen))
     number = chosen.trial.number
     chart = explore_figure(report, up=up.name, across=across.name if across else None, picked=number, ranges=ranges)
@@ -110,7 +113,7 @@ def front_chart(report: Report, chosen: Chosen) -> Any:
         trace.update(name=f"this model as a proxy (trial {number})" if chosen.final else f"this model (trial {number})")
     row = next((one for one in report.rows if one.trial == number), None)
     both = {up.name, across.name} if across is not None else set()
-    if chosen.final is not None and across is not None and both <= values.keys():
+    if chosen.final is not None and comparable and across is not None and both <= values.keys():
         points = ([row.values] if row is not None else []) + [values]
         chart.add_scatter(
             x=[point[across.name] for point in points],
@@ -130,17 +133,23 @@ def front_chart(report: Report, chosen: Chosen) -> Any:
     return chart.update_layout(height=560)
 
 
-def _place(report: Report, chosen: Chosen) -> str:
+def _place(about: Mapping[str, Any], report: Report, chosen: Chosen) -> str:
     """Where the trial stands, in words."""
     row = next((one for one in report.rows if one.trial == chosen.trial.number), None)
     if row is None:
-        return f"This trial was not timed on machine {report.machine[:8]}, whose front this is."
-    if row.on_front:
-        words = f"The star is one of {len(report.front)} on the front of {len(report.rows)} trained models"
+        words = f"This trial was not timed on machine {report.machine[:8]}, whose front this is."
+    elif row.on_front:
+        words = f"The star is one of {len(report.front)} on the front of {len(report.rows)} trained models."
     else:
-        words = f"The star is not on the front of {len(report.rows)} trained models"
-    more = " as a proxy; the second star is the same network trained to the end" if chosen.final else ""
-    return f"{words}{more}. Latencies are those of machine {report.machine[:8]}."
+        words = f"The star is not on the front of {len(report.rows)} trained models."
+    lines = [words, f"Latencies are those of machine {report.machine[:8]}."]
+    if chosen.final is not None and chosen.evidence.timing.machine == report.machine:
+        lines.append("The other star is the same network trained to the end.")
+    elif chosen.final is not None:
+        lines.append("Trained to the end it was timed on another machine, and is not on this chart.")
+    if any(one["derived"] for one in about["files"]):
+        lines.append("Derived files are not on it: their numbers stand above.")
+    return " ".join(lines)
 
 
 def _drawn(chart: Any, name: str) -> str:

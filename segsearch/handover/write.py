@@ -99,7 +99,7 @@ def hand_over(
         shutil.copyfile(RUN, folder / "run.py")
         _write(folder / "MODEL_CARD.md", model_card(about))
         shown = examples(folder / "model.onnx", chosen, dataset, progress)
-        _write(folder / "report.html", report_page(about, chosen, report, shown))
+        _write(folder / "report.html", report_page(about, chosen, report, forms[0].confusion, shown))
     return about
 
 

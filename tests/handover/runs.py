@@ -40,15 +40,14 @@ def network_file(
 
 
 def study_of(**changes: Any) -> Study:
-    data = {"height": HEIGHT, "width": WIDTH, "train_count": 4, "validation_count": 3}
+    data: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "train_count": 4, "validation_count": 3}
     settings: dict[str, Any] = {
         "name": "small",
         "trials": 2,
-        "data": data,
         "timing": {"max_seconds": 0.5, "warmup_runs": 1},
         "search": {"sampler": "random"},
     }
-    return fakes.make_study(**{**settings, **changes})
+    return fakes.make_study(**{**settings, **changes, "data": data | changes.get("data", {})})
 
 
 def make_run(folder: Path, *, quantized: bool = False, **changes: Any) -> Path:

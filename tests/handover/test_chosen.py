@@ -11,6 +11,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.evidence.images import Spread
 from segsearch.handover.chosen import Chosen, best_of, chosen
 from segsearch.store import GrownRow, open_store
+from segsearch.store.grown import grown_of
 from tests.handover.runs import RECIPE, artifact_of, finish, numbers_of, pick
 
 
@@ -39,8 +40,7 @@ def test_a_proxy_brings_the_stored_numbers(masks: Path) -> None:
     assert model.values["latency_ms"] == 2.0
     assert model.intervals["latency_ms"] == (1.98, 2.04)
     assert isinstance(model.spread, Spread) == ("miou" in model.intervals)
-    assert model.machine is not None
-    assert model.machine.key == "m"
+    assert model.evidence.timing.machine == "m"
 
 
 def test_a_trial_that_is_none_is_refused(masks: Path) -> None:
@@ -54,8 +54,6 @@ def test_the_best_final_of_the_machine_goes_before_the_proxy(masks: Path) -> Non
     elsewhere = finish(masks, number, seed=13, machine="another")
     model = found(masks, number)
     with open_store(masks, read_only=True) as store:
-        from segsearch.store.grown import grown_of
-
         rows = [row for row in grown_of(store, "small") if row.machine == "m"]
     best = max(rows, key=lambda row: row.values["miou"])
     assert model.final is not None

@@ -20,7 +20,7 @@ from segsearch.judging.fronts import Report
 from segsearch.store import open_store
 from segsearch.workshop import silent
 from tests import fakes
-from tests.handover.runs import finish, numbers_of
+from tests.handover.runs import RECIPE, finish, numbers_of
 
 RETRAIN = "segsearch retrain run/study.db --trial 7"
 
@@ -37,7 +37,7 @@ def all_of(database: Path, trial: int) -> tuple[dict[str, Any], Chosen, Report, 
     about = with_files(about, model, [form], model.path.parent, [fakes.MACHINE])
     shown = examples(model.path, model, dataset, silent)
     assert len(shown) == 3, "as many as the split has"
-    return about, model, report, report_page(about, model, report, shown)
+    return about, model, report, report_page(about, model, report, form.confusion, shown)
 
 
 def test_a_page_of_a_proxy_says_so_and_shows_everything(masks: Path) -> None:
@@ -77,9 +77,16 @@ def test_a_final_model_stands_beside_its_proxy(masks: Path) -> None:
     assert kind_lines(about)[1] == "It was chosen among them by its validation mIoU, which flatters that number."
 
 
-def test_what_learned_from_all_judges_nothing(masks: Path) -> None:
-    from tests.handover.runs import RECIPE
+def test_a_final_model_of_another_machine_is_on_no_chart_with_these(masks: Path) -> None:
+    number = numbers_of(masks)[0]
+    finish(masks, number, seed=10, machine="another")
+    _, model, report, page = all_of(masks, number)
+    assert model.final is not None
+    assert "this model, trained to the end" not in {trace.name for trace in front_chart(report, model).data}
+    assert "Trained to the end it was timed on another machine" in page
 
+
+def test_what_learned_from_all_judges_nothing(masks: Path) -> None:
     number = numbers_of(masks)[0]
     finish(masks, number, seed=10, recipe=replace(RECIPE, train_on="train+val"), judged=False)
     about, _, _, page = all_of(masks, number)
@@ -136,7 +143,7 @@ def test_foreign_words_are_text(masks: Path) -> None:
     evil = "<img src=x onerror=alert(1)>"
     about["name"] = about["model"]["design"] = about["provenance"]["picked"] = evil
     about["classes"][0]["name"] = evil
-    page = report_page(about, model, report, ())
+    page = report_page(about, model, report, model.evidence.confusion, ())
     assert evil not in page
     assert "&lt;img src=x" in page
 
