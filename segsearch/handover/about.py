@@ -16,8 +16,9 @@ Its schema, format 1 (what is null was not measured or is not there):
     void        the number of unlabelled pixels in the masks that it learned from; no file answers it
     model       {design, precision, params, macs}
     machines    by key {cpu, cores, system, runtime}: the machines that latencies belong to
-    provenance  {study, trial, seed, kind: "final" | "proxy", recipe, trainings, artifact, picked, data, space,
-                parameters, pretrained, versions, exported, commands}
+    provenance  {study, trial, seed, kind: "final" | "proxy", recipe, trainings, over_seeds, artifact, picked, data,
+                space, parameters, pretrained, versions, exported, commands}; a final was chosen among so many
+                `trainings`, and `over_seeds` is what the proxy's mIoU {seeds, mean, sd} is
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def _test(value: float, interval: tuple[float, float] | None) -> dict[str, Any]:
 
 
 def _provenance(chosen: Chosen, dataset: Dataset, commands: Sequence[str]) -> dict[str, Any]:
-    row, final = chosen.study, chosen.final
+    row, final, again = chosen.study, chosen.final, chosen.confirmed
     data = row.study.data
     return {
         "study": row.name,
@@ -176,6 +177,7 @@ def _provenance(chosen: Chosen, dataset: Dataset, commands: Sequence[str]) -> di
         "kind": "proxy" if final is None else "final",
         "recipe": None if final is None else recipe_object(final.recipe),
         "trainings": chosen.finals,
+        "over_seeds": None if again is None else {"seeds": again.seeds, "mean": again.mean, "sd": again.sd},
         "artifact": chosen.path.stem,
         "picked": chosen.reason,
         "data": {

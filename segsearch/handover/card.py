@@ -91,10 +91,14 @@ def _limits(about: About) -> list[str]:
             "light were not looked at, and its interval is over images like these."
         ),
         "The study chose this model by these very images, which flatters it.",
-        "One training from one seed; what another seed gives was not looked at.",
     ]
-    if found["trainings"] > 1:
-        lines[-1] = f"The best of {found['trainings']} trainings."
+    if (seeds := found["over_seeds"]) is not None:
+        lines.append(
+            f"As a proxy it scored a mIoU of {seeds['mean']:.3f} over {seeds['seeds']} seeds, standard deviation "
+            f"{seeds['sd']:.2g}."
+        )
+    elif found["trainings"] <= 1:
+        lines.append("One training from one seed; what another seed gives was not looked at.")
     if all(one["test_miou"] is None for one in about["files"]):
         lines.append("No test images were looked at.")
     if found["kind"] == "proxy":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from segsearch.errors import StudyError
 from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import intervals_of, values_of
 from segsearch.evidence.types import Evidence
+from segsearch.judging.confirmed import Confirmed, over_seeds
 from segsearch.store import GrownRow, Store, StudyRow, TrialRow
 from segsearch.store.grown import grown_evidence, grown_of
 
@@ -18,8 +19,8 @@ from segsearch.store.grown import grown_evidence, grown_of
 class Chosen:
     """A stored file to hand over, checked byte by byte, with all that is stored of it.
 
-    `final` is the row of its training to the end, None of a proxy, and `finals` of how many trainings it is the best.
-    `reason` is why it was picked, where it was.
+    `final` is the row of its training to the end, None of a proxy, and `finals` among how many trainings it was chosen.
+    `reason` is why it was picked, where it was, `confirmed` what the proxy scored over several seeds.
     """
 
     study: StudyRow
@@ -30,6 +31,7 @@ class Chosen:
     finals: int
     spread: Spread | NoSpread
     reason: str | None = None
+    confirmed: Confirmed | None = None
 
     @property
     def values(self) -> Mapping[str, float]:
@@ -57,7 +59,8 @@ def chosen(store: Store, row: StudyRow, *, trial: int | None, machine: str) -> C
             "best."
         )
     grown = [one for one in grown_of(store, row.name) if one.trial == number]
-    final = best_of([one for one in grown if one.machine == machine]) or best_of(grown)
+    among = rivals([one for one in grown if one.machine == machine] or grown)
+    final = max(among, key=lambda one: (one.values.get("miou", 0.0), one.finished), default=None)
     if final is not None:
         found: Evidence | None = grown_evidence(store, row.name, final)
         spread = final.spread
@@ -65,24 +68,23 @@ def chosen(store: Store, row: StudyRow, *, trial: int | None, machine: str) -> C
         found, spread = store.evidence(row.name, number, machine=machine), trained.spread
     if found is None:
         raise StudyError(f"{store.where}: no evidence is stored of trial {number} of {row.name}; choose another.")
+    again = [one.miou for one in store.confirmations(row.name) if one.trial == number]
     return Chosen(
         study=row,
         trial=trained,
         evidence=found,
         path=row.artifacts.verified(found.artifact),
         final=final,
-        finals=len(grown),
+        finals=len(among),
         spread=spread,
         reason=reason,
+        confirmed=over_seeds(trained.values["miou"], again) if again else None,
     )
 
 
-def best_of(rows: list[GrownRow]) -> GrownRow | None:
-    """The final of the highest validation mIoU; the newest where all learned from the validation images, too."""
-    judged = [one for one in rows if "miou" in one.values]
-    if judged:
-        return max(judged, key=lambda one: one.values["miou"])
-    return max(rows, key=lambda one: one.finished, default=None)
+def rivals(rows: Sequence[GrownRow]) -> list[GrownRow]:
+    """The trainings among which one is chosen: those with a validation mIoU; without any all, of which the newest."""
+    return [one for one in rows if "miou" in one.values] or list(rows)
 
 
 def _number(store: Store, row: StudyRow, trial: int | None) -> tuple[int, str | None]:

@@ -22,7 +22,8 @@ def kind_lines(about: About) -> list[str]:
             )
         ]
     recipe = found["recipe"]
-    of = f", the best of {found['trainings']} trainings" if found["trainings"] > 1 else ""
+    which = "newest" if recipe["train_on"] == "train+val" else "best"
+    of = f", the {which} of {found['trainings']} trainings" if found["trainings"] > 1 else ""
     lines = [
         (
             f"Trained to the end: trial {found['trial']} of {found['study']}, {recipe['epochs']} epochs from seed "
