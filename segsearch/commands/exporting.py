@@ -83,8 +83,8 @@ def export(
     say("", *kind_lines(about))
     for one in about["files"]:
         how = "made of the stored file, timed and scored anew" if one["derived"] else "the stored file's graph"
-        say(f"{one['file']:<17}{one['answers']}, {how}", f"{'':<17}{latency_words(one)}")
-        say(f"{'':<17}miou {miou_words(one['miou'])}")
+        say(f"{one['file']:<19}{one['answers']}, {how}", f"{'':<19}{latency_words(one)}")
+        say(f"{'':<19}miou {miou_words(one['miou'])}")
     say(f"Wrote    {out}")
     suggest(f"cd {quoted(out)} && python run.py PHOTOS --out MASKS", "masks with numpy, Pillow and onnxruntime alone")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 HARD, DRAWN, AMONG = 2, 3, 24
 # The longest side of a picture, in pixels.
 SIDE = 400
+# What stands between two backticks in our words.
+CODE = r"<code>\1</code>"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def report_page(
     bars = "" if confusion is None else _drawn(class_iou_figure(confusion, names), "classes")
     return _PAGE.substitute(
         name=escape(about["name"]),
-        kind="".join(f"<p>{escape(line)}</p>" for line in kind_lines(about)),
+        kind="".join(f"<p>{re.sub('`(.+?)`', CODE, escape(line))}</p>" for line in kind_lines(about)),
         script=PLOTLY.read_text(encoding="utf-8"),
         files=_files(about),
         front=_drawn(front_chart(report, chosen), "front") if report.rows else "",

@@ -67,7 +67,7 @@ def main(images: Path, out: Path) -> int:
 
     about = json.loads(Path(__file__).with_name("model.json").read_text(encoding="utf-8"))
     options, model = onnxruntime.SessionOptions(), Path(__file__).with_name(about["files"][0]["file"])
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     colours = np.array([ImageColor.getrgb(one["colour"]) for one in about["classes"]], dtype=np.uint8)
     there = [one for one in sorted(images.rglob("*")) if one.suffix.lower() in SUFFIXES]

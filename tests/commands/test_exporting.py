@@ -123,7 +123,7 @@ def test_it_runs_alone_and_answers_as_segsearch_does(
     Image.fromarray(np.asarray(data.validation.images[0])).save(tmp_path / "pictures" / "same.png")
     Image.fromarray(np.asarray(data.validation.images[1])).resize((70, 51)).save(tmp_path / "pictures" / "other.png")
     done = run_alone(tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / "answers")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), "ONNX Runtime has words of its own on some graphs"
     session = RUNTIMES["onnxruntime"].open(artifact_of(database, number), threads=1)
     expected = nearest(classes_of(session.run(to_input(data.validation.images[0]))), data.validation.label(0).shape)
     with Image.open(tmp_path / "answers" / "masks" / "same.png") as found:
