@@ -78,14 +78,26 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
     """
     image = open_picture(path, "image", exif=exif)
     wide = bool(image.info["wide"])
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_bytes(np.asarray(image), levels, path))
-    elif image.mode == "P":
-        image = image.convert("RGBA")
-    pixels = np.asarray(image.convert("RGB"))
+    pixels = _as_rgb(image, levels, path)
     if wide and levels != "high_byte":
         _demand_light(pixels, path)
     return pixels
+
+
+def picture_as_rgb(picture: Image.Image, *, levels: Levels = None, exif: Exif = "turn") -> UInt8:
+    """A picture that a program holds, read as `read_image` reads a file: (height, width, 3). Raises `Fault`."""
+    orientation = orientation_of(picture)
+    picture.load()
+    upright = ImageOps.exif_transpose(picture) if exif == "turn" else _as_stored(picture, orientation)
+    return _as_rgb(upright, levels, "the picture")
+
+
+def _as_rgb(image: Image.Image, levels: Levels, where: Path | str) -> UInt8:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_bytes(np.asarray(image), levels, where))
+    elif image.mode == "P":
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
 
 
 def read_stored(path: Path, *, exif: Exif = "turn") -> Stored:
@@ -222,7 +234,7 @@ def _as_stored(loaded: Image.Image, orientation: int) -> Image.Image:
     return loaded.transpose(_BACK[orientation]) if turned else loaded.copy()
 
 
-def _to_bytes(values: NDArray[Any], levels: Levels, path: Path) -> UInt8:
+def _to_bytes(values: NDArray[Any], levels: Levels, path: Path | str) -> UInt8:
     """Stored values as 0..255: black to white as `levels` says, what lies beyond is black or white."""
     if levels is None:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
