@@ -111,13 +111,14 @@ def evaluate(
 
 def study_of(study: AnyStudy) -> Study:
     """The study that is meant by a file's path, by settings, or by itself. Raises `StudyError`."""
-    if isinstance(study, Study):
-        return study
-    if isinstance(study, Mapping):
-        return study_from(study, Path.cwd())
-    if isinstance(study, (str, os.PathLike)):
-        return read_study(Path(study))
-    raise StudyError(f"A study is the path of a study file, or its settings as a mapping, got {type(study).__name__}.")
+    given: Any = study  # whatever a notebook hands over
+    if isinstance(given, Study):
+        return given
+    if isinstance(given, Mapping):
+        return study_from(given, Path.cwd())
+    if isinstance(given, (str, os.PathLike)):
+        return read_study(Path(given))
+    raise StudyError(f"A study is the path of a study file, or its settings as a mapping, got {type(given).__name__}.")
 
 
 def candidate_of(
@@ -125,21 +126,18 @@ def candidate_of(
 ) -> Candidate:
     """The candidate that is meant, without what cannot matter under this study. Raises `StudyError`."""
     facts = facts_of(study, classes=classes)
-    if isinstance(what, Architecture):
-        what = Candidate(what)
-    if isinstance(what, Candidate):
-        given = what
+    given: Any = Candidate(what) if isinstance(what, Architecture) else what
+    if isinstance(given, Candidate):
 
         def draw(choose: Draw, facts: Facts = facts, /) -> Candidate:
             return given
 
         return settled(draw, facts)(Named())
-    if isinstance(what, Mapping):
-        demand_point("choices", what, space.draw, facts, cure=f"the space is {study.space}")
-        return settled(space.draw, facts)(Named(what))
-    raise StudyError(
-        f"What is evaluated is a Candidate, an Architecture or a space's parameters by name, got {type(what).__name__}."
-    )
+    if isinstance(given, Mapping):
+        demand_point("choices", given, space.draw, facts, cure=f"the space is {study.space}")
+        return settled(space.draw, facts)(Named(given))
+    kind = type(given).__name__
+    raise StudyError(f"What is evaluated is a Candidate, an Architecture or a space's parameters by name, got {kind}.")
 
 
 def _path(where: str | os.PathLike[str] | None) -> Path | None:
