@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 from segsearch.api.html import line, table
-from segsearch.api.trials import Trial, shown
+from segsearch.api.trials import Trial
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.judging.fronts import Report, knee_of
+from segsearch.judging.words import with_interval
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Front(Sequence[Trial]):
         rows = [
             (
                 f"{trial.number}{'*' if trial.number == knee else '~' if trial.tied else ''}",
-                *(shown(trial, name) for name in names),
+                *(with_interval(trial, name) for name in names),
                 trial.ships,
                 trial.design,
             )

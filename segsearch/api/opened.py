@@ -10,7 +10,7 @@ from types import TracebackType
 
 from segsearch.api.front import Front
 from segsearch.api.html import line
-from segsearch.api.trials import Source, Trial, trial_of
+from segsearch.api.trials import Source, Trial, model_of, trial_of
 from segsearch.errors import DatabaseError, StudyError
 from segsearch.judging.fronts import Report
 from segsearch.judging.pareto import Prefer
@@ -151,7 +151,7 @@ class Run:
         chosen = pick_from(report, prefer=prefer) if trial is None else pick_trial(report, trial)
         chosen = chosen.because(reason)
         found = self.trial(chosen.trial)
-        self.source.row.artifacts.verified(found._model())
+        self.source.row.artifacts.verified(model_of(found))
         self.source.store.add_pick(self.name, chosen)
         return found
 

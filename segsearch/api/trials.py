@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.api.html import facts
 from segsearch.errors import StudyError
-from segsearch.evidence.images import Spread
+from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES
-from segsearch.judging.words import describe, in_words, precision
+from segsearch.judging.words import describe, precision, with_interval
 from segsearch.space.candidate import Candidate
 from segsearch.store import Failure, GrownRow, State, Store, StudyRow, TimingRow, TrialRow
 from segsearch.study import Scalar
@@ -42,8 +42,9 @@ class Trial:
     `values` holds every objective that was measured, of a rejected trial too, `intervals` the 95 % intervals of those
     that have one; those of a machine are of `machine`, its key. `params` are the space's parameters, `candidate` the
     design that they drew. `artifact` is the path of its ONNX file and `sha256` that file's hash. `failure` says why a
-    trial was rejected or failed, `twin` which trial a duplicate repeats. `tied` are those of a front that beat it by
-    the plain values, but not beyond the intervals. Times are seconds since 1970.
+    trial was rejected or failed, `twin` which trial a duplicate repeats. `spread` is how sure its mIoU is over images,
+    or why that cannot be said. `tied` are those of a front that beat it by the plain values, but not beyond the
+    intervals. Times are seconds since 1970.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Trial:
     started: float
     finished: float | None
     candidate: Candidate = field(repr=False)
+    spread: Spread | NoSpread = field(repr=False)
     source: Source = field(repr=False, compare=False)
     tied: tuple[int, ...] = ()
 
@@ -107,7 +109,7 @@ class Trial:
         """
         from segsearch.api.models import network_of
 
-        return network_of(self.source, self.number, self.candidate, self._model())
+        return network_of(self.source, self.number, self.candidate, model_of(self))
 
     def session(self, *, threads: int = 1) -> Any:
         """An `onnxruntime.InferenceSession` of the very file that was timed and scored; its hash is checked.
@@ -116,7 +118,7 @@ class Trial:
         """
         from segsearch.api.models import inference_session
 
-        return inference_session(self.source, self._model(), threads=threads)
+        return inference_session(self.source, model_of(self), threads=threads)
 
     def predict(self, image: Picture) -> UInt8:
         """The class of each pixel at the image's own size: (height, width), by the rules by which it was scored.
@@ -133,18 +135,7 @@ class Trial:
     def _opened(self) -> Session:
         from segsearch.api.models import opened
 
-        return opened(self.source, self._model(), threads=1)
-
-    def _model(self) -> str:
-        """The artifact that is its model."""
-        if self.artifact is None:
-            told = {
-                "duplicate": f"is a duplicate: its model is that of trial {self.twin}",
-                "running": "is not finished yet",
-            }
-            why = told.get(self.state, f"was not trained ({self.state})")
-            raise StudyError(f"A model is asked of a trained trial; trial {self.number} of this study {why}.")
-        return self.artifact.name
+        return opened(self.source, model_of(self), threads=1)
 
     def _ends(self, name: str) -> tuple[float | None, float | None]:
         return self.intervals.get(name, (None, None))
@@ -152,21 +143,19 @@ class Trial:
     def _repr_html_(self) -> str:
         failure = [] if self.failure is None else [("why", f"{self.failure.kind}: {self.failure.reason}")]
         twin = [] if self.twin is None else [("repeats", f"trial {self.twin}")]
-        numbers = [(name, shown(self, name)) for name in OBJECTIVES if name in self.values]
+        numbers = [(name, with_interval(self, name)) for name in OBJECTIVES if name in self.values]
         file = [] if self.artifact is None else [("file", self.artifact), ("machine", (self.machine or "")[:8])]
         about: list[tuple[str, object]] = [("trial", self.number), ("state", self.state)]
         return facts([*about, *failure, *twin, *numbers, ("ships", self.ships), ("design", self.design), *file])
 
 
-def shown(trial: Trial, name: str) -> str:
-    """A value as a table shows it, with half the width of its interval."""
-    if name not in trial.values:
-        return "-"
-    words = in_words(name, trial.values[name])
-    if name not in trial.intervals:
-        return words
-    low, high = trial.intervals[name]
-    return f"{words} ±{(high - low) / 2:.2g}"
+def model_of(trial: Trial) -> str:
+    """The artifact that is a trial's model. Raises `StudyError` where it has none."""
+    if trial.artifact is not None:
+        return trial.artifact.name
+    told = {"duplicate": f"repeats trial {trial.twin}, which has the model", "running": "is not finished yet"}
+    why = told.get(trial.state, f"was not trained ({trial.state})")
+    raise StudyError(f"A model is asked of a trained trial; trial {trial.number} of this study {why}.")
 
 
 def trial_of(source: Source, row: TrialRow, timing: TimingRow | None) -> Trial:
@@ -174,7 +163,7 @@ def trial_of(source: Source, row: TrialRow, timing: TimingRow | None) -> Trial:
     values = dict(row.values)
     if timing is not None:
         values = {name: value for name, value in values.items() if name not in MACHINE_BOUND} | dict(timing.values)
-    spread = row.spread
+    spread, model = row.spread, row.artifact if row.state == "trained" else None  # a rejected one's is not kept
     of_miou = {"miou": (spread.low, spread.high)} if isinstance(spread, Spread) and "miou" in values else {}
     return Trial(
         number=row.number,
@@ -182,8 +171,8 @@ def trial_of(source: Source, row: TrialRow, timing: TimingRow | None) -> Trial:
         values=values,
         intervals=of_miou | dict(timing.intervals if timing is not None else {}),
         params=row.params,
-        artifact=None if row.artifact is None else (source.row.artifacts.folder / row.artifact).absolute(),
-        sha256=None if row.artifact is None else row.artifact.split(".")[0],
+        artifact=None if model is None else (source.row.artifacts.folder / model).absolute(),
+        sha256=None if model is None else model.split(".")[0],
         machine=row.machine,
         failure=row.failure,
         twin=row.twin,
@@ -191,5 +180,6 @@ def trial_of(source: Source, row: TrialRow, timing: TimingRow | None) -> Trial:
         started=row.started,
         finished=row.finished,
         candidate=row.candidate,
+        spread=spread,
         source=source,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,12 @@ def test_trials_are_the_database_s_rows(filled: Path) -> None:
             assert trial.candidate == row.candidate
             assert trial.values == row.values
             assert trial.failure == row.failure
-            if row.artifact is not None:
+            if row.state == "trained":
+                assert row.artifact is not None
                 assert trial.artifact == filled.parent / "artifacts" / row.artifact
                 assert trial.sha256 == row.artifact.removesuffix(".onnx")
+            else:
+                assert (trial.artifact, trial.sha256) == (None, None), "an untrained file is not kept"
         failed = next(trial for trial in run.trials if trial.state == "failed")
         assert "diverged" in failed.record()["failure"]
         assert run.trial(failed.number) == failed
@@ -168,8 +172,9 @@ def test_a_pick_of_a_file_that_is_gone_is_refused(filled: Path) -> None:
 
 def test_a_trial_without_a_model_says_why(filled: Path) -> None:
     with segsearch.open(filled) as run:
-        failed = next(trial for trial in run.trials if trial.state == "failed")
-        for ask in (failed.session, failed.module, lambda: failed.predict("street.jpg")):
-            with pytest.raises(StudyError, match=r"was not trained \(failed\)"):
-                ask()
-        assert failed.grown == ()
+        for state in ("failed", "rejected"):
+            trial = next(trial for trial in run.trials if trial.state == state)
+            for ask in (trial.session, trial.module, partial(trial.predict, "street.jpg")):
+                with pytest.raises(StudyError, match=rf"was not trained \({state}\)"):
+                    ask()
+            assert trial.grown == ()
