@@ -39,7 +39,7 @@ def run_page(page: Path) -> int:
     found = list(FENCE.finditer(text))
     for snippet in found:
         line = text[: snippet.start(1)].count("\n")
-        exec(compile("\n" * line + snippet[1], str(page), "exec"), namespace)
+        exec(compile("\n" * line + snippet[1], str(page), "exec", dont_inherit=True), namespace)
     return len(found)
 
 
