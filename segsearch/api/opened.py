@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
+from typing import get_args
 
 from segsearch.api.front import Front
 from segsearch.api.html import line
@@ -147,6 +148,8 @@ class Run:
             raise StudyError("A pick is written into the database: segsearch.open(..., read_only=False).")
         if trial is not None and limits:
             raise StudyError("trial names the model itself: give either trial, or limits and prefer.")
+        if prefer not in get_args(Prefer):
+            raise StudyError(f"prefer must be one of {', '.join(get_args(Prefer))}; got {prefer!r}.")
         report = self._report(limits, machine)
         chosen = pick_from(report, prefer=prefer) if trial is None else pick_trial(report, trial)
         chosen = chosen.because(reason)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
@@ -87,7 +87,7 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
 def picture_as_rgb(picture: Image.Image, *, levels: Levels = None, exif: Exif = "turn") -> UInt8:
     """A picture that a program holds, read as `read_image` reads a file: (height, width, 3). Raises `Fault`."""
     orientation = orientation_of(picture)
-    picture.load()
+    _load(picture, orientation)
     upright = ImageOps.exif_transpose(picture) if exif == "turn" else _as_stored(picture, orientation)
     return _as_rgb(upright, levels, "the picture")
 
@@ -205,11 +205,7 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
             spread = _SPREAD.get(raw, 1) if stored.format == "PNG" else 1
             wide = ";16" in raw and not stored.mode.startswith("I")
             orientation = orientation_of(stored)
-            if stored.format == "TIFF" and orientation >= 5:
-                stored.filename = (
-                    ""  # Pillow would map the file into memory with the sides as shown, and mix up its rows
-                )
-            stored.load()
+            _load(stored, orientation)
             found = ImageOps.exif_transpose(stored) if exif == "turn" else _as_stored(stored, orientation)
             found.format = stored.format
             found.info = {**stored.info, "spread": spread, "wide": wide, "orientation": orientation}
@@ -226,6 +222,13 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
             f"{path}: the {role} must be a readable JPEG, PNG, WebP, BMP, TIFF or GIF file, got: {reason}; "
             "replace it or remove the pair.",
         ) from None
+
+
+def _load(stored: Image.Image, orientation: int) -> None:
+    """Decode what was opened."""
+    if isinstance(stored, ImageFile.ImageFile) and stored.format == "TIFF" and orientation >= 5:
+        stored.filename = ""  # Pillow would map the file into memory with the sides as shown, and mix up its rows
+    stored.load()
 
 
 def _as_stored(loaded: Image.Image, orientation: int) -> Image.Image:

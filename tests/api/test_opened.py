@@ -158,6 +158,8 @@ def test_a_pick_is_kept_with_its_reason(filled: Path) -> None:
         assert run.picked == chosen
         assert chosen.number == run.front().knee.number
         assert run.pick(trial=chosen.number).number == chosen.number
+        with pytest.raises(StudyError, match="prefer must be one of knee, miou"):
+            run.pick(prefer="speed")  # type: ignore[arg-type]
         with pytest.raises(StudyError, match="either trial"):
             run.pick(trial=0, limits=["latency_ms<=5"])
     with open_store(filled, read_only=True) as store:
