@@ -28,8 +28,7 @@ def line(words: str) -> str:
 
 def scatter(points: Sequence[tuple[float, float, str]], *, across: str, up: str) -> str:
     """Points (x, y, words) as an inline SVG; the words show where the mouse rests. Axes begin at 0."""
-    most = [max((point[axis] for point in points), default=0.0) for axis in (0, 1)]
-    ends = [_round_up(value) for value in most]
+    ends = [_round_up(max(values, default=0.0)) for values in ([x for x, _, _ in points], [y for _, y, _ in points])]
     shapes = [
         f'<circle cx="{_x(x / ends[0])}" cy="{_y(y / ends[1])}" r="5" fill="#0072B2" fill-opacity="0.75">'
         f"<title>{escape(words)}</title></circle>"
