@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import demand_sense
 from segsearch.settings.texts import Texts, carried_on, texts_of
-from segsearch.space.candidate import Named
-from segsearch.space.draws import Facts, Recorder, settled
+from segsearch.space.draws import demand_point, settled
 from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
-from segsearch.study import Study, as_begun, dump_study, read_study
+from segsearch.study import Study, as_begun, dump_study
 from segsearch.trial.types import facts_of, teacher_of
 from segsearch.workshop import Artifacts, Progress, existing, raise_if_full
 
@@ -50,7 +49,7 @@ def database_of(study: Study, *, out: Path | None, db: str | None) -> str:
 
 
 def run(
-    study_file: Path,
+    study: Study,
     *,
     data: Path | None,
     out: Path | None,
@@ -61,8 +60,8 @@ def run(
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
-    """Search as a study file says, from the start or from where its database stands."""
-    study = adjusted(read_study(study_file), data=data, trials=trials)
+    """Search as a study says, from the start or from where its database stands."""
+    study = adjusted(study, data=data, trials=trials)
     space = load_space(study.space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
@@ -203,22 +202,9 @@ def check_designs(study: Study, space: Space, *, classes: int | None = None) -> 
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
     facts = facts_of(study, classes=classes)
     if study.teacher is not None:
-        _check_choices("teacher.choices", study.teacher.choices, space, replace(facts, has_teacher=False))
+        demand_point("teacher.choices", study.teacher.choices, space.draw, replace(facts, has_teacher=False))
     for index, choices in enumerate(study.search.first):
-        _check_choices(f"search.first.{index}", choices, space, facts)
-
-
-def _check_choices(where: str, choices: Mapping[str, Any], space: Space, facts: Facts) -> None:
-    recorder = Recorder(Named(choices))
-    try:
-        space.draw(recorder, facts)
-    except Exception as error:
-        if recorder.fault is None:
-            raise
-        raise StudyError(f"{where}: {recorder.fault}; correct it in the study file.") from error
-    unknown = sorted(choices.keys() - recorder.asked)
-    if unknown:
-        raise StudyError(f"{where}: the space does not ask for {', '.join(map(repr, unknown))} here; remove it.")
+        demand_point(f"search.first.{index}", choices, space.draw, facts)
 
 
 def stored_space(row: StudyRow) -> Space:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -157,6 +158,23 @@ def read_study(path: Path) -> Study:
         raise StudyError(f"{path}: not valid TOML: {error}.") from None
     study = parse_study(raw, where=str(path))
     return _with_absolute_paths(study, path.resolve().parent)
+
+
+def study_from(settings: Mapping[str, Any], folder: Path, *, where: str = "the study") -> Study:
+    """A study of settings that a program made, in the structure of a study file; relative paths are from `folder`.
+
+    Raises as `read_study` does.
+    """
+    return _with_absolute_paths(parse_study(_as_toml(settings), where=where), folder.resolve())
+
+
+def _as_toml(value: Any) -> Any:
+    """What TOML would hold: tables, lists, and paths as words; what is None is not said."""
+    if isinstance(value, Mapping):
+        return {key: _as_toml(part) for key, part in value.items() if part is not None}
+    if isinstance(value, (list, tuple)):
+        return [_as_toml(part) for part in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:

@@ -194,7 +194,8 @@ def run(
     from segsearch import launch
     from segsearch.study import read_study
 
-    database = launch.database_of(read_study(study), out=out, db=db)
+    settings = read_study(study)
+    database = launch.database_of(settings, out=out, db=db)
     again = " ".join(["segsearch run", quoted(study), *(["--out", quoted(out)] if out else [])])
     if db is not None:
         again = "\n".join([f"{again} --db {to_type(db)}", *password_lines(db)])
@@ -204,7 +205,7 @@ def run(
 
     with stoppable(carry_on), watched() as watch:
         ended = launch.run(
-            study,
+            settings,
             data=data,
             out=out,
             db=db,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segsearch.errors import OlderDatabase, StudyError
+from segsearch.errors import StudyError
 from segsearch.terminal import console, quoted, say
 
 if TYPE_CHECKING:
@@ -21,27 +21,16 @@ NONE_YET = "No trained trials yet; `segsearch status` says how far it is."
 
 def open_to_read(db: str) -> Store:
     """A database to read. One of an older segsearch is brought up to date first, where it can be written."""
-    from segsearch.store import open_store
+    from segsearch.judging import reading
 
-    try:
-        return open_store(db, read_only=True)
-    except OlderDatabase:
-        open_store(db).close()
-        return open_store(db, read_only=True)
+    return reading.open_to_read(db)
 
 
 def report_of(store: Store, study: str | None, limits: Sequence[str] | None, machine: str | None) -> Report:
     """A study of a database under further limits, as it is on one machine."""
-    from segsearch.evidence.objectives import demand_sense, read_limit
-    from segsearch.judging.fronts import make_report, one_machine
+    from segsearch.judging import reading
 
-    bounds = [read_limit(limit) for limit in limits or ()]
-    demand_sense(bounds, where="--limit")
-    row = store.study(study)
-    trials, timings = store.trials(row.name), store.timings(row.name)
-    key = one_machine(trials, timings, store.machines(), machine)
-    again, beside = store.confirmations(row.name), store.references(row.name)
-    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside)
+    return reading.report_of(store, study, limits, machine)
 
 
 def show_front(found: Report) -> None:

@@ -51,6 +51,7 @@ def measure(
 ) -> None:
     """Time any ONNX file, with a confidence interval that holds on a busy machine."""
     from segsearch.commands import ownmodel
+    from segsearch.latency.own import measure_own
     from segsearch.workshop import silent
 
     if html is not None and not profile:
@@ -58,7 +59,7 @@ def measure(
     again = f"segsearch measure {quoted(model)}"
     # A program reads standard output: no line about progress may stand in its JSON.
     with stoppable(lambda: again), nullcontext() if json else watched() as watch:
-        found = ownmodel.measure_own(
+        found = measure_own(
             model,
             against=against,
             threads=threads,

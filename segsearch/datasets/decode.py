@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
@@ -78,14 +78,26 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
     """
     image = open_picture(path, "image", exif=exif)
     wide = bool(image.info["wide"])
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_bytes(np.asarray(image), levels, path))
-    elif image.mode == "P":
-        image = image.convert("RGBA")
-    pixels = np.asarray(image.convert("RGB"))
+    pixels = _as_rgb(image, levels, path)
     if wide and levels != "high_byte":
         _demand_light(pixels, path)
     return pixels
+
+
+def picture_as_rgb(picture: Image.Image, *, levels: Levels = None, exif: Exif = "turn") -> UInt8:
+    """A picture that a program holds, read as `read_image` reads a file: (height, width, 3). Raises `Fault`."""
+    orientation = orientation_of(picture)
+    _load(picture, orientation)
+    upright = ImageOps.exif_transpose(picture) if exif == "turn" else _as_stored(picture, orientation)
+    return _as_rgb(upright, levels, "the picture")
+
+
+def _as_rgb(image: Image.Image, levels: Levels, where: Path | str) -> UInt8:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_bytes(np.asarray(image), levels, where))
+    elif image.mode == "P":
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
 
 
 def read_stored(path: Path, *, exif: Exif = "turn") -> Stored:
@@ -193,11 +205,7 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
             spread = _SPREAD.get(raw, 1) if stored.format == "PNG" else 1
             wide = ";16" in raw and not stored.mode.startswith("I")
             orientation = orientation_of(stored)
-            if stored.format == "TIFF" and orientation >= 5:
-                stored.filename = (
-                    ""  # Pillow would map the file into memory with the sides as shown, and mix up its rows
-                )
-            stored.load()
+            _load(stored, orientation)
             found = ImageOps.exif_transpose(stored) if exif == "turn" else _as_stored(stored, orientation)
             found.format = stored.format
             found.info = {**stored.info, "spread": spread, "wide": wide, "orientation": orientation}
@@ -216,13 +224,20 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
         ) from None
 
 
+def _load(stored: Image.Image, orientation: int) -> None:
+    """Decode what was opened."""
+    if isinstance(stored, ImageFile.ImageFile) and stored.format == "TIFF" and orientation >= 5:
+        stored.filename = ""  # Pillow would map the file into memory with the sides as shown, and mix up its rows
+    stored.load()
+
+
 def _as_stored(loaded: Image.Image, orientation: int) -> Image.Image:
     """A picture as it is stored: TIFF files are turned by Pillow when they are decoded, and then say 1."""
     turned = loaded.format == "TIFF" and orientation > 1 and orientation_of(loaded) == 1
     return loaded.transpose(_BACK[orientation]) if turned else loaded.copy()
 
 
-def _to_bytes(values: NDArray[Any], levels: Levels, path: Path) -> UInt8:
+def _to_bytes(values: NDArray[Any], levels: Levels, path: Path | str) -> UInt8:
     """Stored values as 0..255: black to white as `levels` says, what lies beyond is black or white."""
     if levels is None:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from segsearch.errors import StudyError
 from segsearch.space.candidate import Candidate, Draw, Named, Output
 
 DrawCandidate = Callable[[Draw], Candidate]
@@ -78,6 +79,48 @@ class Recorder:
         except ValueError as error:
             self.fault = str(error)
             raise
+
+
+@dataclass
+class Noting:
+    """A `Draw` that passes on what another one answers, and notes it by name."""
+
+    source: Draw
+    noted: dict[str, Any] = field(default_factory=dict)
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        found = self.noted[name] = self.source.suggest_int(name, low, high, step=step)
+        return found
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
+        found = self.noted[name] = self.source.suggest_float(name, low, high, step=step)
+        return found
+
+    def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
+        found = self.noted[name] = self.source.suggest_categorical(name, choices)
+        return found
+
+
+def demand_point(
+    where: str,
+    choices: Mapping[str, Any],
+    draw: DrawFor,
+    facts: Facts,
+    *,
+    cure: str = "correct it in the study file",
+) -> Candidate:
+    """The candidate that these choices, all of a space's parameters, draw. Raises `StudyError` where they are not."""
+    recorder = Recorder(Named(choices))
+    try:
+        found = draw(recorder, facts)
+    except Exception as error:
+        if recorder.fault is None:
+            raise
+        raise StudyError(f"{where}: {recorder.fault}; {cure}.") from error
+    unknown = sorted(choices.keys() - recorder.asked)
+    if unknown:
+        raise StudyError(f"{where}: the space does not ask for {', '.join(map(repr, unknown))} here; remove it.")
+    return found
 
 
 def settled(draw: DrawFor, facts: Facts) -> DrawCandidate:

@@ -68,6 +68,14 @@ def space_from_source(source: str, *, name: str) -> Space:
     if not callable(function):
         raise SpaceError(f"{name}: a space must define `draw(choose)`; got none. Write def draw(choose): ... in it.")
 
+    return Space(name, source, drawing(function, name))
+
+
+def drawing(function: Callable[..., object], name: str) -> DrawFor:
+    """A space's function as everything else calls it: it raises only `SpaceError` or segsearch's own errors.
+
+    `name` is that of the file which errors name.
+    """
     asks_for_facts = _takes_facts(function)
 
     def draw(choose: Draw, facts: Facts = Facts(), /) -> Candidate:
@@ -82,7 +90,7 @@ def space_from_source(source: str, *, name: str) -> Space:
             raise SpaceError(f"{name}:{line}: draw must return a Candidate, got {type(drawn).__name__}.")
         return drawn
 
-    return Space(name, source, draw)
+    return draw
 
 
 def _takes_facts(function: Callable[..., object]) -> bool:

@@ -23,7 +23,7 @@ from segsearch.workshop import Artifacts, raise_if_full
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are. The
 # same pixels, source and weights may lie elsewhere.
-_MAY_CHANGE = frozenset(
+MAY_CHANGE = frozenset(
     {
         "trials",
         "search.give_up_after",
@@ -176,7 +176,7 @@ def demand_same(stored: StudyRow, study: Study, named: Named, *, where: str) -> 
         raise StudyError(f"{begun} {same if was == now else differs}. {cure}")
     before, after = flat(stored.study.model_dump()), flat(study.model_dump())
     for key in (*before, *(key for key in after if key not in before)):
-        if key not in _MAY_CHANGE and before.get(key) != after.get(key):
+        if key not in MAY_CHANGE and before.get(key) != after.get(key):
             differs = f"{key} of {study.name} was {before.get(key)!r}, now it is {after.get(key)!r}"
             raise StudyError(f"{begun} {differs}. {cure}")
     if stored.space != named.space:

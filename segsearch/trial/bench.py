@@ -60,9 +60,9 @@ class Bench:
         return len(self.dataset.classes)
 
 
-def answers(bench: Bench) -> tuple[str, ...]:
+def answers(output: Output) -> tuple[str, ...]:
     """What the files answer, for the keys of stages; studies from before there was a choice answer scores."""
-    return () if bench.output == "scores" else (f"answers {bench.output}",)
+    return () if output == "scores" else (f"answers {output}",)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
-from segsearch.space.candidate import Candidate
+from segsearch.space.candidate import Candidate, Output
 from segsearch.space.keys import content_key, to_json
 from segsearch.space.steps import AfterExport
 from segsearch.trial.bench import Bench, answers, scratch, versions
@@ -21,6 +21,8 @@ from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape, load_weights
 from segsearch.workshop import Artifacts, Outcome
 
+# (name, version) of what can change a number, as evidence holds it.
+Versions = tuple[tuple[str, str], ...]
 CALIBRATION_IMAGES = 16
 # A mask does not show scores that are not finite: parity looks for them on a few images.
 PARITY_IMAGES = 4
@@ -52,14 +54,7 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
 
-    steps = [to_json(step) for step in candidate.before_export]
-    key = content_key(
-        ["export", weights, to_json(candidate.architecture), *steps],
-        list(bench.size),
-        [*map(list, versions())],
-        *answers(bench),
-        *([f"levels {levels}"] if levels else []),
-    )
+    key = export_key(candidate, weights, size=bench.size, output=bench.output, levels=levels, versions=versions())
     made = stages.once("export", key, make)
     return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))
 
@@ -76,9 +71,34 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
             note_levels(target, bench.dataset.levels)  # graph steps write a new file
             return {"model": stages.artifacts.keep(target)}
 
-    steps = map(to_json, candidate.after_export)
-    key = content_key(["quantize", plain.model, *steps, bench.dataset.key], [*map(list, versions())])
+    key = quantize_key(candidate, plain.model, data_key=bench.dataset.key, versions=versions())
     return replace(plain, model=str(stages.once("quantize", key, make)["model"]))
+
+
+def export_key(
+    candidate: Candidate,
+    weights: str,
+    *,
+    size: tuple[int, int],
+    output: Output,
+    levels: tuple[float, float] | None,
+    versions: Versions,
+) -> str:
+    """The key of the stage that makes a candidate's float file of these weights, for an input of (height, width)."""
+    steps = [to_json(step) for step in candidate.before_export]
+    return content_key(
+        ["export", weights, to_json(candidate.architecture), *steps],
+        list(size),
+        [*map(list, versions)],
+        *answers(output),
+        *([f"levels {levels}"] if levels else []),
+    )
+
+
+def quantize_key(candidate: Candidate, plain: str, *, data_key: str, versions: Versions) -> str:
+    """The key of the stage that makes a candidate's file of the float one called `plain`."""
+    steps = map(to_json, candidate.after_export)
+    return content_key(["quantize", plain, *steps, data_key], [*map(list, versions)])
 
 
 def graph_steps(candidate: Candidate, bench: Bench) -> tuple[AfterExport, ...]:

@@ -50,7 +50,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
             *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export)),
         ],
         [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
-        *answers(bench),
+        *answers(bench.output),
     )
     return from_json(Evidence, str(stages.once("gate", key, make)["evidence"]))
 

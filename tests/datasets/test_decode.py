@@ -15,6 +15,7 @@ from segsearch.datasets.decode import (
     first_of,
     open_picture,
     open_size,
+    picture_as_rgb,
     read_image,
     read_stored,
     resize_image,
@@ -309,6 +310,9 @@ def test_every_kind_of_file_is_turned_by_its_orientation_or_not(tmp_path: Path, 
     np.testing.assert_array_equal(read_image(path, exif="ignore")[..., 0], stored)
     np.testing.assert_array_equal(read_stored(path).values, shown)
     np.testing.assert_array_equal(read_stored(path, exif="ignore").values, stored)
+    for exif_word, expected in (("turn", shown), ("ignore", stored)):
+        with Image.open(path) as picture:  # as a program holds it
+            np.testing.assert_array_equal(picture_as_rgb(picture, exif=exif_word)[..., 0], expected)
     assert (open_size(path), open_size(path, exif="ignore")) == (shown.shape, stored.shape)
     with Image.open(path) as picture:
         assert stored_size(picture) == stored.shape

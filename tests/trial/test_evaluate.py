@@ -73,8 +73,8 @@ def test_a_mask_ships_scores_and_is_timed_as_one_file(notebook: Notebook, candid
 
 def test_old_studies_keys_hold_nothing_of_what_came_later(notebook: Notebook) -> None:
     """A study of scores finds the stages that it made before there were masks."""
-    assert answers(make_bench()) == ()
-    assert answers(make_bench(output="mask")) == ("answers mask",)
+    assert answers(make_bench().output) == ()
+    assert answers("mask") == ("answers mask",)
     old = to_json(replace(PLAIN, distill=Distill(0.5, 2.0)))
     assert not [word for word in ("answer_scale", "upsample") if f'"{word}"' in old]
     assert '"distill":{"temperature":2.0,"weight":0.5}' in old
