@@ -34,14 +34,15 @@ def report_of(store: Store, study: str | None, limits: Sequence[str] | None, mac
     """A study of a database under further limits, as it is on one machine."""
     from segsearch.evidence.objectives import demand_sense, read_limit
     from segsearch.judging.fronts import make_report, one_machine
+    from segsearch.store.grown import grown_of
 
     bounds = [read_limit(limit) for limit in limits or ()]
     demand_sense(bounds, where="--limit")
     row = store.study(study)
     trials, timings = store.trials(row.name), store.timings(row.name)
     key = one_machine(trials, timings, store.machines(), machine)
-    again, beside = store.confirmations(row.name), store.references(row.name)
-    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside)
+    again, beside, grown = store.confirmations(row.name), store.references(row.name), grown_of(store, row.name)
+    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside, grown=grown)
 
 
 def show_front(found: Report) -> None:
@@ -70,6 +71,13 @@ def show_front(found: Report) -> None:
             f"{found.untimed} more were never timed on machine {found.machine[:8]}; "
             "`segsearch remeasure` times them there."
         )
+    if found.grown:
+        from segsearch.judging.finals import as_table as finals_table
+        from segsearch.judging.finals import lines_of
+
+        say("", "Trained to the end by `segsearch retrain`:")
+        console().print(finals_table(found))
+        say(*lines_of(found))
     if found.references:
         from segsearch.judging.references import as_table as references_table
 

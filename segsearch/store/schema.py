@@ -22,7 +22,6 @@ from sqlalchemy import (
     update,
 )
 
-from segsearch.evidence.objectives import MACHINE_BOUND
 from segsearch.study import ONCE, say
 
 # Optuna keeps `studies` and `trials` of its own in the same database, so ours carry a prefix.
@@ -238,27 +237,9 @@ picks = Table(
 
 def _keep_timings_by_machine(connection: Connection) -> None:
     """Schema 2: timings are kept for each machine, and a measurement ends by its interval, not after `timing.runs`."""
-    timings.create(connection, checkfirst=True)
-    for row in connection.execute(select(studies.c.name, studies.c.settings)).all():
-        settings = json.loads(row.settings)
-        settings.get("timing", {}).pop("runs", None)
-        connection.execute(update(studies).where(studies.c.name == row.name).values(settings=json.dumps(settings)))
-    query = select(trials, evidence.c.json.label("evidence")).join(
-        evidence, (evidence.c.study == trials.c.study) & (evidence.c.trial == trials.c.number)
-    )
-    for row in connection.execute(query.where(trials.c.machine.is_not(None))).all():
-        values = json.loads(row._mapping["values"])
-        connection.execute(
-            insert(timings).values(
-                study=row.study,
-                trial=row.number,
-                machine=row.machine,
-                values=json.dumps({name: value for name, value in values.items() if name in MACHINE_BOUND}),
-                intervals="{}",
-                json=json.dumps(json.loads(row.evidence)["timing"]),
-                taken=row.finished,
-            )
-        )
+    from segsearch.store.first_timings import keep_timings_by_machine
+
+    keep_timings_by_machine(connection)
 
 
 def _claim_stages(connection: Connection) -> None:
