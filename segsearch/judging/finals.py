@@ -30,7 +30,7 @@ from segsearch.store import GrownRow
 
 @dataclass(frozen=True)
 class Ended:
-    """What a trial became by one recipe, from one seed or several: `rows`, the oldest first, at least one.
+    """What a trial became by one recipe, from one seed or several: `rows` by their seeds, at least one.
 
     `values` and `test` (the mIoU on the test images) are means over the seeds, of what all of them have. An interval
     over images is one file's own: there is none of several seeds.
@@ -92,7 +92,9 @@ def ended_of(grown: Sequence[GrownRow]) -> tuple[Ended, ...]:
     for row in sorted(grown, key=lambda row: row.finished):
         key = (row.trial, row.recipe)
         groups[key] = [*groups.pop(key, []), row]
-    return tuple(Ended(trial, recipe, tuple(rows)) for (trial, recipe), rows in groups.items())
+    return tuple(
+        Ended(trial, recipe, tuple(sorted(rows, key=lambda row: row.seed))) for (trial, recipe), rows in groups.items()
+    )
 
 
 def ended_by_trial(report: Report) -> dict[int, Ended]:
