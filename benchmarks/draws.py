@@ -1,10 +1,12 @@
 """Draws of a space that are built, trained for two steps, pruned where they say so and trained for two more.
 
 python benchmarks/draws.py [--space mobile] [--draws 1000] [--log FILE]
+    python benchmarks/draws.py --ship [--space all] [--draws 500] [--log FILE]
 
-Each draw has its real widths, depths and strides; only the images are small. Draws are tried in child processes: one
-that ends its process is counted with the signal, and the rest go on. What is done stands in the log: the same command
-carries on from there.
+Each draw has its real widths, depths and strides; only the images are small. With --ship a draw is not trained but
+built for 360x480, pruned and quantized where it says so, exported as it would ship, run, and compared with torch. Draws
+are tried in child processes: one that ends its process is counted with the signal, and the rest go on. What is done
+stands in the log: the same command carries on from there.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from pathlib import Path
 IMAGES, BATCH, CROP, SIZE = 8, 4, (64, 96), (96, 144)
 # A child is replaced after this many draws: what one leaves behind in memory is then in nobody's way for long.
 CHUNK = 50
+# What ships is built for images of this size and so many classes.
+SHIPPED, SHIPPED_CLASSES = (360, 480), 11
 
 
 def try_draws(space: str, numbers: list[int]) -> None:
@@ -66,14 +70,59 @@ def try_draws(space: str, numbers: list[int]) -> None:
         say({"draw": number, "ended": ended, "reason": reason, "pruned": pruned, "seconds": seconds})
 
 
+def ship_draws(space: str, numbers: list[int]) -> None:
+    """The child of --ship: each draw becomes the file that would ship, is run, and is compared with torch."""
+    import numpy as np
+
+    from segsearch.compression import GRAPH_STEPS
+    from segsearch.errors import SegsearchError
+    from segsearch.networks import build
+    from segsearch.networks.build import wear_in
+    from segsearch.runtimes import RUNTIMES
+    from segsearch.space.draws import Dice, Facts
+    from segsearch.space.load import load_space
+    from segsearch.trial.export import check_parity, export
+    from segsearch.trial.weights import apply_model_steps
+
+    draw, runtime = load_space(space).draw, RUNTIMES["onnxruntime"]
+    facts = Facts(output="mask", classes=SHIPPED_CLASSES, height=SHIPPED[0], width=SHIPPED[1])
+    images = [np.random.default_rng(seed).uniform(0, 255, (1, 3, *SHIPPED)).astype("float32") for seed in range(2)]
+    for number in numbers:
+        say({"draw": number})
+        start, steps = time.perf_counter(), 0
+        try:
+            candidate = draw(Dice(random.Random(number)), facts)
+            network = wear_in(
+                apply_model_steps(build(candidate.architecture, SHIPPED_CLASSES), candidate.before_export)
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                model = Path(folder) / "0.onnx"
+                export(network, SHIPPED, model, output="mask")
+                check_parity(network, model, runtime, images[0], output="mask")
+                for steps, step in enumerate(candidate.after_export, start=1):
+                    target = Path(folder) / f"{steps}.onnx"
+                    GRAPH_STEPS[type(step)](model, target, step, images=images)
+                    model = target
+                answer = runtime.open(model, threads=1).run(images[0])
+            if answer.shape != (1, *SHIPPED) or answer.max() >= SHIPPED_CLASSES:
+                raise ValueError(f"the file answers {answer.shape} up to {answer.max()}")
+            ended, reason = "shipped", ""
+        except (SegsearchError, ValueError) as error:
+            ended, reason = "refused", str(error)
+        except Exception as error:
+            ended, reason = "failed", f"{type(error).__name__}: {error}"
+        seconds, pruned = round(time.perf_counter() - start, 3), bool(steps)
+        say({"draw": number, "ended": ended, "reason": reason, "pruned": pruned, "seconds": seconds})
+
+
 def say(line: dict[str, object]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def ends_of(space: str, numbers: list[int]) -> Iterator[dict[str, object]]:
+def ends_of(space: str, numbers: list[int], ship: list[str]) -> Iterator[dict[str, object]]:
     """How each draw ended; a crash ends the child, and another one goes on after it."""
     while numbers:
-        command = [sys.executable, __file__, "--space", space, "--child", json.dumps(numbers[:CHUNK])]
+        command = [sys.executable, __file__, "--space", space, *ship, "--child", json.dumps(numbers[:CHUNK])]
         begun = None
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
@@ -93,31 +142,38 @@ def ends_of(space: str, numbers: list[int]) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--space", default="mobile")
-    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--space", help="[default: mobile; all with --ship]")
+    parser.add_argument("--draws", type=int, help="[default: 1000; 500 with --ship]")
+    parser.add_argument("--ship", action="store_true", help="export and run the draws instead of training them")
     parser.add_argument("--log", type=Path, help="where it carries on from [default: runs/draws-<space>.jsonl]")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    good = "shipped" if options.ship else "trained"
+    options.space = options.space or ("all" if options.ship else "mobile")
+    options.draws = options.draws or (500 if options.ship else 1000)
     if options.child is not None:
-        try_draws(options.space, json.loads(options.child))
+        (ship_draws if options.ship else try_draws)(options.space, json.loads(options.child))
         return
-    log = options.log or Path("runs") / f"draws-{Path(options.space).stem}.jsonl"
+    log = options.log or Path("runs") / f"draws-{good}-{Path(options.space).stem}.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     ends = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     ends = [line for line in ends if line["draw"] < options.draws]
     left = sorted(set(range(options.draws)) - {line["draw"] for line in ends})
     with log.open("a") as kept:
-        for line in ends_of(options.space, left):
+        for line in ends_of(options.space, left, ["--ship"] * options.ship):
             ends.append(line)
             kept.write(json.dumps(line) + "\n")
             kept.flush()
-            if len(ends) % 20 == 0 or line["ended"] != "trained":
+            if len(ends) % 20 == 0 or line["ended"] != good:
                 print(
                     f"{len(ends)} of {options.draws}: draw {line['draw']} {line['ended']} {line['reason']}", flush=True
                 )
     counts = Counter(line["ended"] for line in ends)
-    print(f"{options.draws} draws of {options.space}, {CROP[0]}x{CROP[1]} crops, batch {BATCH}, {os.cpu_count()} cores")
-    print(f"trained  {counts['trained']}, of them pruned and trained again {sum(map(is_pruned, ends))}")
+    how = f"files for {SHIPPED[0]}x{SHIPPED[1]}" if options.ship else f"{CROP[0]}x{CROP[1]} crops, batch {BATCH}"
+    also = "quantized" if options.ship else "pruned and trained again"
+    print(f"{options.draws} draws of {options.space}, {how}, {os.cpu_count()} cores")
+    twice = sum(line["ended"] == good and bool(line.get("pruned")) for line in ends)
+    print(f"{good}  {counts[good]}, of them {also} {twice}")
     print(f"refused  {counts['refused']}")
     print(f"failed   {counts['failed']}")
     print(f"crashed  {counts['crashed']}")
@@ -125,10 +181,6 @@ def main() -> None:
         print(f"  {count} {ended}: {reason}")
     print(f"{sum(line['seconds'] for line in ends):.0f} s in the draws themselves")
     raise SystemExit(1 if counts["crashed"] else 0)
-
-
-def is_pruned(line: dict[str, object]) -> bool:
-    return line["ended"] == "trained" and bool(line.get("pruned"))
 
 
 if __name__ == "__main__":

@@ -132,12 +132,13 @@ def fake_room(**settings: Any) -> ModuleType:
     )
 
     @contextmanager
-    def contained(order: Task, *, progress: Progress) -> Iterator[SimpleNamespace]:
+    def contained(order: Task, *, progress: Progress, **_: object) -> Iterator[SimpleNamespace]:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
         yield SimpleNamespace(
             evaluate=evaluate,
             estimate=lambda candidates, artifacts: found,
             train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
+            grow=fakes.make_grow(progress, seconds=settings.get("seconds", 0.0)),
         )
 
     room.contained = contained

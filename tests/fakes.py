@@ -21,7 +21,7 @@ from segsearch.space.steps import Quantize
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.grown import keep_grown
 from segsearch.study import Study, parse_study
-from segsearch.trial.types import Again
+from segsearch.trial.types import Again, Grown
 from segsearch.workshop import Progress, Workshop
 
 MACHINE = Machine("m", "a fake CPU", 2, 2**30, "Linux x86_64", "onnxruntime 0")
@@ -127,6 +127,30 @@ def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[C
         return Again(name, found.confusion, found.images)
 
     return train_again
+
+
+def make_grow(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidate, Recipe, int, Workshop], Grown]:
+    """Train to the end as a stage, a tenth better than the proxy of the same seed; seed 5 diverges."""
+
+    def grow(one: Candidate, recipe: Recipe, seed: int, workshop: Workshop) -> Grown:
+        progress("train", 1, 2)
+        if seed == 5:
+            raise TrialFailed("diverged", "the loss became NaN")
+
+        def train() -> dict[str, Any]:
+            time.sleep(seconds)
+            name = workshop.artifacts.keep_bytes(content_key(one, recipe, seed).encode(), ".onnx")
+            return {"weights": name, "losses": [0.5], "seconds": 60.0, "looks": [[5, 0.7, 0.3], [10, 0.5, 0.4]]}
+
+        latency = latency_of(one)
+        name = str(workshop.once("train", content_key(one, recipe, seed), train)["weights"])
+        found = in_images(0.25 + 0.6 * latency / (latency + 5) - seed / 100, spread=0.01)
+        if recipe.train_on == "train+val":
+            found = evidence(miou=None)
+        timed = replace(found, artifact=name, timing=replace(found.timing, samples_ms=(latency,) * 3))
+        return Grown(timed, None)
+
+    return grow
 
 
 def make_evaluate(

@@ -49,7 +49,7 @@ def retrain(
         honesty_lines,
         honesty_object,
         honesty_of,
-        test_lines,
+        look_lines,
     )
     from segsearch.progress import Silent
 
@@ -91,7 +91,7 @@ def retrain(
         return
     say("")
     console().print(as_table(done.trials, done.grown))
-    say("", *honesty_lines(found), *test_lines(done.grown, done.looks))
+    say("", *honesty_lines(found), *look_lines(done.grown, done.looks))
     say(*(f"Failed   trial {number}, seed {seed}: {why}" for number, seed, why in done.failed))
     for one in done.grown:
         say(f"Model    trial {one.trial}, seed {one.seed}: {done.folder / one.artifact}")

@@ -209,7 +209,7 @@ def honesty_lines(found: Honesty | None) -> list[str]:
     return lines
 
 
-def test_lines(grown: Sequence[GrownRow], looks: int) -> list[str]:
+def look_lines(grown: Sequence[GrownRow], looks: int) -> list[str]:
     """How often the test images were looked at; nothing where none were."""
     if all(one.test is None for one in grown):
         return []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segsearch.datasets import open_dataset, open_test
 from segsearch.datasets.decode import resize_image, resize_mask
 from segsearch.datasets.folders import open_folders, read_classes
 from segsearch.errors import DataError
@@ -133,6 +134,51 @@ def test_an_image_of_the_test_split_is_in_no_other(root: Path, settings: MakeSet
         (root / kind / "test").mkdir()
         (root / kind / "val" / "val1.png").rename(root / kind / "test" / "val1.png")
     assert len(open_folders(settings(test="test"), cache=cache).validation) == 1
+
+
+def _move_to_test(root: Path) -> None:
+    for kind in ("images", "masks"):
+        (root / kind / "test").mkdir()
+        (root / kind / "val" / "val1.png").rename(root / kind / "test" / "val1.png")
+
+
+def test_test_images_are_read_only_where_they_are_asked_for(root: Path, settings: MakeSettings, cache: Path) -> None:
+    assert open_test(settings(), cache=cache) is None
+    _move_to_test(root)
+    dataset = open_dataset(settings(test="test"), cache=cache)
+    assert "val1" not in (*dataset.train.names, *dataset.validation.names)
+    found = open_test(settings(test="test"), cache=cache)
+    assert found is not None
+    assert (len(found.train), found.validation.names, found.classes) == (0, ("val1",), dataset.classes)
+    stored = np.asarray(Image.open(root / "masks/test/val1.png"))
+    np.testing.assert_array_equal(found.validation.label(0), stored)
+    assert found.key != dataset.key
+    again = open_test(settings(test="test"), cache=cache)
+    assert again is not None
+    assert again.key == found.key
+
+
+def test_a_copy_of_a_training_image_judges_nothing(root: Path, settings: MakeSettings, cache: Path) -> None:
+    _move_to_test(root)
+    shutil.copy(root / "images/train/train2.png", root / "images/test/val1.png")
+    with pytest.raises(DataError, match=r"val1.png: no image may be in the test split and in another, .*train2.png"):
+        open_test(settings(test="test"), cache=cache)
+
+
+def test_a_test_split_without_labels(root: Path, settings: MakeSettings, cache: Path) -> None:
+    _move_to_test(root)
+    Image.new("L", (48, 40), 255).save(root / "masks/test/val1.png")
+    with pytest.raises(DataError, match="masks/test: a split must have labelled pixels"):
+        open_test(settings(test="test"), cache=cache)
+
+
+def test_all_images_to_learn_from_are_those_of_both_splits(settings: MakeSettings, cache: Path) -> None:
+    dataset = open_folders(settings(), cache=cache)
+    whole = dataset.trained_on_all
+    assert whole.train.names == (*dataset.train.names, *dataset.validation.names)
+    np.testing.assert_array_equal(whole.train.images[3:], dataset.validation.images)
+    np.testing.assert_array_equal(whole.train.label(4), dataset.validation.masks[1])
+    assert whole.key != dataset.key
 
 
 def test_same_image_in_both_splits_even_in_another_format(root: Path, settings: MakeSettings, cache: Path) -> None:

@@ -1,0 +1,151 @@
+"""What the parts of a long schedule are worth, and whether a killed training ends with the same bytes.
+
+    python benchmarks/retrain.py parts --data ../shared/camvid [--epochs 60] [--seeds 1] [--width 0.5]
+    python benchmarks/retrain.py kills --db runs/camvid/study.db --trial N [--epochs 30] [--kills 5]
+
+`parts` trains one sub-network of EfficientNet-Lite0 on whole images at input scale 0.5, from the weights: plainly, and
+with each part of `[retrain]` alone and all together; mIoU is that of the float file on the validation split at 360x480.
+It needs a folder of CamVid's layout and the extra segsearch[pretrained].
+
+`kills` runs `segsearch retrain` on two copies of a run: one alone, one that is killed with SIGKILL at random moments,
+all of its processes at once, and started again. It compares the files that came of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import torch
+
+from segsearch.datasets import Dataset, open_dataset
+from segsearch.networks import build
+from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.match import match
+from segsearch.pretrained.packages import file_of
+from segsearch.pretrained.parent import Parent, parent_of
+from segsearch.runtimes import RUNTIMES
+from segsearch.settings.data import DataSettings
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import Facts
+from segsearch.space.load import load_space
+from segsearch.store import open_store
+from segsearch.store.grown import grown_of
+from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule
+from segsearch.trial.export import export
+from segsearch.trial.grow import with_auxiliary
+from segsearch.trial.score import score_images
+
+SIZE, CLASSES = (360, 480), 11
+RUNTIME, CPU = RUNTIMES["onnxruntime"], torch.device("cpu")
+# Each part alone and all together, as changes of the schedule and the weight of the auxiliary loss.
+PARTS: dict[str, tuple[dict[str, object], float]] = {
+    "plain": ({}, 0.0),
+    "average of the weights .999": ({"ema": 0.999}, 0.0),
+    "auxiliary loss .4": ({}, 0.4),
+    "first half at half the size": ({"small_start": 0.5}, 0.0),
+    "rare classes more often": ({"balanced": True}, 0.0),
+    "all": ({"ema": 0.999, "small_start": 0.5, "balanced": True}, 0.4),
+}
+
+
+def parts(arguments: argparse.Namespace) -> None:
+    settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
+    data = open_dataset(settings, cache=arguments.cache)
+    parent = parent_of(Path(file_of("efficientnet-lite0")))
+    choices = {**WHOLE, "width_multiplier": arguments.width, "bits": "32"}
+    candidate = load_space("efficientnet_lite").draw(Named(choices), Facts())
+    base = Schedule(arguments.epochs, 4, PRETRAINED_RATE, 1e-2, None, None, "log", 0, 1.0, 1.0, 1.5, recipe=2, crop=1.0)
+    plain: dict[int, float] = {}
+    for name, (changes, weight) in PARTS.items():
+        if arguments.only and name not in arguments.only:
+            continue
+        began, found = time.monotonic(), []
+        for seed in range(arguments.seeds):
+            schedule = replace(base, seed=seed, **changes)  # type: ignore[arg-type]
+            found.append(miou(with_auxiliary(candidate, weight), data, schedule, parent))
+            plain.setdefault(seed, found[-1])
+        gain = mean(value - plain[seed] for seed, value in enumerate(found))
+        minutes = (time.monotonic() - began) / 60
+        print(f"{name:30s}{mean(found):7.3f}{gain:+8.3f}{minutes:7.1f} min", flush=True)
+
+
+def miou(candidate: Candidate, data: Dataset, schedule: Schedule, parent: Parent) -> float:
+    architecture = candidate.architecture
+    network = build(architecture, len(data.classes), seed=schedule.seed)
+    inherit(network, architecture, parent.network, parent.architecture)
+    inherited = match(architecture, parent.architecture).parameters
+    train(network, data.train, schedule, classes=len(data.classes), device=CPU, inherited=inherited)
+    with tempfile.TemporaryDirectory() as folder:
+        export(network, SIZE, Path(folder) / "model.onnx")
+        session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
+        return score_images(session, data.validation, classes=data.classes).confusion.miou
+
+
+def kills(arguments: argparse.Namespace) -> None:
+    source = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="segsearch-kills-") as folder:
+        names = []
+        for name, count in (("alone", 0), ("killed", arguments.kills)):
+            run = Path(folder) / name
+            shutil.copytree(arguments.db.parent, run)
+            database = run / arguments.db.name
+            began = time.monotonic()
+            command = [sys.executable, "-m", "segsearch", "retrain", str(database)]
+            command += ["--trial", str(arguments.trial), "--epochs", str(arguments.epochs)]
+            for _ in range(count):
+                killed_after(command, source.uniform(*arguments.after))
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            with open_store(database, read_only=True) as store:
+                row = grown_of(store, store.study().name)[-1]
+            names.append(row.artifact)
+            minutes, took = (time.monotonic() - began) / 60, (row.train_seconds or 0.0) / 60
+            print(f"{name:8s}{row.artifact}  {count} kills, {minutes:.1f} min, {took:.1f} of them kept", flush=True)
+    print("the same bytes" if names[0] == names[1] else "DIFFERENT BYTES")
+
+
+def killed_after(command: list[str], seconds: float) -> None:
+    """Start a retraining, and after so long kill it and its child at once."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        time.sleep(seconds)
+        found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
+        for pid in (process.pid, *map(int, found.stdout.split())):
+            os.kill(pid, signal.SIGKILL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("parts", "kills"))
+    parser.add_argument("--data", type=Path, help="a folder of CamVid's layout")
+    parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
+    parser.add_argument("--only", action="append", metavar="NAME", help=f"of parts: {', '.join(PARTS)}")
+    parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--db", type=Path)
+    parser.add_argument("--trial", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--after", type=float, nargs=2, default=(20.0, 200.0), metavar="SECONDS")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    needed = "data" if arguments.part == "parts" else "db"
+    if getattr(arguments, needed) is None:
+        parser.error(f"{arguments.part} needs --{needed}")
+    (parts if arguments.part == "parts" else kills)(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

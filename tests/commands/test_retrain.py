@@ -1,0 +1,164 @@
+"""Chosen models trained to the end: which, what is kept and said, what is refused, and stops half-way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from segsearch.store import GrownRow, open_store
+from segsearch.store.grown import grown_of
+from tests import fakes
+from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
+from tests.conftest import Command
+
+
+@pytest.fixture
+def database(command: Command, quick: None, study_file: Path, tmp_path: Path) -> Path:
+    """Three trained trials of a study that is whole: its data and its space can be opened."""
+    said = command("run", study_file, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    return tmp_path / "run" / "study.db"
+
+
+def kept(database: Path) -> dict[tuple[int, int], GrownRow]:
+    with open_store(database, read_only=True) as store:
+        return {(row.trial, row.seed): row for row in grown_of(store, "tiny")}
+
+
+def test_the_pick_is_trained_to_the_end_and_its_curve_kept(command: Command, database: Path) -> None:
+    assert command("pick", database, "--trial", 1).code == 0
+    said = command("retrain", database)
+    assert said.code == 0, said.err
+    ((number, row),) = kept(database).items()
+    assert number == (1, 0)
+    assert (row.recipe.epochs, row.recipe.train_on, row.train_seconds) == (20, "train", 60.0)
+    assert row.looks == ((5, 0.7, 0.3), (10, 0.5, 0.4))
+    assert re.search(r"^ *trial +seed +proxy miou +final miou +test miou +latency_ms", said.out, re.MULTILINE)
+    assert f"Model    trial 1, seed 0: {(database.parent / 'artifacts' / row.artifact).resolve()}" in said.out
+    assert "as a proxy 0." in said.out
+
+
+def test_what_is_there_is_not_trained_again_and_more_seeds_go_on(command: Command, database: Path) -> None:
+    assert command("retrain", database, "--trial", 0).code == 0
+    before = kept(database)
+    said = command("retrain", database, "--trial", 0)
+    assert said.code == 0
+    assert kept(database) == before
+    assert "(1 of 1)" not in said.out
+    assert command("retrain", database, "--trial", 0, "--seeds", 3).code == 0
+    assert kept(database).items() > before.items()
+    assert sorted(kept(database)) == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_a_sample_of_the_front_says_whether_its_proxies_told_the_truth(command: Command, database: Path) -> None:
+    said = command("retrain", database, "--front", "--models", 3, "--epochs", 7)
+    assert said.code == 0, said.err
+    assert sorted(kept(database)) == [(0, 0), (1, 0), (2, 0)]
+    assert {row.recipe.epochs for row in kept(database).values()} == {7}
+    assert "Kendall's tau of proxy and final miou over 3 models: 1.00" in said.out
+    assert "is the best in the end." in said.out
+    assert " of 3 are beaten by another of them in the end" in said.out
+
+
+def test_programs_are_told_in_json_alone(command: Command, database: Path) -> None:
+    found = json.loads(command("retrain", database, "--trial", 0, "--trial", 1, "--seeds", 6, "--json").out)
+    assert len(found["models"]) == 10
+    assert found["failed"] == [{"trial": number, "seed": 5, "reason": "the loss became NaN"} for number in (0, 1)]
+    assert found["honesty"]["models"] == 2
+    assert found["looks_at_test"] == 0
+
+
+def test_a_seed_that_fails_is_told_and_the_others_go_on(command: Command, database: Path) -> None:
+    said = command("retrain", database, "--seeds", 7, "--trial", 0)
+    assert said.code == 0
+    assert "Failed   trial 0, seed 5: the loss became NaN" in said.out
+    assert [seed for _, seed in kept(database)] == [0, 1, 2, 3, 4, 6]
+
+
+def test_a_study_carried_on_may_say_more_of_retraining(command: Command, database: Path, study_file: Path) -> None:
+    study_file.write_text(study_file.read_text() + "\n[retrain]\nepochs = 9\nbalanced = true\n")
+    assert command("run", study_file, "--out", database.parent).code == 0
+    assert command("retrain", database, "--trial", 0).code == 0
+    (row,) = kept(database).values()
+    assert (row.recipe.epochs, row.recipe.balanced) == (9, True)
+
+
+# ---- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["nothing was picked from tiny yet", "`segsearch pick`", "--trial"]),
+        (["--trial", "99"], ["--trial must name a trained trial of tiny, and 99 is not one"]),
+        (["--trial", "1", "--front"], ["give one of them"]),
+        (["--trial", "1", "--models", "4"], ["--models says how many --front takes"]),
+        (["--trial", "1", "--epochs", "0"], ["--epochs"]),
+        (["--trial", "1", "--train-on", "all"], ["--train-on must be one of train, train+val; got 'all'"]),
+        (["--trial", "1", "--train-on", "train+val"], ["leaves only test images", "data.test of tiny names none"]),
+        (["--trial", "1", "--study", "other"], ["'other'", "tiny"]),
+    ],
+)
+def test_a_wrong_command_line_is_refused(
+    command: Command, database: Path, arguments: list[str], words: list[str]
+) -> None:
+    assert_refused(command("retrain", database, *arguments), *words)
+    assert kept(database) == {}
+
+
+def test_nothing_trained_yet_is_said(command: Command, quick: None, tmp_path: Path) -> None:
+    fakes.start(tmp_path, fakes.make_study())[0].close()
+    assert_refused(command("retrain", tmp_path / "study.db"), "has no trained trial to retrain yet")
+
+
+def test_data_that_changed_is_said_before_anything_is_trained(command: Command, database: Path) -> None:
+    with open_store(database) as store, store.writing() as connection:
+        connection.exec_driver_sql("UPDATE segsearch_studies SET data_key = 'another'")
+    assert_refused(command("retrain", database, "--trial", 0), "the images or masks of tiny changed", "--data")
+    assert kept(database) == {}
+
+
+# ---- stops
+
+
+HERE = """
+import segsearch.launch
+from tests import fakes
+segsearch.launch.machine_here = lambda store, study, progress: fakes.MACHINE
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_finished_before_a_stop_is_kept_and_the_same_command_goes_on(
+    command: Command, database: Path, number: signal.Signals
+) -> None:
+    wished = ["--trial", "0", "--trial", "1", "--seeds", "3"]
+    arguments = [sys.executable, "-c", HERE + SLOW_CLI, "retrain", str(database), *wished]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + 60
+        while not kept(database):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    before = kept(database)
+    assert 1 <= len(before) < 6
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"Carry on with: segsearch retrain {database} --trial 0 --trial 1 --seeds 3" in err
+    assert command("retrain", database, *wished).code == 0
+    assert len(kept(database)) == 6
+    assert kept(database).items() >= before.items()

@@ -1,0 +1,117 @@
+"""What proxies foretold, against golden values by hand; and a sample of a front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from segsearch.judging.grown import (
+    Final,
+    as_objects,
+    as_table,
+    finals_of,
+    honesty_lines,
+    honesty_of,
+    kendall,
+    look_lines,
+    pairs_in_bands,
+    stratified,
+    tau_interval,
+)
+from segsearch.settings.retrain import Recipe
+from segsearch.store import GrownRow
+from tests.judging.reports import ALIKE, drawn, numbers, study_row, trial
+
+RECIPE = Recipe(epochs=150, ema=0.999, auxiliary=0.4, small_start=0.0, balanced=False)
+
+
+def final(trial: int, proxy: float, end: float, latency_ms: float) -> Final:
+    return Final(trial, proxy, end, latency_ms)
+
+
+def row(
+    trial: int, miou: float | None, *, seed: int = 0, latency_ms: float = 5.0, test: float | None = None
+) -> GrownRow:
+    values = {"latency_ms": latency_ms, "size_bytes": 1000.0} | ({} if miou is None else {"miou": miou})
+    interval = None if test is None else (test - 0.02, test + 0.02)
+    return GrownRow(trial, RECIPE, seed, "m", values, {}, "a.onnx", 90.0, 1.0, (), test, interval)
+
+
+def test_tau_counts_pairs_that_agree_less_those_that_do_not() -> None:
+    """Of six pairs one is turned round: (5 - 1) / 6."""
+    found = honesty_of(
+        [final(0, 0.5, 0.6, 1.0), final(1, 0.52, 0.65, 2.0), final(2, 0.55, 0.64, 3.0), final(3, 0.6, 0.7, 4.0)]
+    )
+    assert found is not None
+    assert found.tau == pytest.approx(4 / 6)
+    assert (found.regret, found.best, found.chosen, found.dominated) == (0.0, 3, 3, (2,))
+
+
+def test_ties_weigh_as_in_tau_b() -> None:
+    """Two equal proxies: two pairs agree of three, over the root of 2 times 3."""
+    one, two, three = final(0, 0.5, 0.6, 1.0), final(1, 0.5, 0.7, 1.0), final(2, 0.6, 0.8, 1.0)
+    assert kendall([(one, two), (one, three), (two, three)]) == pytest.approx(2 / 6**0.5)
+    assert kendall([(one, one)]) is None
+
+
+def test_regret_is_what_trusting_the_proxies_costs() -> None:
+    found = honesty_of([final(7, 0.6, 0.65, 3.0), final(9, 0.55, 0.7, 4.0)])
+    assert found is not None
+    assert found.regret == pytest.approx(0.05)
+    assert (found.best, found.chosen, found.tau, found.dominated) == (9, 7, None, ())
+    assert "The proxies' best, trial 7, ends 0.050 below trial 9" in honesty_lines(found)[0]
+    assert honesty_of([final(7, 0.6, 0.65, 3.0)]) is None
+    assert honesty_lines(None) == []
+
+
+def test_bands_compare_models_of_about_one_latency() -> None:
+    models = [final(number, 0.5 + number / 100, 0.6 + number / 100, float(number)) for number in range(9)]
+    pairs = pairs_in_bands(models)
+    assert len(pairs) == 9
+    assert max(abs(one.latency_ms - other.latency_ms) for one, other in pairs) == 2.0
+
+
+def test_an_interval_of_a_perfect_order_is_that_order() -> None:
+    models = [final(number, 0.5 + number / 100, 0.6 + number / 100, float(number)) for number in range(8)]
+    assert tau_interval(models) == (1.0, 1.0)
+    turned = [replace(one, final=0.9) if one.trial == 0 else one for one in models]
+    low, high = tau_interval(turned) or (0.0, 0.0)
+    assert -1.0 <= low < high == 1.0
+
+
+def test_a_sample_goes_from_the_cheapest_to_the_dearest_and_fills_up_from_behind_the_front(tmp_path: Path) -> None:
+    points = [(0.3, 1.0), (0.5, 2.0), (0.6, 3.0), (0.7, 5.0), (0.4, 4.0), (0.45, 6.0)]
+    trials = [trial(number, numbers(*point)) for number, point in enumerate(points)]
+    report = drawn(study_row(tmp_path), trials)
+    assert stratified(report, 2) == (0, 3)
+    assert stratified(report, 3) == (0, 2, 3)
+    assert stratified(report, 5) == (0, 1, 2, 4, 3)
+    assert stratified(report, 99) == (0, 1, 2, 4, 3, 5)
+
+
+def test_a_final_is_the_mean_over_its_seeds_and_needs_a_validation_miou() -> None:
+    found = finals_of(ALIKE, [row(1, 0.62), row(1, 0.64, seed=1), row(0, None, test=0.5)])
+    assert [(one.trial, one.final) for one in found] == [(1, pytest.approx(0.63))]
+
+
+def test_the_table_and_the_objects_say_the_same() -> None:
+    rows = [row(1, 0.62, test=0.6), row(0, None, test=0.5)]
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(as_table(ALIKE, rows))
+    text = capture.get()
+    assert "0.600 ±0.02" in text
+    assert "1 min 30 s" in text
+    found = {one["trial"]: one for one in as_objects(ALIKE, rows)}
+    assert found[1]["values"]["miou"] == 0.62
+    assert (found[0]["values"].get("miou"), found[0]["test_miou"]) == (None, 0.5)
+    assert found[1]["recipe"]["epochs"] == 150
+
+
+def test_looks_at_the_test_images_are_counted_in_words() -> None:
+    assert look_lines([row(1, 0.62)], 0) == []
+    assert look_lines([row(1, 0.62, test=0.6)], 1)[0].startswith("1 file was judged on this study's test images")
+    assert look_lines([row(1, 0.62, test=0.6)], 3)[0].startswith("3 files were judged")
