@@ -14,7 +14,7 @@ from segsearch.dashboard.state import to_address
 from segsearch.figures.scores import look_rows, looks_figure
 from segsearch.judging.finals import Ended, ended_of, lines_of, recipe_words
 from segsearch.judging.fronts import Row
-from segsearch.judging.grown import test_lines
+from segsearch.judging.grown import look_lines
 from segsearch.judging.words import duration, in_words
 from segsearch.store import GrownRow
 
@@ -68,7 +68,7 @@ def _pairs(scene: Scene, row: Row, ended: Ended) -> list[tuple[str, str]]:
     else:
         pairs.append(("mIoU", "none on the validation images: it learned from them, too"))
     if ended.test is not None:
-        looks = " ".join(test_lines(ended.rows, scene.report.test_looks))
+        looks = " ".join(look_lines(ended.rows, scene.report.test_looks))
         around = _around(ended, known=ended.rows[0].test_interval is not None)
         pairs.append(("mIoU on test images", f"{ended.shown_test}{around}. {looks}"))
     pairs.append(("latency", f"{ended.shown('latency_ms')} ms"))

@@ -19,8 +19,8 @@ from segsearch.judging.grown import (
     Honesty,
     honesty_lines,
     honesty_of,
+    look_lines,
     recipe_object,
-    test_lines,
     with_half,
 )
 from segsearch.judging.words import in_words
@@ -149,7 +149,7 @@ def lines_of(report: Report) -> list[str]:
         if any(one.recipe != recipe for one in report.grown):
             lines.append(f"Recipes do not compare; of {honesty.models} models by one ({recipe_words(recipe)}):")
         lines += honesty_lines(honesty)
-    return lines + test_lines(report.grown, report.test_looks)
+    return lines + look_lines(report.grown, report.test_looks)
 
 
 # ---- tables
