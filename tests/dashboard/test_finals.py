@@ -17,6 +17,7 @@ from segsearch.dashboard.finals import ended_card
 from segsearch.dashboard.masks_tab import compared
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene, set_scene
+from segsearch.evidence.types import Evidence
 from segsearch.judging.fronts import knee_of
 from tests import fakes
 from tests.dashboard import many
@@ -33,6 +34,11 @@ def scene_of(reader: Reader, address: str = "") -> Scene:
 
 def members_of(database: Path) -> list[int]:
     return [row.trial for row in scene_of(Reader(str(database))).report.front]
+
+
+def miou_of(found: Evidence) -> str:
+    assert found.confusion is not None
+    return f"{found.confusion.miou:.3f}"
 
 
 def panel_of(reader: Reader, address: str) -> str:
@@ -68,9 +74,9 @@ def test_its_page_says_all_that_is_known(small: Path) -> None:
     trial = members_of(small)[0]
     before = panel_of(reader, f"?models={trial}")
     assert "Trained to the end" not in before
-    many.finish(small, trial, 0.7, test=0.6)
+    found = miou_of(many.finish(small, trial, 0.7, test=0.6))
     panel = panel_of(reader, f"?models={trial}")
-    assert "0.70" in panel
+    assert f"'{found} ±" in panel
     assert " on the validation images (95 % over its images); as a proxy " in panel
     assert "mIoU on test images" in panel
     assert "1 file was judged on this study's test images so far" in panel
@@ -81,7 +87,7 @@ def test_its_page_says_all_that_is_known(small: Path) -> None:
     many.finish(small, trial, None, recipe=ON_ALL, test=0.8)
     panel = panel_of(reader, f"?models={trial}")
     assert "(2) on the validation images (mean, standard deviation and number of seeds)" in panel
-    assert "0 (0.70" in panel
+    assert f"0 ({found}, test " in panel
     assert "none on the validation images: it learned from them, too" in panel
     assert panel.index("80 epochs") < panel.index("40 epochs"), "the newest recipe first"
 
@@ -124,13 +130,13 @@ def test_the_table_sorts_by_the_final_miou(small: Path) -> None:
     plain = scene_of(Reader(str(small)))
     assert table.FINAL not in [column["field"] for column in table.columns(plain.seen, plain.report)]
     many.finish(small, first, 0.6)
-    many.finish(small, second, 0.7)
+    best = miou_of(many.finish(small, second, 0.7))
     scene = scene_of(Reader(str(small)))
     assert table.FINAL in [column["field"] for column in table.columns(scene.seen, scene.report)]
     request = {"sortModel": [{"colId": table.FINAL, "sort": "desc"}], "endRow": 3}
     lines = table.rows(scene.seen, scene.report, request)["rowData"]
     assert [line["trial"] for line in lines[:2]] == [second, first]
-    assert lines[0][f"shown:{table.FINAL}"].startswith("0.70")
+    assert lines[0][f"shown:{table.FINAL}"].startswith(f"{best} ±")
     assert table.FINAL not in lines[2]
 
 
