@@ -58,7 +58,8 @@ class Seen:
     def artifact(self, sha256: str) -> str | None:
         """The name of the model of that hash, where a trial has it, or became it."""
         wanted = f"{sha256}.onnx"
-        return wanted if any(one.artifact == wanted for one in (*self.trials, *self.grown)) else None
+        named = {trial.artifact for trial in self.trials} | {one.artifact for one in self.grown}
+        return wanted if wanted in named else None
 
     def trial(self, number: int) -> TrialRow | None:
         return next((trial for trial in self.trials if trial.number == number), None)

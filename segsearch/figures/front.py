@@ -89,8 +89,9 @@ def _reached(
 ) -> dict[str, tuple[float, float]]:
     """The least and the greatest value that is drawn on each axis of an objective, where there is any."""
     found = {}
+    kinds: list[Marks | Beside | Ends] = [*shown, *besides, *ended]
     for place, axis in enumerate(axes):
-        values = [value for marks in (*shown, *besides, *ended) for value in marks.values[place]]
+        values = [value for marks in kinds for value in marks.values[place]]
         if axis is not None and values:
             found[axis.name] = (min(values), max(values))
     return found
@@ -167,7 +168,8 @@ def figure(report: Report) -> Any:
     ranges = {}
     if across is not None and report.rows:
         seen = [row.values[across.name] for row in report.rows]
-        for beside in (*references_of(report, (across, up)), *ends_of(report, (across, up))):
+        others: list[Beside | Ends] = [*references_of(report, (across, up)), *ends_of(report, (across, up))]
+        for beside in others:
             seen += beside.values[0]
         most = max(seen)
         bounds = [limit.bound for limit in report.limits if limit.objective == across.name]
