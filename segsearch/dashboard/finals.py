@@ -28,7 +28,7 @@ def ended_card(scene: Scene) -> list[Any]:
     models = "1 model was" if count == 1 else f"{count} models were"
     first = f"{models} trained to the end; triangles show where they ended, arrows from which trial."
     lines = [first, *lines_of(report)]
-    return [card(heading("Did the proxies tell the truth?"), *(dmc.Text(line, size="sm") for line in lines))]
+    return [card(heading("Trained to the end"), *(dmc.Text(line, size="sm") for line in lines))]
 
 
 def cards_of(scene: Scene, row: Row, *, dark: bool) -> list[Any]:

@@ -142,13 +142,15 @@ def honesty_in(report: Report) -> tuple[Honesty, Recipe] | None:
 
 
 def lines_of(report: Report) -> list[str]:
-    """What the final models say of the proxies, and how often the test images were looked at."""
+    """What the final models say of the proxies, what their numbers are, and how often test images were looked at."""
     found, lines = honesty_in(report), list[str]()
     if found is not None:
         honesty, recipe = found
         if any(one.recipe != recipe for one in report.grown):
             lines.append(f"Recipes do not compare; of {honesty.models} models by one ({recipe_words(recipe)}):")
         lines += honesty_lines(honesty)
+    if any(len(one.rows) > 1 for one in ended_of(report.grown)):
+        lines.append("Over several seeds it is the mean, the standard deviation and, in brackets, their number.")
     return lines + look_lines(report.grown, report.test_looks)
 
 

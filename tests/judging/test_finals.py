@@ -97,6 +97,9 @@ def test_honesty_is_of_one_recipe_the_one_of_most_models(tmp_path: Path) -> None
 def test_one_model_says_nothing_of_the_proxies(tmp_path: Path) -> None:
     assert honesty_in(report_of(tmp_path, ENDED[:1])) is None
     assert lines_of(report_of(tmp_path, ENDED[:1])) == []
+    assert lines_of(report_of(tmp_path, [ENDED[0], ended(0, 0.6, 2.0, seed=1)])) == [
+        "Over several seeds it is the mean, the standard deviation and, in brackets, their number."
+    ]
     assert honesty_in(report_of(tmp_path, ())) is None
     on_all = [ended(trial, None, recipe=ON_ALL, test=0.5) for trial in (0, 1)]
     assert honesty_in(report_of(tmp_path, on_all)) is None
