@@ -104,7 +104,7 @@ def rates(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     for rate in (1e-3, 2e-3, 4e-3):
         for share in (0.1, 0.3, 1.0):
             schedule = replace(STARTED, learning_rate=rate, start_rate=share, epochs=arguments.epochs)
-            found = miou(DESIGNS["width 0.75"], data, schedule, parent)
+            found = miou(DESIGNS[arguments.width], data, schedule, parent)
             print(f"rate {rate:g}, inherited layers at {share:g} of it: {found:.3f}", flush=True)
 
 
@@ -132,6 +132,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="a folder of CamVid's layout")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--width", choices=DESIGNS, default="width 0.75", help="of rates")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
     arguments = parser.parse_args()
     settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)

@@ -156,7 +156,7 @@ def tau_interval(finals: Sequence[Final]) -> tuple[float, float] | None:
 
 def as_table(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> Table:
     """One line for each training: mIoU as a proxy and in the end, on the test images, and what the file costs."""
-    columns = ("trial", "seed", "proxy miou", "final miou", "test miou", "latency_ms", "size_bytes", "epochs", "took")
+    columns = ("trial", "seed", "proxy", "final miou", "test miou", "latency_ms", "size", "epochs", "took")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

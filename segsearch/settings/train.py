@@ -24,7 +24,7 @@ SMALLEST_CROP = 32
 # Weights that a package ships, by what a study calls them (`pretrained.packages` knows the packages).
 PRETRAINED = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 # A study that starts from pretrained weights, and does not say how quickly these learn: as quickly as the rest, which
-# is how the one run was trained that there is so far. `benchmarks/pretrained.py rates` tries others.
+# was the best of four pairs of rates in `benchmarks/pretrained.py rates`.
 START_RATE = 1.0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, exc, func, inspect, select
 
 from segsearch.errors import DatabaseError, OlderDatabase
-from segsearch.store import schema
+from segsearch.store import migrate, schema
 from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 
@@ -151,7 +151,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
             _wait_for(connection, _SCHEMA_LOCK)
         tables = set(inspect(connection).get_table_names())
         if schema.migrations.name in tables:
-            version = schema.schema_version(connection)
+            version = migrate.schema_version(connection)
         elif tables if location.file is not None else "alembic_version" in tables:
             whose = (
                 "it is an Optuna database, without segsearch's tables" if "alembic_version" in tables else "not ours"
@@ -163,7 +163,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
             raise DatabaseError(f"{shown}: no study was ever stored here. `segsearch run STUDY` starts one.")
         else:
             version = 0  # new, or its first process was killed before the tables stood
-        newest = len(schema.MIGRATIONS)
+        newest = len(migrate.MIGRATIONS)
         if version > newest:
             raise DatabaseError(
                 f"{shown}: its schema is {version}, this segsearch knows up to {newest}. Update segsearch to open it."
@@ -176,7 +176,7 @@ def check_schema(engine: Engine, location: Location, *, read_only: bool) -> None
         if not read_only:
             if 0 < version < newest:
                 _demand_nobody_at_work(connection, shown)
-            schema.migrate(connection, version)
+            migrate.migrate(connection, version)
 
 
 def _demand_nobody_at_work(connection: Connection, shown: str) -> None:

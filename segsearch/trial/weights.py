@@ -176,14 +176,15 @@ def _train(
 
 
 def judge_of(schedule: Schedule, bench: Bench, stages: Stages) -> Judge | None:
-    """Who looks at a training as often as the bench says, on the validation split; None where nobody does."""
+    """Who looks at a training, as often as the bench says or once an epoch; None where nobody does."""
     if not bench.looks:
         return None
 
     def score(network: Network) -> float:
         return score_network(network, bench.dataset.validation, classes=bench.classes, device=bench.device).miou
 
-    every = math.ceil(schedule.steps_for(len(bench.dataset.train)) / bench.looks)
+    images = len(bench.dataset.train)
+    every = max(schedule.steps_of_epoch(images), math.ceil(schedule.steps_for(images) / bench.looks))
     return Judge(every, score, stages.told)
 
 

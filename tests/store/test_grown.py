@@ -10,9 +10,9 @@ import sqlalchemy
 
 from segsearch.evidence.images import PerImage, Spread
 from segsearch.settings.retrain import Recipe
-from segsearch.store import NO_TRIAL, Counts, open_store, schema
+from segsearch.store import NO_TRIAL, Counts, migrate, open_store
 from segsearch.store.grown import grown_evidence, grown_of, keep_grown, looks_at_test
-from segsearch.store.schema import schema_version
+from segsearch.store.migrate import schema_version
 from segsearch.store.worker import at_work
 from tests import fakes
 from tests.store.test_store import dump, enter, schema_1
@@ -134,13 +134,13 @@ def test_they_are_no_trials(tmp_path: Path) -> None:
 
 @pytest.mark.sqlite
 def test_its_migration_only_adds_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, place = tmp_path / "study.db", schema.MIGRATIONS.index(schema._keep_grown)
+    path, place = tmp_path / "study.db", migrate.MIGRATIONS.index(migrate._keep_grown)
     schema_1(path)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:place])
+        patch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:place])
         open_store(path).close()
     before = dump(path)
-    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[: place + 1])
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[: place + 1])
     with open_store(path) as store:
         assert grown_of(store, "fake") == ()
     added = [line for line in dump(path) if line not in before]

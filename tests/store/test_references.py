@@ -13,7 +13,7 @@ from segsearch.evidence.objectives import values_of
 from segsearch.evidence.resample import spread_of
 from segsearch.evidence.types import Evidence
 from segsearch.space.keys import from_json
-from segsearch.store import Counts, Failure, ReferenceRow, Store, open_store, schema
+from segsearch.store import Counts, Failure, ReferenceRow, Store, migrate, open_store, schema
 from segsearch.store.worker import at_work
 from tests import fakes
 from tests.store.test_store import dump, enter, on, schema_1
@@ -122,14 +122,14 @@ def test_they_are_no_trials(tmp_path: Path) -> None:
 
 @pytest.mark.sqlite
 def test_its_migration_only_adds_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, place = tmp_path / "study.db", schema.MIGRATIONS.index(schema._keep_references)
+    path, place = tmp_path / "study.db", migrate.MIGRATIONS.index(migrate._keep_references)
     schema_1(path)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:place])
+        patch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:place])
         open_store(path).close()
     before = dump(path)
     assert not [line for line in before if "segsearch_references" in line]
-    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[: place + 1])
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[: place + 1])
     with open_store(path) as store:
         assert store.references("fake") == ()
     added = [line for line in dump(path) if line not in before]

@@ -12,7 +12,7 @@ import sqlalchemy
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
 from segsearch.evidence.resample import spread_of
 from segsearch.evidence.types import Confusion
-from segsearch.store import ConfirmationRow, Store, open_store, schema
+from segsearch.store import ConfirmationRow, Store, migrate, open_store
 from segsearch.store.worker import Worker, at_work
 from tests import fakes
 from tests.store.test_store import dump, enter, schema_1
@@ -125,11 +125,11 @@ def test_schema_7_only_adds_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "study.db"
     schema_1(path)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:6])
+        patch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:6])
         open_store(path).close()
     before = dump(path)
     assert not [line for line in before if "segsearch_spreads" in line]
-    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:7])
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:7])
     open_store(path).close()
     added = [line for line in dump(path) if line not in before]
     assert sorted(line.split("(")[0].strip() for line in added) == [

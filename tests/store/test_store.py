@@ -25,7 +25,7 @@ from segsearch.evidence.timing import Block, Comparison, Machine, Timing
 from segsearch.evidence.types import Evidence
 from segsearch.judging.fronts import make_report, one_machine
 from segsearch.space.keys import from_json, to_json
-from segsearch.store import Counts, Pick, Store, TimingRow, open_store, schema
+from segsearch.store import Counts, Pick, Store, TimingRow, migrate, open_store, schema
 from segsearch.store.worker import Claimed, Worker, at_work, living
 from segsearch.study import dump_study
 from tests import fakes
@@ -307,7 +307,7 @@ def test_a_database_of_before_pretrained_weights_has_a_place_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:9])
+        before.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:9])
         store, row = fakes.start(tmp_path, fakes.make_study())
         with store, store.writing() as connection:
             schema.starts.drop(connection)
@@ -526,7 +526,7 @@ def damaged(path: Path) -> None:
             lambda path: optuna.storages.RDBStorage(f"sqlite:///{path}").engine.dispose(),
             r"it is an Optuna database, without segsearch's tables",
         ),
-        (newer, rf"its schema is 999, this segsearch knows up to {len(schema.MIGRATIONS)}\. Update segsearch"),
+        (newer, rf"its schema is 999, this segsearch knows up to {len(migrate.MIGRATIONS)}\. Update segsearch"),
         (damaged, r"damaged|not a SQLite database|cannot be used"),
     ],
 )
@@ -707,18 +707,18 @@ def test_migrations_run_once_each_and_all_or_nothing(tmp_path: Path, monkeypatch
         connection.exec_driver_sql("CREATE TABLE segsearch_other (x INTEGER)")
         raise RuntimeError("killed here")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, adds, breaks))
+    monkeypatch.setattr(migrate, "MIGRATIONS", (*migrate.MIGRATIONS, adds, breaks))
     with pytest.raises(RuntimeError, match="killed here"):
         open_store(fakes.where(tmp_path))
     with pytest.raises(DatabaseError, match="older than"):
         open_store(fakes.where(tmp_path), read_only=True)
-    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:-1])
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:-1])
     for _ in range(2):
         with open_store(fakes.where(tmp_path)) as store, store.reading() as connection:
             names = sqlalchemy.inspect(connection).get_table_names()
             assert "segsearch_new" in names
             assert "segsearch_other" not in names
-            assert schema.schema_version(connection) == len(schema.MIGRATIONS)
+            assert migrate.schema_version(connection) == len(migrate.MIGRATIONS)
 
 
 def test_an_energy_with_the_idle_machine_in_it_is_dropped_from_values_and_kept_in_evidence(tmp_path: Path) -> None:
@@ -737,7 +737,7 @@ def test_an_energy_with_the_idle_machine_in_it_is_dropped_from_values_and_kept_i
                 connection.execute(sqlalchemy.update(table).values(values=values))
         assert all(row.values["energy_mj"] == 70.0 for row in (*store.trials("fake"), *store.timings("fake")))
         with store.writing() as connection:
-            schema._leave_out_gross_energy(connection)
+            migrate._leave_out_gross_energy(connection)
         assert (store.trials("fake"), store.timings("fake")) == (plain_trials, plain_timings)
         found = store.evidence("fake", 1)
         assert found is not None
@@ -887,7 +887,7 @@ def test_a_database_of_schema_1_is_brought_up_to_date(tmp_path: Path) -> None:
         assert store.machines() == (Machine("m", "a CPU", 2, 1024, "Linux", "onnxruntime 1"),)
         assert [pick.pick for pick in store.picks("fake")] == [Pick(1, "the knee")]
         with store.reading() as connection:
-            assert schema.schema_version(connection) == len(schema.MIGRATIONS)
+            assert migrate.schema_version(connection) == len(migrate.MIGRATIONS)
 
 
 @pytest.mark.sqlite
@@ -940,7 +940,7 @@ def test_a_database_of_schema_1_is_not_changed_to_read_it_and_the_cure_is_said(t
     before = (tmp_path / "study.db").read_bytes()
     with pytest.raises(
         DatabaseError,
-        match=rf"its schema is 1, older than {len(schema.MIGRATIONS)}, .*`segsearch resume` brings it up to date",
+        match=rf"its schema is 1, older than {len(migrate.MIGRATIONS)}, .*`segsearch resume` brings it up to date",
     ):
         open_store(tmp_path / "study.db", read_only=True)
     assert (tmp_path / "study.db").read_bytes() == before
@@ -983,14 +983,14 @@ def test_a_migration_that_is_killed_half_way_leaves_schema_1(tmp_path: Path, mon
     schema_1(tmp_path / "study.db")
     before = dump(tmp_path / "study.db")
 
-    first, *between, last = schema.MIGRATIONS
+    first, *between, last = migrate.MIGRATIONS
 
     def killed(connection: sqlalchemy.Connection) -> None:
         last(connection)
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (first, *between, killed))
+        patch.setattr(migrate, "MIGRATIONS", (first, *between, killed))
         with pytest.raises(RuntimeError, match="killed here"):
             open_store(tmp_path / "study.db")
     assert dump(tmp_path / "study.db") == before

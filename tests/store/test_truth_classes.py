@@ -18,7 +18,7 @@ from segsearch.evidence.types import Confusion, Evidence
 from segsearch.judging.status import status_lines
 from segsearch.search.memory import open_memory
 from segsearch.space.keys import to_json
-from segsearch.store import Store, open_store, schema
+from segsearch.store import Store, migrate, open_store, schema
 from segsearch.store.truth_classes import NO_COUNTS, former_miou
 from segsearch.store.worker import at_work
 from segsearch.study import Study
@@ -145,7 +145,7 @@ def test_nothing_changes_where_the_split_has_every_class(tmp_path: Path) -> None
             connection.execute(update(schema.trials).values(values=json.dumps(odd)))
         before = opened.trials("fake"), opened.stages("fake")
         with opened.writing() as connection:
-            schema.MIGRATIONS[7](connection)
+            migrate.MIGRATIONS[7](connection)
         assert (opened.trials("fake"), opened.stages("fake")) == before
 
 
@@ -156,7 +156,7 @@ def test_what_has_no_counts_says_so_and_a_seed_without_any_is_made_again(store: 
     former_row = store.trials("fake")[1].values
     with store.writing() as connection:
         connection.execute(update(schema.confirmations).values(miou=former(TWO[1])))
-        schema.MIGRATIONS[7](connection)
+        migrate.MIGRATIONS[7](connection)
     trial = store.trials("fake")[1]
     assert trial.values == former_row
     assert trial.spread == NoSpread(NO_COUNTS)
@@ -169,7 +169,7 @@ def test_a_teacher_whose_counts_were_not_kept_tells_its_number_as_what_it_is(sto
     for key, outcome in (("old", {"miou": 0.7}), ("void", {"miou": None}), ("new", {"miou": 0.6, "confusion": "{}"})):
         store.workshop("fake", 0).once("teacher", key, lambda outcome=outcome: outcome)  # type: ignore[misc]
     with store.writing() as connection:
-        schema.MIGRATIONS[7](connection)
+        migrate.MIGRATIONS[7](connection)
     teachers = [stage.outcome for stage in store.stages("fake", name="teacher")]
     assert {"miou": None, "former_miou": 0.7} in teachers
     lines = status_lines(store.study("fake"), (), (), alive=(), now=0.0, teachers=teachers)
@@ -187,7 +187,7 @@ def test_a_study_that_no_sampler_knows_yet_is_brought_up_to_date(tmp_path: Path)
         with opened.writing() as connection:
             connection.execute(update(schema.trials).values(values=json.dumps({"miou": 0.3})))
             assert not sqlalchemy.inspect(connection).has_table("trial_values")
-            schema.MIGRATIONS[7](connection)
+            migrate.MIGRATIONS[7](connection)
         assert opened.trial("fake", 0).values == {"miou": values_of(TWO[1])["miou"]}
 
 
@@ -197,7 +197,7 @@ def test_opening_it_again_changes_nothing(store: Store, tmp_path: Path) -> None:
     open_store(tmp_path / "study.db").close()
     assert dump(tmp_path / "study.db") == before
     with store.reading() as connection:
-        assert connection.execute(select(schema.migrations.c.number)).scalars().all()[-1] == len(schema.MIGRATIONS)
+        assert connection.execute(select(schema.migrations.c.number)).scalars().all()[-1] == len(migrate.MIGRATIONS)
 
 
 def test_the_study_of_these_tests_limits_what_changed() -> None:

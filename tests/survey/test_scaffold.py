@@ -22,7 +22,7 @@ from segsearch.space.candidate import Named
 from segsearch.space.load import load_space
 from segsearch.store import open_store
 from segsearch.study import Study, flat, read_study
-from segsearch.survey.beginnings import FROM_LITE0, FROM_NOTHING, Beginning
+from segsearch.survey.beginnings import FROM_LITE0, FROM_NOTHING, PRETRAINED_RATE, Beginning
 from segsearch.survey.look import look
 from segsearch.survey.scaffold import write_study
 from segsearch.survey.template import Budget, budget_for
@@ -179,7 +179,7 @@ def test_a_study_from_pretrained_weights_has_their_space_their_rate_and_designs_
     tmp_path: Path,
 ) -> None:
     study = read_study(written(tmp_path, FROM_LITE0))
-    assert (study.train.pretrained, study.train.learning_rate) == ("efficientnet-lite0", 1e-3)
+    assert (study.train.pretrained, study.train.learning_rate) == ("efficientnet-lite0", PRETRAINED_RATE)
     space, (layout,) = load_space(study.space), [one for one in LAYOUTS if one.name == "EfficientNet-Lite0"]
     designs = [space.draw(Named(choices)).architecture for choices in study.search.first]
     assert all(not match(design, layout.architecture).left for design in designs)

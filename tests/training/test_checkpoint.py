@@ -36,6 +36,10 @@ def learned(
     return network, found
 
 
+def bias_of(network: Network) -> float:
+    return float(network.head.scores.bias.detach().sum())
+
+
 def same(one: Network, two: Network) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
@@ -56,7 +60,9 @@ def test_a_training_killed_at_any_step_ends_with_the_same_weights(schedule: Sche
 
 def test_looks_change_nothing_and_survive_the_kill(tmp_path: Path) -> None:
     told: list[Look] = []
-    judge = Judge(5, lambda network: float(network.head.scores.bias.sum()), lambda look, total: told.append(look))
+    judge = Judge(
+        5, lambda network: float(network.head.scores.bias.detach().sum()), lambda look, total: told.append(look)
+    )
     unseen, _ = learned(FULL)
     whole, first = learned(FULL, judge=judge)
     assert same(unseen, whole)
