@@ -165,9 +165,9 @@ def as_table(report: Report) -> Table:
     proxies = {row.trial: row.values for row in report.rows}
     ended = sorted(ended_of(report.grown), key=lambda one: (one.values["latency_ms"], one.trial))
     mixed = any(one.recipe.train_on != "train" for one in ended)
-    names = ["trial", "epochs", *(["learned from"] if mixed else []), "proxy miou", "final miou", "test miou"]
+    names = ["trial", "epochs", *(["learned from"] if mixed else []), "proxy", "final miou", "test miou"]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (*names, "latency_ms", "size_bytes"):
+    for name in (*names, "latency_ms", "size"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in ended:
         proxy = proxies.get(one.trial, {}).get("miou")

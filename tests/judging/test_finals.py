@@ -126,7 +126,7 @@ def shown(found: fronts.Report) -> list[str]:
 def test_the_table_stands_in_the_order_of_cost(tmp_path: Path) -> None:
     grown = [*ENDED, ended(1, 0.63, 4.0, seed=1)]
     head, *lines = shown(report_of(tmp_path, grown))
-    assert " ".join(head.split()) == "trial epochs proxy miou final miou test miou latency_ms size_bytes"
+    assert " ".join(head.split()) == "trial epochs proxy final miou test miou latency_ms size"
     assert [line.split()[0] for line in lines] == ["0", "1", "2", "3"]
     assert " ".join(lines[0].split()) == "0 40 0.400 0.500 ±0.02 - 2 ±0.1 2 MB"
     assert " ".join(lines[1].split()) == "1 40 0.550 0.620 ±0.014 (2) - 4 (2) 2 MB (2)"
