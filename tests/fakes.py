@@ -19,6 +19,7 @@ from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.keys import content_key
 from segsearch.space.steps import Quantize
 from segsearch.store import Store, StudyRow, open_store
+from segsearch.store.grown import keep_grown
 from segsearch.study import Study, parse_study
 from segsearch.trial.types import Again, Grown
 from segsearch.workshop import Progress, Workshop
@@ -180,3 +181,36 @@ def make_evaluate(
         return evidence(latency_ms=latency, miou=latency / (latency + 5), artifact=model)
 
     return evaluate
+
+
+RECIPE = Recipe(epochs=40, ema=0.999, auxiliary=0.4, small_start=0.0, balanced=False)
+LOOKS = ((10, 1.2, 0.31), (20, 0.8, 0.44), (40, 0.5, 0.5))
+
+
+def keep_final(
+    store: Store,
+    study: str,
+    trial: int,
+    miou: float | None,
+    *,
+    seed: int = 0,
+    recipe: Recipe = RECIPE,
+    test: float | None = None,
+    machine: str | None = None,
+) -> Evidence:
+    """Keep what a trial became by a recipe: its own evidence with that mIoU (nearly), and a file of its own."""
+    found = store.evidence(study, trial)
+    assert found is not None
+    scored = None if miou is None else in_images(miou)
+    timing = found.timing if machine is None else replace(found.timing, machine=machine)
+    found = replace(
+        found,
+        artifact=store.study(study).artifacts.keep_bytes(f"{trial} {seed} {content_key(recipe)}".encode(), ".onnx"),
+        seed=seed,
+        timing=timing,
+        confusion=scored.confusion if scored else None,
+        images=scored.images if scored else None,
+    )
+    images = None if test is None else in_images(test).images
+    keep_grown(store, study, trial, recipe, seed, found, test=images, looks=LOOKS, train_seconds=90.5)
+    return found

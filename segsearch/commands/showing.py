@@ -59,6 +59,13 @@ def show_front(found: Report) -> None:
             f"{found.untimed} more were never timed on machine {found.machine[:8]}; "
             "`segsearch remeasure` times them there."
         )
+    if found.grown:
+        from segsearch.judging.finals import as_table as finals_table
+        from segsearch.judging.finals import lines_of
+
+        say("", "Trained to the end by `segsearch retrain`:")
+        console().print(finals_table(found))
+        say(*lines_of(found))
     if found.references:
         from segsearch.judging.references import as_table as references_table
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, State, html, no_update
 
+from segsearch.dashboard.finals import cards_of, version_of
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import card, command, facts, figure_of, heading, moment, note
 from segsearch.dashboard.reading import Reader
@@ -30,7 +31,7 @@ from segsearch.judging.words import describe, trial_names, with_interval
 from segsearch.latency.room import machine_room
 from segsearch.settings.texts import read_names
 from segsearch.store import StageRow, StudyRow
-from segsearch.store.location import shown
+from segsearch.store.location import hides_password, shown
 from segsearch.terminal import quoted
 
 if TYPE_CHECKING:  # a page that profiles nothing loads no runtime
@@ -67,6 +68,7 @@ def model_of(scene: Scene, reader: Reader, profiles: Profiles, *, ground: str, s
     wanted: list[object] = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, scene.picked]
     if row is not None:
         wanted += [row.sha256, sorted(row.values.items()), row.on_front, row.broken, row.tied, row.confirmed]
+        wanted += [scene.suggested, *version_of(scene, row)]
     version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
     if version == shown:
         return no_update, no_update
@@ -132,6 +134,7 @@ def _panel(
             ],
             className="two",
         ),
+        *cards_of(scene, row, dark=dark),
     ]
     if evidence is None:
         return [*found, note("No evidence is stored of this model", "The database holds its row and nothing else.")]
@@ -145,6 +148,7 @@ def _head(scene: Scene, row: Row) -> Any:
     mine = picked is not None and picked.pick.trial == row.trial
     badges = [dmc.Badge("picked", color="yellow", autoContrast=True)] if mine else []
     badges.append(_standing(row))
+    badges += [dmc.Badge("the knee, suggested", variant="light", tt="none")] if scene.suggested else []
     others = [trial for trial in scene.state.selected if trial != row.trial]
     switch = [
         dmc.Button(
@@ -253,7 +257,10 @@ def _has_losses(outcome: Mapping[str, Any]) -> bool:
 def _next(scene: Scene, reader: Reader, row: Row) -> Any:
     """Commands for what comes next."""
     file, database = quoted(row.artifact), quoted(shown(reader.where))
-    which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study else ""
+    which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study or reader.study else ""
+    folder = quoted(f"{scene.seen.study.name}-{row.trial}")
+    hint = "The password is left out here: set PGPASSWORD, or write it into ~/.pgpass."
+    missing = [dmc.Text(hint, size="xs", c="dimmed")] if hides_password(reader.where) else []
     return card(
         heading("What comes next"),
         html.Div(
@@ -266,8 +273,17 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
                     f"segsearch confirm {database} --trial {row.trial}{which}", "train it again from three other seeds"
                 ),
                 command(
+                    f"segsearch retrain {database} --trial {row.trial}{which}",
+                    "train it to the end, by the long schedule, compressed as it is here",
+                ),
+                command(
+                    f"segsearch export {database} --trial {row.trial} --out {folder}{which}",
+                    "a folder to take to where it runs",
+                ),
+                command(
                     f"onnxruntime.InferenceSession({str(row.artifact)!r})", "deploy it: RGB 0..255 in, classes out"
                 ),
+                *missing,
             ],
             className="panel",
         ),

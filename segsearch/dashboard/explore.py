@@ -44,7 +44,7 @@ def front_of(scene: Scene, drawings: Drawings, *, dark: bool) -> dict[str, Any]:
     """The front as plain data, with the selected models and the picked one marked."""
     base = drawings.base(scene, dark=dark)
     axes = tuple(map(axis_named, (scene.across, scene.up, *([scene.depth] if scene.depth else []))))
-    marks = pointers(scene.report, axes, theme(dark), limits=(), selected=scene.state.selected, picked=scene.picked)
+    marks = pointers(scene.report, axes, theme(dark), limits=(), selected=scene.chosen, picked=scene.picked)
     more = [mark for mark in marks if mark["uid"] != "knee"]
     return {"data": [*base["data"], *more], "layout": base["layout"]}
 
@@ -103,19 +103,20 @@ def selection(scene: Scene) -> Any:
 def selected_card(scene: Scene, row: Row) -> Any:
     goals = scene.report.objectives
     numbers = [f"{goal.title} {in_unit(goal, row.values[goal.name])}" for goal in goals if goal.name in row.values]
-    picked = [dmc.Badge("picked", color="yellow", autoContrast=True)] if row.trial == scene.picked else []
+    badges = [dmc.Badge("picked", color="yellow", autoContrast=True)] if row.trial == scene.picked else []
+    badges += [dmc.Badge("the knee, suggested", variant="light", tt="none")] if scene.suggested else []
     return dmc.Paper(
         [
             html.Div(
                 [
-                    dmc.Group([dmc.Text(f"Trial {row.trial}", fw=700), *picked], gap="xs"),
+                    dmc.Group([dmc.Text(f"Trial {row.trial}", fw=700), *badges], gap="xs"),
                     dmc.Text(" · ".join(numbers), size="sm", className="number"),
                 ],
                 className="line",
             ),
             dmc.Text(describe(row.candidate), size="xs", c="dimmed", className="wraps", lineClamp=2),
             *(dmc.Text(line, size="xs") for line in next_words(scene.report, row)),
-            actions(row.trial, picked=row.trial == scene.picked),
+            actions(row.trial, picked=row.trial == scene.picked, suggested=scene.suggested),
         ],
         p="sm",
         radius="md",
@@ -123,7 +124,10 @@ def selected_card(scene: Scene, row: Row) -> Any:
     )
 
 
-def actions(trial: int, *, picked: bool) -> Any:
+def actions(trial: int, *, picked: bool, suggested: bool) -> Any:
+    drop = dmc.Button(
+        "Deselect", id={"type": "drop", "trial": trial}, size="compact-sm", variant="subtle", color="gray"
+    )
     return html.Div(
         [
             dmc.Button("Look closer", id={"type": "show", "trial": trial, "where": "model"}, size="compact-sm"),
@@ -134,9 +138,7 @@ def actions(trial: int, *, picked: bool) -> Any:
                 variant="default",
                 disabled=picked,
             ),
-            dmc.Button(
-                "Deselect", id={"type": "drop", "trial": trial}, size="compact-sm", variant="subtle", color="gray"
-            ),
+            *([] if suggested else [drop]),
         ],
         className="actions",
         style={"marginTop": ".5rem"},

@@ -24,7 +24,7 @@ def connect_grid(app: Dash, reader: Reader) -> None:
         scene, _ = set_scene(reader, search)
         if scene is None or request is None:
             return {"rowData": [], "rowCount": 0}
-        return rows(scene.seen, scene.report, request, scene.state.selected)
+        return rows(scene.seen, scene.report, request, scene.chosen)
 
     # No property of the grid asks for its rows anew.
     app.clientside_callback(

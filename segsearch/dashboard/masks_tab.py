@@ -111,8 +111,8 @@ def masks_of(scene: Scene, galleries: Galleries, *, others: int, shown: str | No
 
 
 def compared(scene: Scene) -> list[Row]:
-    """The selected models; where none is, a few from end to end of the front."""
-    if scene.selected:
+    """The selected models; where nobody selected any, a few from end to end of the front."""
+    if not scene.suggested:
         return list(scene.selected)
     by_name = {row.artifact.name: row for row in scene.report.front}
     return [by_name[name] for name in spread([row.artifact.name for row in scene.report.front], 3)]
@@ -130,7 +130,7 @@ def _comparison(scene: Scene, galleries: Galleries, rows: Sequence[Row], seed: i
                 captions.append(_caption(gallery, row, image, galleries.cache))
                 give_way()
             found.append(_line(scene, gallery, image, rows, captions))
-    missing = "" if scene.state.selected else "None is selected: these stand from end to end of the front. "
+    missing = "You selected none: these stand from end to end of the front. " if scene.suggested else ""
     words = f"{missing}The hardest images first, where the front's models disagree; then some drawn at random."
     return [dmc.Text(words, size="sm", c="dimmed"), *found]
 

@@ -86,6 +86,7 @@ def _explore() -> Any:
         [
             html.Div([_chart(), _side()], className="split"),
             html.Div(id="chosen", className="chosen"),
+            html.Div(id="ended"),
             _table(),
         ],
         className="stack",

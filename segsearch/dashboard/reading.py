@@ -12,7 +12,18 @@ from segsearch.errors import UserError
 from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
-from segsearch.store import ConfirmationRow, PickRow, ReferenceRow, Store, StudyRow, TimingRow, TrialRow, open_store
+from segsearch.store import (
+    ConfirmationRow,
+    GrownRow,
+    PickRow,
+    ReferenceRow,
+    Store,
+    StudyRow,
+    TimingRow,
+    TrialRow,
+    open_store,
+)
+from segsearch.store.grown import grown_of
 from segsearch.store.location import locate, shown
 from segsearch.store.worker import living
 
@@ -37,6 +48,7 @@ class Seen:
     mark: str
     confirmations: tuple[ConfirmationRow, ...] = ()
     references: tuple[ReferenceRow, ...] = ()
+    grown: tuple[GrownRow, ...] = ()
 
     @property
     def picked(self) -> PickRow | None:
@@ -44,9 +56,10 @@ class Seen:
         return self.picks[-1] if self.picks else None
 
     def artifact(self, sha256: str) -> str | None:
-        """The name of the model of that hash, where a trial has it."""
+        """The name of the model of that hash, where a trial has it, or became it."""
         wanted = f"{sha256}.onnx"
-        return wanted if any(trial.artifact == wanted for trial in self.trials) else None
+        named = {trial.artifact for trial in self.trials} | {one.artifact for one in self.grown}
+        return wanted if wanted in named else None
 
     def trial(self, number: int) -> TrialRow | None:
         return next((trial for trial in self.trials if trial.number == number), None)
@@ -103,9 +116,14 @@ class Reader:
         with self._lock:
             if plain not in self._reports:
                 found = one_machine(seen.trials, seen.timings, seen.machines, wanted or None)
-                again, beside = seen.confirmations, seen.references
                 report = make_report(
-                    seen.study, seen.trials, seen.timings, machine=found, confirmations=again, references=beside
+                    seen.study,
+                    seen.trials,
+                    seen.timings,
+                    machine=found,
+                    confirmations=seen.confirmations,
+                    references=seen.references,
+                    grown=seen.grown,
                 )
                 self._keep(plain, report)
             if key not in self._reports:
@@ -186,8 +204,8 @@ def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
         trials, times = store.trials(row.name), store.timings(row.name)
     used = {timing.machine for timing in times}
     machines = tuple(machine for machine in store.machines() if machine.key in used)
-    again, beside = store.confirmations(row.name), store.references(row.name)
-    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside)
+    again, beside, grown = store.confirmations(row.name), store.references(row.name), grown_of(store, row.name)
+    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside, grown)
 
 
 def _position(trials: tuple[TrialRow, ...], number: int) -> int:

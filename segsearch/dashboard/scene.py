@@ -9,7 +9,7 @@ from segsearch.dashboard.reading import Looked, Reader, Seen
 from segsearch.dashboard.state import State, from_address
 from segsearch.errors import StudyError
 from segsearch.evidence.timing import Machine
-from segsearch.judging.fronts import Report, Row
+from segsearch.judging.fronts import Report, Row, knee_of
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,21 @@ class Scene:
 
     @cached_property
     def selected(self) -> tuple[Row, ...]:
-        """The selected models that are still there, the newest last."""
+        """The selected models that are still there, the newest last; the knee where none was selected."""
+        if not self.state.selected:
+            return (knee_of(self.report),) if self.report.front else ()
         wanted = {row.trial: row for row in self.report.rows if row.trial in self.state.selected}
         return tuple(wanted[trial] for trial in self.state.selected if trial in wanted)
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The trials of the selected models."""
+        return tuple(row.trial for row in self.selected)
+
+    @property
+    def suggested(self) -> bool:
+        """Whether what is selected is a suggestion, which gives way to the first choice."""
+        return not self.state.selected
 
     @property
     def picked(self) -> int | None:

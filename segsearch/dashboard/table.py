@@ -7,6 +7,7 @@ from typing import Any
 
 from segsearch.dashboard.reading import Seen
 from segsearch.evidence.objectives import OBJECTIVES
+from segsearch.judging.finals import ended_by_trial
 from segsearch.judging.fronts import Report, Row, knee_of
 from segsearch.judging.words import describe, precision, with_interval
 
@@ -15,6 +16,8 @@ Read = Callable[[Row, str], Cell]
 PARAM = "param:"
 # The text of a value that has an interval, beside the value that the table is sorted by.
 SHOWN = "shown:"
+# What a trial scores that was trained to the end.
+FINAL = "final:miou"
 MOST_ROWS = 200
 
 _NUMBER = {"function": "params.value == null ? '' : d3.format('.4~g')(params.value)"}
@@ -50,6 +53,7 @@ def columns(seen: Seen, report: Report) -> list[dict[str, Any]]:
         {"field": "trial", "pinned": "left", "initialWidth": 96, "filter": "agNumberColumnFilter"},
         {"field": "standing", "initialWidth": 150, "filter": "agTextColumnFilter"},
         *(_objective_column(name, around=name in around) for name in names),
+        *([_final_column()] if any("miou" in one.values for one in report.grown) else []),
         {"field": "ships", "initialWidth": 90, "filter": "agTextColumnFilter"},
         *(_param_column(name, words=name in worded) for name in params),
         {"field": "design", "initialWidth": 560, "sortable": False, "filter": "agTextColumnFilter"},
@@ -71,6 +75,13 @@ def _objective_column(name: str, *, around: bool) -> dict[str, Any]:
     }
 
 
+def _final_column() -> dict[str, Any]:
+    column = _objective_column("miou", around=True)
+    around = {"function": _AROUND.format(name=SHOWN + FINAL)}
+    words = {"headerName": "final mIoU", "headerTooltip": "trained to the end; higher is better"}
+    return column | words | {"field": FINAL, "valueFormatter": around}
+
+
 def _param_column(name: str, *, words: bool) -> dict[str, Any]:
     base: dict[str, Any] = {"field": PARAM + name, "headerName": name, "initialWidth": 130}
     if words:
@@ -86,6 +97,10 @@ def rows(seen: Seen, report: Report, request: Mapping[str, Any], chosen: Sequenc
     read = _reader(seen, report)
     params = {trial.number: trial.params for trial in seen.trials}
     shown = [_plain(row, params[row.trial], read) | {"chosen": row.trial in chosen} for row in found[start:end]]
+    ended = ended_by_trial(report)
+    for line, row in zip(shown, found[start:end], strict=True):
+        if row.trial in ended and ended[row.trial].scored:
+            line |= {FINAL: read(row, FINAL), SHOWN + FINAL: ended[row.trial].shown("miou")}
     return {"rowData": shown, "rowCount": len(found)}
 
 
@@ -118,6 +133,7 @@ def _reader(seen: Seen, report: Report) -> Read:
     params = {trial.number: trial.params for trial in seen.trials}
     knee = knee_of(report).trial if report.front else None
     picked = seen.picked.pick.trial if seen.picked else None
+    ended = ended_by_trial(report)
 
     def read(row: Row, name: str) -> Cell:
         if name == "trial":
@@ -130,6 +146,8 @@ def _reader(seen: Seen, report: Report) -> Read:
             return describe(row.candidate)
         if name.startswith(PARAM):
             return params[row.trial].get(name.removeprefix(PARAM))
+        if name == FINAL:
+            return ended[row.trial].values.get("miou") if row.trial in ended else None
         return row.values.get(name)
 
     return read

@@ -11,6 +11,7 @@ from typing import Any
 from dash import Output, no_update
 
 from segsearch.dashboard.explore import Drawings, axes_of, front_of, selection, suggestions
+from segsearch.dashboard.finals import ended_card
 from segsearch.dashboard.limits import Scale, left_words, slider_words
 from segsearch.dashboard.reading import Reader, Seen
 from segsearch.dashboard.scene import Scene, machine_words, set_scene
@@ -43,6 +44,7 @@ PLACES: Mapping[str, Any] = {
     "words": Output(WORDS, "children"),
     "suggested": Output("suggested", "children"),
     "chosen": Output("chosen", "children"),
+    "ended": Output("ended", "children"),
     "csv": Output("csv", "href"),
     "sent": Output("sent", "data"),
     "trouble": Output("trouble", "children"),
@@ -56,7 +58,7 @@ PLACES: Mapping[str, Any] = {
 # Small places that often stay as they are: each one that is set costs the browser time, and some of them a request.
 SMALL = (
     *("trouble", "hidden", "title", "live", "live-colour", "picked"),
-    *("left", "own", "words", "suggested", "chosen", "csv"),
+    *("left", "own", "words", "suggested", "chosen", "ended", "csv"),
 )
 
 
@@ -155,7 +157,7 @@ def _drawn(scene: Scene, ground: str) -> str:
 
 
 def _table(scene: Scene) -> str:
-    return "|".join([_study(scene), *scene.state.bounds, str(scene.state.selected)])
+    return "|".join([_study(scene), *scene.state.bounds, str(scene.chosen)])
 
 
 def _of_study(reader: Reader, scene: Scene, known: Mapping[str, Scale], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +199,7 @@ def _words(scene: Scene, known: Mapping[str, Scale], address: str, names: Sequen
         "words": [slider_words(known[name], scene.state, scene.report) if name in known else "" for name in names],
         "suggested": suggestions(scene),
         "chosen": selection(scene),
+        "ended": ended_card(scene),
         "csv": f"models.csv{address}",
     }
 
@@ -218,6 +221,7 @@ def _nothing(studies: tuple[str, ...], machines: Any, ground: str) -> dict[str, 
         "own": "",
         "suggested": [],
         "chosen": [],
+        "ended": [],
         "csv": "models.csv",
     }
 

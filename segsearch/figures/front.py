@@ -10,9 +10,22 @@ from typing import Any
 import plotly.graph_objects as go
 
 from segsearch.evidence.objectives import Limit, Objective
-from segsearch.figures.marks import axis_named, edge_of, marks_of, references_of, rejected_of, ticks_of, title_of
+from segsearch.figures.bounds import Range, far_limits, is_far, limits_drawn
+from segsearch.figures.finals import Ends, ends_of, finals
+from segsearch.figures.marks import (
+    Beside,
+    Marks,
+    axis_named,
+    edge_of,
+    marks_of,
+    references_of,
+    rejected_of,
+    ticks_of,
+    title_of,
+)
 from segsearch.figures.points import Axes, Trace, crosses, markers, pointers, references, rug, staircase, tied_entry
 from segsearch.figures.theme import Theme, axis_style, layout_style, page, theme
+from segsearch.judging.finals import Ended, ended_by_trial, lines_of
 from segsearch.judging.fronts import Report, Row
 from segsearch.judging.words import describe, precision, unsure_lines, with_interval
 
@@ -32,24 +45,29 @@ def draw_front(
     limits: Sequence[Limit] = (),
     dark: bool = False,
     logs: tuple[bool, bool] = (False, False),
-    ranges: Mapping[str, tuple[float, float]] | None = None,
+    ranges: Mapping[str, Range] | None = None,
 ) -> dict[str, Any]:
     """Any two objectives, or three in space, by name; `across=None` is the trial's number. `logs` are across and up.
 
-    A figure as plain data. `limits` come on top of the report's own. Each point's `customdata` is its trial's number;
-    references and marks that only point at others have none and cannot be clicked. `ranges` fix an axis by its
-    objective's name.
+    A figure as plain data. `limits` come on top of the report's own. Each point's `customdata` is its trial's number,
+    also where that was trained to the end; references and marks that only point at others have none and cannot be
+    clicked. `ranges` fix an axis by its objective's name.
     """
     look = theme(dark)
     axes: Axes = (axis_named(across), axis_named(up), *((axis_named(depth),) if depth else ()))
     bounds = tuple(dict.fromkeys((*report.limits, *limits)))
     flat = len(axes) == 2
-    shown = marks_of(report, axes, limits)
-    traces = _below(report, axes, bounds, limits, look) if flat else []
+    shown, ended = marks_of(report, axes, limits), ends_of(report, axes, limits)
+    besides = references_of(report, axes, logs=logs)
+    reached = _reached(axes, shown, besides, ended)
+    far = far_limits(bounds, axes, reached, logs=logs, ranges=ranges or {}) if flat else frozenset()
+    near = [limit for limit in bounds if limit not in far]
+    traces = _below(report, axes, near, limits, look) if flat else []
     traces += [trace for marks in shown for trace in markers(marks, axes, look)]
     if flat and any(any(marks.tied) for marks in shown if marks.on_front):
         traces.append(tied_entry(look))
-    traces += [references(beside, axes, look) for beside in references_of(report, axes, logs=logs)]
+    traces += [references(beside, axes, look) for beside in besides]
+    traces += [trace for ends in ended for trace in finals(ends, axes, look)]
     traces += pointers(report, axes, look, limits=limits, selected=selected, picked=picked)
     for trace in [trace for trace in traces if trace.get("legendgroup") == "faint"][1:]:
         trace["showlegend"] = False
@@ -60,8 +78,23 @@ def draw_front(
         "hovermode": "closest",
         "clickmode": "event",
     }
-    more = _plane(axes, bounds, ranges or {}, look, logs=logs) if flat else _space(axes, look, logs=(*logs, False))
-    return {"data": traces, "layout": layout | more}
+    if not flat:
+        return {"data": traces, "layout": layout | _space(axes, look, logs=(*logs, False))}
+    drawn = limits_drawn(bounds, axes, far, reached, look, logs=logs)
+    return {"data": traces, "layout": layout | _plane(axes, ranges or {}, look, logs=logs) | drawn}
+
+
+def _reached(
+    axes: Axes, shown: Sequence[Marks], besides: Sequence[Beside], ended: Sequence[Ends]
+) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value that is drawn on each axis of an objective, where there is any."""
+    found = {}
+    kinds: list[Marks | Beside | Ends] = [*shown, *besides, *ended]
+    for place, axis in enumerate(axes):
+        values = [value for marks in kinds for value in marks.values[place]]
+        if axis is not None and values:
+            found[axis.name] = (min(values), max(values))
+    return found
 
 
 def explore_figure(report: Report, **wishes: Any) -> Any:
@@ -90,10 +123,8 @@ def _below(report: Report, axes: Axes, bounds: Sequence[Limit], limits: Sequence
     return found
 
 
-def _plane(
-    axes: Axes, bounds: Sequence[Limit], ranges: Mapping[str, tuple[float, float]], look: Theme, *, logs: Logs
-) -> dict[str, Any]:
-    """Two axes, and a dashed line for each limit on one of them."""
+def _plane(axes: Axes, ranges: Mapping[str, Range], look: Theme, *, logs: Logs) -> dict[str, Any]:
+    """Two axes."""
     found: dict[str, Any] = {
         # The foot of the chart, where what has no value upwards stands.
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
@@ -108,43 +139,7 @@ def _plane(
         if fixed is not None:
             style["range"] = [math.log10(max(end, 1e-12)) for end in fixed] if log else list(fixed)
         found[f"{letter}axis"] = style
-    lines = [
-        _limit_line(limit, letter, look, log=log)
-        for limit in bounds
-        for letter, axis, log in zip("xy", axes, logs, strict=True)
-        if axis is not None and axis.name == limit.objective and (limit.bound > 0 or not log)
-    ]
-    return found | {"shapes": [line for line, _ in lines], "annotations": [words for _, words in lines]}
-
-
-def _limit_line(limit: Limit, letter: str, look: Theme, *, log: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A limit as a line from end to end of the chart, and its words on the side that meets it."""
-    other = "y" if letter == "x" else "x"
-    below = limit.operator == "<="
-    line = {
-        "type": "line",
-        "line": {"dash": "dash", "color": look.muted, "width": 1},
-        "layer": "below",
-        f"{other}ref": "paper",
-        f"{letter}0": limit.bound,
-        f"{letter}1": limit.bound,
-        f"{other}0": 0,
-        f"{other}1": 1,
-    }
-    sides = {"xanchor": "right" if below else "left", "yanchor": "top"}
-    if letter == "y":
-        sides = {"xanchor": "right", "yanchor": "top" if below else "bottom"}
-    words = {
-        "text": escape(str(limit)),
-        "showarrow": False,
-        "font": {"size": 11, "color": look.muted},
-        # An annotation on a logarithmic axis is placed by the logarithm, a line by the value.
-        letter: math.log10(limit.bound) if log else limit.bound,
-        other: 1,
-        f"{other}ref": "paper",
-        **sides,
-    }
-    return line, words
+    return found
 
 
 def _space(axes: Axes, look: Theme, *, logs: Logs) -> dict[str, Any]:
@@ -172,11 +167,14 @@ def figure(report: Report) -> Any:
     up, across = report.objectives[0], report.objectives[1] if len(report.objectives) > 1 else None
     ranges = {}
     if across is not None and report.rows:
-        seen = [limit.bound for limit in report.limits if limit.objective == across.name]
-        seen += [row.values[across.name] for row in report.rows]
-        for beside in references_of(report, (across, up)):
+        seen = [row.values[across.name] for row in report.rows]
+        others: list[Beside | Ends] = [*references_of(report, (across, up)), *ends_of(report, (across, up))]
+        for beside in others:
             seen += beside.values[0]
-        ranges[across.name] = (0.0, 1.1 * max(seen))
+        most = max(seen)
+        bounds = [limit.bound for limit in report.limits if limit.objective == across.name]
+        near = [bound for bound in bounds if not is_far(bound, (0.0, most))]
+        ranges[across.name] = (0.0, 1.1 * max(most, *near, 0.0))
     chart = explore_figure(report, up=up.name, across=across.name if across else None, ranges=ranges)
     for trace in chart.select_traces(selector=lambda trace: trace.customdata is not None):
         trace.update(name=trace.uid, showlegend=True)  # there is room for all of it
@@ -185,25 +183,29 @@ def figure(report: Report) -> Any:
 
 def as_page(report: Report) -> str:
     """The whole page; it needs no other file and asks nothing of a network."""
-    goals = report.objectives
-    names = ["trial", *(goal.name for goal in goals), "ships", "design", "file (SHA-256)"]
-    head = "".join(f"<th{_number(i, goals)}>{escape(name)}</th>" for i, name in enumerate(names))
-    body = "\n".join(_table_row(row, goals) for row in report.front)
+    goals, ended = report.objectives, ended_by_trial(report)
+    final = ["final miou", "test miou"] if ended else []
+    numbers = ["trial", *(goal.name for goal in goals), *final]
+    head = "".join(f'<th class="number">{escape(name)}</th>' for name in numbers)
+    head += "".join(f"<th>{name}</th>" for name in ("ships", "design", "file (SHA-256)"))
+    body = "\n".join(_table_row(row, goals, ended) for row in report.front)
     limits = f" under {', '.join(map(str, report.limits))}" if report.limits else ""
     summary = f"{len(report.front)} of {len(report.rows)} trained models are on the front{limits}."
     beside = (
         ["Tall hollow diamonds are networks of the field, trained by the study's recipe."] if report.references else []
     )
+    if any(final.scored for final in ended.values()):
+        beside += ["Triangles are models trained to the end, each with an arrow from where it stood as a trial."]
+    beside += lines_of(report)
     summary = " ".join([summary, *beside, *unsure_lines(report)])
     return page(f"Front of {report.study}", summary, figure(report), name="front", head=head, body=body)
 
 
-def _table_row(row: Row, goals: Sequence[Objective]) -> str:
-    numbers = [with_interval(row, goal.name) for goal in goals]
-    trial = f"{row.trial}{'~' if row.tied else ''}"
-    cells = [trial, *numbers, precision(row.candidate), describe(row.candidate), row.sha256[:12]]
-    return "<tr>" + "".join(f"<td{_number(i, goals)}>{escape(cell)}</td>" for i, cell in enumerate(cells)) + "</tr>"
-
-
-def _number(column: int, goals: Sequence[Objective]) -> str:
-    return ' class="number"' if column <= len(goals) else ""
+def _table_row(row: Row, goals: Sequence[Objective], ended: Mapping[int, Ended]) -> str:
+    numbers = [f"{row.trial}{'~' if row.tied else ''}", *(with_interval(row, goal.name) for goal in goals)]
+    if ended:
+        final = ended.get(row.trial)
+        numbers += ["-", "-"] if final is None else [final.shown("miou"), final.shown_test]
+    words = [precision(row.candidate), describe(row.candidate), row.sha256[:12]]
+    cells = [f'<td class="number">{escape(cell)}</td>' for cell in numbers]
+    return "<tr>" + "".join([*cells, *(f"<td>{escape(cell)}</td>" for cell in words)]) + "</tr>"

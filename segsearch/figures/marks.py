@@ -9,6 +9,7 @@ from heapq import nsmallest
 from html import escape
 
 from segsearch.evidence.objectives import OBJECTIVES, Limit, Objective
+from segsearch.judging.finals import ended_by_trial
 from segsearch.judging.fronts import Report, Row
 from segsearch.judging.words import describe, precision, trial_names, with_interval
 from segsearch.store import ReferenceRow
@@ -177,6 +178,9 @@ def hover(report: Report, row: Row) -> str:
         numbers.append(f"within the intervals of {trial_names(row.tied)}")
     if row.broken:
         numbers.append(f"breaks {', '.join(map(str, row.broken))}")
+    final = ended_by_trial(report).get(row.trial) if report.grown else None
+    if final is not None and final.scored:
+        numbers.append(f"trained to the end miou {final.shown('miou')}")
     lines = [f"trial {row.trial}", *numbers, *describe(row.candidate).split("; ")]
     return "<br>".join(escape(line) for line in lines)
 

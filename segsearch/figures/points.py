@@ -77,7 +77,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme, *, name: str, of: int | None
     some = any(marks.words)
     plain = "<br>".join(["trial %{customdata}", *lines])
     size = (6 if marks.on_front else 4) if not flat else large if marks.on_front else min(8, large - 1)
-    return _trace(
+    return trace(
         kind,
         **{letter: _light(values) for letter, values in zip(letters, marks.values, strict=True)},
         mode="markers",
@@ -92,7 +92,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme, *, name: str, of: int | None
             "line": {"width": 1.6 if flat and marks.on_front else 0, "color": colour},
         },
         opacity=1.0 if marks.on_front else look.faint * (1 if count <= MANY else 0.6),
-        **(_bars(marks.values, marks.intervals, axes, colour) if marks.on_front else {}),
+        **(bars(marks.values, marks.intervals, axes, colour) if marks.on_front else {}),
         # Lists, not packed arrays: Dash hands a click's customdata on as it lies in the figure.
         customdata=list(marks.trials),
         hovertext=list(marks.words) if some else None,
@@ -101,7 +101,7 @@ def _markers(marks: Marks, axes: Axes, look: Theme, *, name: str, of: int | None
     )
 
 
-def _trace(kind: str, **parts: Any) -> Trace:
+def trace(kind: str, **parts: Any) -> Trace:
     """A trace of what is given; what is None is left to Plotly."""
     return {"type": kind} | {name: part for name, part in parts.items() if part is not None}
 
@@ -110,7 +110,7 @@ def tied_entry(look: Theme) -> Trace:
     """The line of the legend that says what a dotted marker means."""
     marker = {"symbol": "circle-open-dot", "size": 11, "color": look.muted, "line": {"width": 1.6}}
     name = "another is as good within the intervals"
-    return _trace("scatter", x=[None], y=[None], mode="markers", name=name, uid="tied", marker=marker, legendrank=2)
+    return trace("scatter", x=[None], y=[None], mode="markers", name=name, uid="tied", marker=marker, legendrank=2)
 
 
 def _light(values: Sequence[float]) -> Any:
@@ -136,7 +136,7 @@ def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
     """Tall hollow diamonds that can be switched off in the legend, and not clicked: they are no models of the study."""
     colour, _ = look.style(beside.ships)
     flat, letters = len(axes) == 2, "xyz"[: len(axes)]
-    return _trace(
+    return trace(
         "scatter" if flat else "scatter3d",
         # Without a point there would be no entry in the legend to count those that are beyond the chart.
         **{letter: [*values] if values else [None] for letter, values in zip(letters, beside.values, strict=True)},
@@ -151,13 +151,13 @@ def references(beside: Beside, axes: Axes, look: Theme) -> Trace:
             "color": colour,
             "line": {"width": 2, "color": colour},
         },
-        **_bars(beside.values, beside.intervals, axes, colour),
+        **bars(beside.values, beside.intervals, axes, colour),
         hovertext=list(beside.words),
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _bars(values_of: Values, intervals_of: Spans, axes: Axes, colour: str) -> dict[str, Any]:
+def bars(values_of: Values, intervals_of: Spans, axes: Axes, colour: str) -> dict[str, Any]:
     """Confidence intervals as bars of one line's width, on the axes that have any."""
     found: dict[str, Any] = {}
     for letter, axis, values, spans in zip("xyz", axes, values_of, intervals_of, strict=False):
@@ -207,7 +207,7 @@ def _pointer(
     flat = len(axes) == 2
     if not flat:
         marker = marker | {"size": marker["size"] * 0.6, "symbol": marker["symbol"].replace("star", "diamond-open")}
-    return _trace(
+    return trace(
         "scatter" if flat else "scatter3d",
         **{letter: [at(row, axis) for row in rows] for letter, axis in zip("xyz", axes, strict=False)},
         mode="markers+text" if labelled else "markers",
@@ -225,7 +225,7 @@ def _pointer(
 
 def staircase(edge: Sequence[Row], up: Objective, across: Objective, look: Theme) -> Trace:
     """The edge of what is reached: between two members nothing better is known than the cheaper of them."""
-    return _trace(
+    return trace(
         "scatter",
         x=[row.values[across.name] for row in edge],
         y=[row.values[up.name] for row in edge],
@@ -262,7 +262,7 @@ def crosses(found: Rejected, look: Theme) -> Trace:
 def _not_trained(
     found: Rejected, place: dict[str, Any], marker: dict[str, Any], *, shown: str, opacity: float
 ) -> Trace:
-    return _trace(
+    return trace(
         "scattergl" if len(found.values[0]) > MANY else "scatter",
         **place,
         mode="markers",

@@ -183,3 +183,46 @@ def losses_figure(losses: Mapping[str, Sequence[float]], *, dark: bool = False) 
     chart.update_xaxes(title_text="epoch", tickformat="d")
     chart.update_yaxes(title_text="mean loss", rangemode="tozero")
     return chart
+
+
+def look_rows(looks: Sequence[tuple[int, float, float]], epochs: int) -> tuple[tuple[float, float], ...]:
+    """(epoch, mIoU) of each look (step, loss, mIoU) at a training of so many epochs; the last look is at its end."""
+    return tuple((step * epochs / looks[-1][0], miou) for step, _, miou in looks)
+
+
+def looks_figure(
+    curves: Mapping[str, Sequence[tuple[float, float]]], *, proxy: float | None = None, dark: bool = False
+) -> Any:
+    """The mIoU on the validation images over the epochs, a line for each name, and that of the `proxy` beneath."""
+    look = theme(dark)
+    rows = {name: points for name, points in curves.items() if points}
+    if not rows:
+        return empty_figure("nobody looked at the validation images on the way", dark=dark)
+    chart = go.Figure()
+    for index, (name, points) in enumerate(rows.items()):
+        chart.add_trace(
+            go.Scatter(
+                x=[epoch for epoch, _ in points],
+                y=[miou for _, miou in points],
+                name=escape(name),
+                mode="lines+markers",
+                line={"color": look.palette[index % 6], "width": 2},
+                marker={"size": 6},
+                hovertemplate=f"{escape(name)}, epoch %{{x:.3~g}}: mIoU %{{y:.3f}}<extra></extra>",
+            )
+        )
+    if proxy is not None:
+        chart.add_hline(y=proxy, line_dash="dot", line_color=look.muted, line_width=1.5, layer="below")
+        text = {"text": f"as a proxy {proxy:.3f}", "showarrow": False, "font": {"size": 11, "color": look.muted}}
+        chart.add_annotation(y=proxy, x=1, xref="paper", xanchor="right", yanchor="bottom", **text)
+    dress(
+        chart,
+        look,
+        height=280,
+        showlegend=len(rows) > 1,
+        legend={"x": 1, "y": 0, "xanchor": "right", "yanchor": "bottom"},
+        margin={"l": 60, "r": 16, "t": 12, "b": 48, "autoexpand": False},
+    )
+    chart.update_xaxes(title_text="epoch", rangemode="tozero")
+    chart.update_yaxes(title_text="mIoU", tickformat=".2f")
+    return chart

@@ -16,7 +16,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.judging.confirmed import Confirmed, over_seeds
 from segsearch.judging.pareto import front, knee, ties
 from segsearch.space.candidate import Candidate
-from segsearch.store import ConfirmationRow, ReferenceRow, StudyRow, TimingRow, TrialRow
+from segsearch.store import ConfirmationRow, GrownRow, ReferenceRow, StudyRow, TimingRow, TrialRow
 
 if TYPE_CHECKING:
     from segsearch.evidence.resample import Gap
@@ -63,7 +63,9 @@ class Report:
     """What a front is drawn from: the trained trials that were timed on `machine`, and what the gate rejected.
 
     `untimed` trained trials are left out: they were never timed there, or an objective could not be measured there.
-    `references` are networks of the field by the study's recipe, timed there, too: no front is made of them.
+    `references` are networks of the field by the study's recipe, timed there, too, and `grown` are trials that were
+    trained to the end, the oldest first: no front is made of either. `test_looks` is how many files of the study, of
+    any machine, were judged on its test images.
     """
 
     study: str
@@ -74,6 +76,8 @@ class Report:
     machine: str = ""
     untimed: int = 0
     references: tuple[ReferenceRow, ...] = ()
+    grown: tuple[GrownRow, ...] = ()
+    test_looks: int = 0
 
     @property
     def front(self) -> tuple[Row, ...]:
@@ -93,11 +97,13 @@ def make_report(
     machine: str,
     confirmations: Sequence[ConfirmationRow] = (),
     references: Sequence[ReferenceRow] = (),
+    grown: Sequence[GrownRow] = (),
 ) -> Report:
     """A study under its own limits and further ones, as it is on one machine (`one_machine` finds its key).
 
     Its front is that of the trials that meet all limits. A model is dominated only beyond the confidence intervals.
-    What a model scored from other seeds is told and changes no front, and neither do references.
+    What a model scored from other seeds is told and changes no front, and neither do references nor what became of a
+    trial that was trained to the end.
     """
     bounds = tuple(dict.fromkeys((*study.study.bounds, *limits)))
     goals = study.study.goals
@@ -112,7 +118,10 @@ def make_report(
     shown = tuple(_standing_as(row, tied.get(row.trial)) for row in rows)
     rejected = tuple(trial.values for trial in trials if trial.state == "rejected" and trial.machine == machine)
     beside = tuple(one for one in references if one.machine == machine and one.state == "trained")
-    return Report(study.name, goals, bounds, shown, rejected, machine, len(trained) - len(rows), beside)
+    ended = tuple(one for one in grown if one.machine == machine)
+    looks = len({one.artifact for one in grown if one.test is not None})
+    untimed = len(trained) - len(rows)
+    return Report(study.name, goals, bounds, shown, rejected, machine, untimed, beside, ended, looks)
 
 
 def narrowed(report: Report, limits: Sequence[Limit]) -> Report:

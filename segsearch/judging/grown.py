@@ -166,8 +166,8 @@ def as_table(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> Table:
                 str(one.trial),
                 str(one.seed),
                 f"{trial.values['miou']:.3f}",
-                _with_half(one.values.get("miou"), one.intervals.get("miou")),
-                _with_half(one.test, one.test_interval),
+                _in_words(one.values.get("miou"), one.intervals.get("miou")),
+                _in_words(one.test, one.test_interval),
                 in_words("latency_ms", one.values["latency_ms"]),
                 in_words("size_bytes", one.values["size_bytes"]),
                 str(one.recipe.epochs),
@@ -177,10 +177,13 @@ def as_table(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> Table:
     return table
 
 
-def _with_half(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" + (f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else "")
+def _in_words(miou: float | None, interval: tuple[float, float] | None) -> str:
+    return "-" if miou is None else with_half(in_words("miou", miou), interval)
+
+
+def with_half(shown: str, interval: tuple[float, float] | None) -> str:
+    """A value in words with half the width of its interval, where it has one."""
+    return shown if interval is None else f"{shown} ±{(interval[1] - interval[0]) / 2:.2g}"
 
 
 def honesty_lines(found: Honesty | None) -> list[str]:

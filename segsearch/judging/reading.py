@@ -8,6 +8,7 @@ from segsearch.errors import OlderDatabase
 from segsearch.evidence.objectives import demand_sense, read_limit
 from segsearch.judging.fronts import Report, make_report, one_machine
 from segsearch.store import Store, open_store
+from segsearch.store.grown import grown_of
 
 
 def open_to_read(db: str) -> Store:
@@ -28,5 +29,5 @@ def report_of(
     row = store.study(study)
     trials, timings = store.trials(row.name), store.timings(row.name)
     key = one_machine(trials, timings, store.machines(), machine)
-    again, beside = store.confirmations(row.name), store.references(row.name)
-    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside)
+    again, beside, grown = store.confirmations(row.name), store.references(row.name), grown_of(store, row.name)
+    return make_report(row, trials, timings, bounds, machine=key, confirmations=again, references=beside, grown=grown)

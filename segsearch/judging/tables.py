@@ -13,6 +13,8 @@ from rich.text import Text
 
 from segsearch.evidence.images import NoSpread
 from segsearch.evidence.objectives import OBJECTIVES, Objective
+from segsearch.judging.finals import as_object as final_object
+from segsearch.judging.finals import ended_by_trial
 from segsearch.judging.fronts import Report, knee_of
 from segsearch.judging.words import describe, precision, with_interval
 from segsearch.space.candidate import Candidate
@@ -47,7 +49,7 @@ def as_table(report: Report) -> Table:
 
 def as_objects(report: Report) -> list[dict[str, Any]]:
     """Every trained trial as plain data, in the order of trials: what `front --json` prints."""
-    candidates = TypeAdapter(Candidate)
+    candidates, ended = TypeAdapter(Candidate), ended_by_trial(report)
     return [
         {
             "trial": row.trial,
@@ -58,6 +60,7 @@ def as_objects(report: Report) -> list[dict[str, Any]]:
             "confirmed": None
             if row.confirmed is None
             else {"seeds": row.confirmed.seeds, "mean": row.confirmed.mean, "sd": row.confirmed.sd},
+            "final": final_object(ended.get(row.trial), row.artifact.parent),
             "tied_with": list(row.tied),
             "breaks": [str(limit) for limit in row.broken],
             "design": describe(row.candidate),
@@ -79,12 +82,19 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     bounds = ("latency_low_ms", "latency_high_ms", "miou_low", "miou_high")
     writer.writerow(
-        ["trial", "on_front", *OBJECTIVES, *bounds, "bits", "breaks", "design", "artifact", "sha256", "machine"]
+        [
+            *("trial", "on_front", *OBJECTIVES, *bounds, "bits", "breaks", "design", "artifact", "sha256", "machine"),
+            *("final_miou", "test_miou"),
+        ]
     )
+    ended = ended_by_trial(report)
     for row in report.rows:
         numbers = [row.values.get(name, "") for name in OBJECTIVES]  # an older database lacks newer objectives
         numbers += row.intervals.get("latency_ms", ("", ""))
         numbers += row.intervals.get("miou", ("", ""))
         words = (row.candidate.bits, " ".join(map(str, row.broken)), describe(row.candidate))
-        writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, row.artifact, row.sha256, row.machine])
+        final = ended.get(row.trial)
+        ends = ("", "") if final is None else (final.values.get("miou", ""), "" if final.test is None else final.test)
+        file = (row.artifact, row.sha256, row.machine)
+        writer.writerow([row.trial, str(row.on_front).lower(), *numbers, *words, *file, *ends])
     return stream.getvalue()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.store import open_store
+from tests import fakes
 from tests.commands.doors import assert_refused
 from tests.conftest import Command
 
@@ -53,6 +54,31 @@ def test_front_as_csv_says_the_same(command: Command, filled: Path) -> None:
     assert [int(line["trial"]) for line in lines] == [entry["trial"] for entry in objects]
     assert [float(line["latency_ms"]) for line in lines] == [entry["objectives"]["latency_ms"] for entry in objects]
     assert [line["on_front"] == "true" for line in lines] == [entry["on_front"] for entry in objects]
+
+
+def test_front_tells_what_was_trained_to_the_end(command: Command, filled: Path, tmp_path: Path) -> None:
+    plain = command("front", filled).out
+    assert "Trained to the end" not in plain
+    objects = json.loads(command("front", filled, "--json").out)
+    assert {entry["final"] for entry in objects} == {None}
+    first, second = (entry["trial"] for entry in objects[:2])
+    with open_store(filled) as store:
+        fakes.keep_final(store, "fake", first, 0.8, test=0.75)
+    one = command("front", filled).out
+    assert one.startswith(plain.rstrip("\n")), "the front stays as it is"
+    assert "Trained to the end by `segsearch retrain`:" in one
+    assert "1 file was judged on this study's test images so far" in one
+    assert "The proxies' best" not in one
+    with open_store(filled) as store:
+        fakes.keep_final(store, "fake", second, 0.6)
+    both = command("front", filled).out
+    assert "The proxies' best, trial" in both
+    assert "of 2 are beaten by another of them in the end" in both
+    lines = list(csv.DictReader(io.StringIO(command("front", filled, "--csv").out)))
+    assert [float(line["final_miou"]) for line in lines if line["final_miou"]] == pytest.approx([0.8, 0.6], abs=0.02)
+    page = tmp_path / "front.html"
+    assert command("front", filled, "--html", page).code == 0
+    assert "Triangles are models trained to the end" in page.read_text()
 
 
 def test_front_as_html_is_one_file(command: Command, filled: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -169,6 +170,12 @@ def compare(database: Path, *, machine: Machine = MACHINE) -> None:
                 shown = "int8" if precision == "int8" else "fp32"
                 about = {"precision": shown, "machine": machine.key}
                 store.keep_reference(store.study().name, name, one, found, **about, train_seconds=300.0)
+
+
+def finish(database: Path, trial: int, miou: float | None, **named: Any) -> Evidence:
+    """A trial that was trained to the end; what else there is to say is `fakes.keep_final`'s."""
+    with open_store(database) as store:
+        return fakes.keep_final(store, store.study().name, trial, miou, **named)
 
 
 def _design(dice: random.Random) -> tuple[dict[str, str | int | float], Candidate]:

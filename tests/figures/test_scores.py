@@ -6,7 +6,7 @@ import pytest
 
 from segsearch.evidence.types import Confusion
 from segsearch.figures import class_iou_figure, confusion_figure, losses_figure
-from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, loss_rows
+from segsearch.figures.scores import ClassScore, class_scores, confusion_shares, look_rows, looks_figure, loss_rows
 
 CONFUSION = Confusion(((8, 2, 0, 0), (1, 3, 0, 0), (0, 0, 0, 0), (2, 0, 0, 0)))
 STRAY = Confusion(((8, 2, 2, 0), (1, 3, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)))
@@ -56,3 +56,15 @@ def test_a_stage_carries_on_where_the_last_one_stopped() -> None:
     assert rows == {"train": ((1, 3.0), (2, 2.0)), "fine-tune": ((3, 2.5),)}
     assert [trace.name for trace in losses_figure({"train": [3.0, 2.0], "fine-tune": []}).data] == ["train"]
     assert "no losses" in losses_figure({}).layout.annotations[0].text
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_looks_at_a_long_training_stand_at_their_epochs(dark: bool) -> None:
+    rows = look_rows(((25, 1.2, 0.3), (50, 0.8, 0.4), (100, 0.5, 0.5)), 40)
+    assert rows == ((10.0, 0.3), (20.0, 0.4), (40.0, 0.5))
+    assert look_rows((), 40) == ()
+    chart = looks_figure({"seed 0": rows, "seed <1>": (), "seed 2": rows}, proxy=0.35, dark=dark)
+    assert [trace.name for trace in chart.data] == ["seed 0", "seed 2"]
+    assert [shape.y0 for shape in chart.layout.shapes] == [0.35]
+    assert chart.layout.annotations[0].text == "as a proxy 0.350"
+    assert "nobody looked" in looks_figure({"seed 0": ()}).layout.annotations[0].text

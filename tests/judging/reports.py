@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES, Limit
 from segsearch.evidence.resample import NORMAL
 from segsearch.evidence.timing import Machine
 from segsearch.judging import fronts
-from segsearch.store import ConfirmationRow, Failure, StudyRow, TimingRow, TrialRow
+from segsearch.settings.retrain import Recipe
+from segsearch.store import ConfirmationRow, Failure, GrownRow, StudyRow, TimingRow, TrialRow
 from segsearch.workshop import Artifacts
 from tests import fakes
 
@@ -148,3 +150,34 @@ def close_in(tmp_path: Path) -> fronts.Report:
 def alike_in(tmp_path: Path, *, confirmations: Sequence[ConfirmationRow] = (), **changes: object) -> fronts.Report:
     row = study_row(tmp_path, **changes)
     return fronts.make_report(row, ALIKE, timings(ALIKE), machine="m", confirmations=confirmations)
+
+
+def ended(
+    trial: int,
+    miou: float | None,
+    latency_ms: float = 4.0,
+    *,
+    seed: int = 0,
+    recipe: Recipe = fakes.RECIPE,
+    test: float | None = None,
+    finished: float = 0.0,
+    **changes: Any,
+) -> GrownRow:
+    """What became of a trial on machine m."""
+    scored = {} if miou is None else {"miou": miou}
+    around = {} if miou is None else {"miou": (miou - 0.02, miou + 0.02)}
+    made = GrownRow(
+        trial=trial,
+        recipe=recipe,
+        seed=seed,
+        machine="m",
+        values={**scored, "latency_ms": latency_ms, "size_bytes": 2e6},
+        intervals={**around, "latency_ms": (latency_ms - 0.1, latency_ms + 0.1)},
+        artifact=f"{trial:032x}{seed:032x}.onnx",
+        train_seconds=600.0,
+        finished=finished,
+        looks=fakes.LOOKS,
+        test=test,
+        test_interval=None if test is None else (test - 0.03, test + 0.03),
+    )
+    return replace(made, **changes)

@@ -115,3 +115,16 @@ def test_looks_at_the_test_images_are_counted_in_words() -> None:
     assert look_lines([row(1, 0.62)], 0) == []
     assert look_lines([row(1, 0.62, test=0.6)], 1)[0].startswith("1 file was judged on this study's test images")
     assert look_lines([row(1, 0.62, test=0.6)], 3)[0].startswith("3 files were judged")
+
+
+def test_proxies_that_know_the_latency_alone_are_seen_through_within_a_band() -> None:
+    """Of fifteen pairs twelve lie in two bands and agree; the three within one do not."""
+    quick = (final(0, 0.1, 0.15, 1.0), final(1, 0.2, 0.1, 1.1))
+    slow = (final(2, 0.3, 0.45, 5.0), final(3, 0.4, 0.4, 5.1), final(4, 0.5, 0.75, 9.0), final(5, 0.6, 0.7, 9.1))
+    found = honesty_of([*quick, *slow])
+    assert found is not None
+    assert found.tau == pytest.approx(9 / 15)
+    assert found.banded == -1
+    line = honesty_lines(found)[0]
+    assert line.startswith("Kendall's tau of proxy and final miou over 6 models: 0.60 (95 %: ")
+    assert line.endswith("; among models of about one latency -1.00.")

@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from segsearch.evidence.images import PerImage, Spread
 from segsearch.settings.retrain import Recipe
-from segsearch.store import NO_TRIAL, open_store
+from segsearch.store import NO_TRIAL, Counts, migrate, open_store
 from segsearch.store.grown import grown_evidence, grown_of, keep_grown, looks_at_test
 from segsearch.store.migrate import schema_version
+from segsearch.store.worker import at_work
 from tests import fakes
+from tests.store.test_store import dump, enter, schema_1
 
 RECIPE = Recipe(epochs=150, ema=0.999, auxiliary=0.4, small_start=0.0, balanced=False)
 FOUND = replace(fakes.in_images(0.6), artifact="a" * 64 + ".onnx")
@@ -89,3 +92,60 @@ def test_a_database_of_before_gets_the_table(tmp_path: Path) -> None:
         with store.reading() as connection:
             assert schema_version(connection) >= 12
         assert store.stages(row.name, NO_TRIAL) == ()
+
+
+def test_whoever_follows_the_study_hears_of_each(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    with store:
+        marks = [store.mark(row.name)]
+        for seed, miou in ((0, 0.5), (1, 0.5), (1, 0.6)):
+            found = replace(fakes.in_images(miou), artifact=FOUND.artifact)
+            keep_grown(store, row.name, 3, RECIPE, seed, found, test=None, looks=(), train_seconds=None)
+            marks.append(store.mark(row.name))
+        assert len(set(marks)) == 4
+        assert store.mark(row.name) == marks[-1]
+
+
+def test_no_listing_reads_what_is_large(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study())
+    asked: list[str] = []
+    with store:
+        keep_grown(store, row.name, 3, RECIPE, 0, FOUND, test=FOUND.images, looks=LOOKS, train_seconds=60.0)
+        sqlalchemy.event.listen(
+            store.engine, "before_cursor_execute", lambda c, cursor, statement, *rest: asked.append(statement)
+        )
+        grown_of(store, row.name)
+    (listing,) = [statement for statement in asked if "segsearch_grown" in statement]
+    assert "segsearch_grown.resampled" in listing
+    assert "segsearch_grown.json" not in listing
+    assert "segsearch_grown.test_images" not in listing
+
+
+def test_they_are_no_trials(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study(trials=2))
+    with store, at_work(store, row.name) as worker:
+        enter(worker, 0, 1)
+        worker.keep(0, "trained", evidence=fakes.evidence())
+        before = (store.trials(row.name), store.counts(row.name), store.timings(row.name), worker.untold())
+        keep_grown(store, row.name, 0, RECIPE, 0, FOUND, test=None, looks=(), train_seconds=None)
+        assert (store.trials(row.name), store.counts(row.name), store.timings(row.name), worker.untold()) == before
+        assert store.counts(row.name) == Counts(trained=1)
+
+
+@pytest.mark.sqlite
+def test_its_migration_only_adds_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, place = tmp_path / "study.db", migrate.MIGRATIONS.index(migrate._keep_grown)
+    schema_1(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[:place])
+        open_store(path).close()
+    before = dump(path)
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrate.MIGRATIONS[: place + 1])
+    with open_store(path) as store:
+        assert grown_of(store, "fake") == ()
+    added = [line for line in dump(path) if line not in before]
+    assert sorted(line.split("(")[0].strip() for line in added) == [
+        "CREATE TABLE segsearch_grown",
+        'INSERT INTO "segsearch_migrations" VALUES',
+    ]
+    assert [line for line in before if line not in dump(path)] == []
