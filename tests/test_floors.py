@@ -22,7 +22,18 @@ FLOORS = (
     {"latency", "training", "pretrained", "pairing", "readings", "survey", "annotations"},
     {"trial", "store", "search"},
     {"judging"},
-    {"terminal", "progress", "figures", "masks", "launch", "forecast", "commands", "dashboard", "__main__"},
+    {
+        "terminal",
+        "progress",
+        "figures",
+        "masks",
+        "predicting",
+        "launch",
+        "forecast",
+        "commands",
+        "dashboard",
+        "__main__",
+    },
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.
@@ -32,6 +43,7 @@ OWNERS = {
     "plotly": {"figures"},
     "dash": {"dashboard"},
     "pycocotools": {"annotations"},
+    "av": {"predicting"},
 }
 NO_TORCH = FLOORS[0] | FLOORS[4] | FLOORS[5] | {"store"}
 MOST_LINES = 350

@@ -17,6 +17,7 @@ from segsearch.commands.comparing import compare, references
 from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
 from segsearch.commands.growing import retrain
+from segsearch.commands.predicting import predict
 from segsearch.commands.searching import check, confirm, new, resume, run, status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
@@ -33,7 +34,7 @@ app = typer.Typer(
 # In the order in which a person needs them.
 COMMANDS = (
     *(doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm),
-    *(retrain, compare, references, dashboard),
+    *(retrain, predict, compare, references, dashboard),
 )
 for _command in COMMANDS:
     app.command()(_command)
