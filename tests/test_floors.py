@@ -22,18 +22,8 @@ FLOORS = (
     {"latency", "training", "pretrained", "pairing", "readings", "survey", "annotations"},
     {"trial", "store", "search"},
     {"judging"},
-    {
-        "terminal",
-        "progress",
-        "figures",
-        "masks",
-        "predicting",
-        "launch",
-        "forecast",
-        "commands",
-        "dashboard",
-        "__main__",
-    },
+    {"terminal", "progress", "figures", "masks", "launch", "forecast", "commands", "dashboard", "__main__"}
+    | {"predicting"},
 )
 PARTS = FLOORS[1]
 # Rooms where the library may be imported; `top` counts only what is imported with the module.
