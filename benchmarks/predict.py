@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,12 @@ NETWORKS: Mapping[str, tuple[int, ...]] = {"narrow": (8, 16, 32, 48, 64), "wide"
 def network(widths: tuple[int, ...], target: Path) -> Path:
     """A residual network at half the input's size, as it is exported: it answers a mask."""
     from segsearch.networks import build, wear_in
-    from segsearch.space.architecture import Architecture, EncoderPath, Head, Join, Stage, Stem
+    from segsearch.space.architecture import Architecture, EncoderPath, Feature, Head, Join, Stage, Stem
     from segsearch.trial.export import export
 
     stem, *rest = widths
     stages = tuple(Stage("residual", width, 1, 2 if place < 3 else 1) for place, width in enumerate(rest))
-    joins = (Join("add", 2, 64),)
+    joins = (Join("add", Feature(0, 2), 64),)
     architecture = Architecture((EncoderPath(Stem(stem), stages),), joins, Head(64), input_scale=0.5)
     export(wear_in(build(architecture, CLASSES, seed=0), seed=0).eval(), SIZE, target, output="mask")
     return target
@@ -140,15 +141,9 @@ def main(model: Path | None, sides: str, count: int, cores: int, rounds: int) ->
         print(f"{'':<24} {'model':>10} {'predict':>10} {'ratio':>8}   from, to")
         for name, path in files.items():
             by = opened(from_file(path))
-            compared(f"{name}, images", by, rounds, lambda out, by=by: predict_pictures(by, images, out))  # type: ignore[misc]
+            compared(f"{name}, images", by, rounds, partial(predict_pictures, by, images))
             if video is not None:
-                shown = video
-                compared(
-                    f"{name}, video",
-                    by,
-                    rounds,
-                    lambda out, by=by, shown=shown: predict_video(by, shown, out, labels=False),  # type: ignore[misc]
-                )
+                compared(f"{name}, video", by, rounds, partial(predict_video, by, video, labels=False))
 
 
 if __name__ == "__main__":
