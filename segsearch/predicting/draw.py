@@ -6,11 +6,11 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from segsearch.datasets.types import UInt8
 from segsearch.predicting.model import Model
+from segsearch.terminal import plain
 
 OPACITY = 0.5
 QUALITY = 90
@@ -32,7 +32,7 @@ class Key:
 def key_of(model: Model) -> Key:
     """The legend of a model: the number that a label holds, and the class' name where it is known."""
     words = (f"{index} {name}" if model.named else name for index, name in enumerate(model.classes))
-    return Key(tuple(words), model.colours)
+    return Key(tuple(map(plain, words)), model.colours)
 
 
 def overlay(pixels: UInt8, label: UInt8, key: Key, *, even: bool = False) -> Image.Image:
@@ -92,9 +92,9 @@ def _legend(key: Key, width: int, height: int, label: UInt8) -> Image.Image:
     everything = tuple(range(len(key.words)))
     if len(_rows(lines, everything, width)) <= lines.most:
         return _strip(key, lines, width, everything, False)
-    counts = np.bincount(label.ravel(), minlength=len(key.words))[: len(key.words)]
+    counts = Image.fromarray(label).histogram()[: len(key.words)]
     chosen = list[int]()
-    present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+    present = sorted((index for index, count in enumerate(counts) if count), key=lambda index: -counts[index])
     for index in present:
         if len(_rows(lines, (*sorted((*chosen, index)), None), width)) > lines.most and chosen:
             break
@@ -103,9 +103,14 @@ def _legend(key: Key, width: int, height: int, label: UInt8) -> Image.Image:
 
 
 @lru_cache(maxsize=16)
+def _font(letters: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(letters)
+
+
+@lru_cache(maxsize=16)
 def _lines(key: Key, width: int, height: int) -> _Lines:
     letters = min(max(round(height / 30), 10), 48)
-    font = ImageFont.load_default(letters)
+    font = _font(letters)
     line = 2 * round(0.75 * letters)
     widths = tuple(round(font.getlength(words) + 2 * letters) for words in key.words)
     return _Lines(letters, line, max(1, int(MOST_LEGEND * height / line)), widths)
@@ -131,7 +136,7 @@ def _strip(key: Key, lines: _Lines, width: int, entries: tuple[int, ...], more: 
     rows = _rows(lines, (*entries, None) if more else entries, width)
     fixed = len(_rows(lines, tuple(range(len(key.words))), width)) > lines.most
     strip = Image.new("RGB", (width, lines.height * (lines.most if fixed else len(rows))), PAPER)
-    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(lines.letters)
+    pen, font = ImageDraw.Draw(strip), _font(lines.letters)
     for number, row in enumerate(rows):
         middle = number * lines.height + lines.height // 2
         for entry, left in row:

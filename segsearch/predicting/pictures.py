@@ -40,11 +40,11 @@ def predict_pictures(by: Opened, pictures: Sequence[Picture], out: Path, *, prog
         try:
             pixels = read_image(picture.path, levels=by.model.levels, exif=by.model.exif)
             found = answered(by, pixels, where=str(picture.path))
+            shown, suffix = as_jpeg(overlay(pixels, found.label, key))
         except Fault as fault:
             return _Made(picture, fault=_without_cure(fault))
         except MemoryError:
             return _Made(picture, fault=f"{picture.path}: there is not memory enough for it")
-        shown, suffix = as_jpeg(overlay(pixels, found.label, key))
         name = names[picture]
         files = (
             (out / LABELS / f"{name}.png", as_label(found.label)),

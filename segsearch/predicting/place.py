@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -35,11 +34,12 @@ def is_written_below(path: Path, out: Path) -> bool:
 def names_of(pictures: Sequence[Picture]) -> Mapping[Picture, str]:
     """What the results of each picture are called, without a suffix: its own name below the folder.
 
-    Pictures that differ in their suffix alone (`a.jpg`, `a.png`) keep it.
+    Where two differ in their suffix alone (`a.jpg`, `a.png`) all of them keep it.
     """
     stems = {picture: str(PurePosixPath(picture.name).with_suffix("")) for picture in pictures}
-    often = Counter(stems.values())
-    return {picture: stem if often[stem] == 1 else picture.name for picture, stem in stems.items()}
+    if len(set(stems.values())) == len(stems):
+        return stems
+    return {picture: picture.name for picture in pictures}
 
 
 def keep_files(files: Iterable[tuple[Path, bytes]]) -> None:

@@ -89,7 +89,7 @@ def predict_video(by: Opened, video: Video, out: Path, *, labels: bool, progress
                     progress("predicting frames", done, max(reader.total, done))
         except KeyboardInterrupt:
             stopped = True
-    if not tally.took and not stopped:
+    if not tally.took and not tally.skipped and not stopped:
         raise DataError(
             f"{video.where}: must hold frames that can be read, got none: {reader.missing or 'it is empty'}."
         )

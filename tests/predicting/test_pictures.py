@@ -152,7 +152,7 @@ def test_another_shape_is_told_once_with_an_example(tmp_path: Path) -> None:
     assert is_stretched(by.model, 1080, 1920)
 
 
-def test_pictures_that_differ_in_their_suffix_alone_keep_it(tmp_path: Path) -> None:
+def test_where_pictures_differ_in_their_suffix_alone_all_keep_it(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("a.jpg", "a.png", "b.c.png"):
@@ -161,7 +161,7 @@ def test_pictures_that_differ_in_their_suffix_alone_keep_it(tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "out" / "labels").iterdir()) == [
         "a.jpg.png",
         "a.png.png",
-        "b.c.png",
+        "b.c.png.png",
     ]
 
 
