@@ -260,8 +260,10 @@ def _list_in(text: str | None, key: str, path: Path) -> tuple[str, ...]:
 
 
 def _levels_in(text: str | None, path: Path) -> Levels:
-    if text is None or text == "high_byte":
-        return text
+    if text is None:
+        return None
+    if text == "high_byte":
+        return "high_byte"
     found = _json(text)
     try:
         return _levels(_Range.model_validate(found), path)

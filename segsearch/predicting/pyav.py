@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -69,7 +70,8 @@ class Reader:
 
     def frames(self) -> Iterator[tuple[float, VideoFrame]]:
         """Each frame with the seconds at which it is shown, as far as the video can be read."""
-        av, first, count = library(), None, 0
+        av, count = library(), 0
+        first: float | None = None
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -85,11 +87,12 @@ class Reader:
                 self.damaged += 1
                 continue
             for frame in found:
-                told = float(count / self.rate)
+                told, lasts = float(count / self.rate), float(1 / self.rate)
                 if frame.pts is not None and frame.time_base is not None:
                     told = float(frame.pts * frame.time_base)
+                    lasts = float((frame.duration or 0) * frame.time_base) or lasts
                 first = told if first is None else first
-                self.seconds = told - first + float(1 / self.rate)
+                self.seconds = told - first + lasts
                 count += 1
                 yield told - first, frame
 
@@ -123,12 +126,18 @@ def reading(video: Video) -> Iterator[Reader]:
         declared = None
         if not video.device:
             stream.thread_type = "AUTO"
-            if stream.duration and stream.time_base:
-                declared = float(stream.duration * stream.time_base)
-            elif container.duration:
-                declared = container.duration / 1e6
+            declared = _declared(container, stream)
         total = stream.frames or round((declared or 0.0) * rate)
         yield Reader(container, stream, rate, total, declared)
+
+
+def _declared(container: InputContainer, stream: VideoStream) -> float | None:
+    """The seconds that a video says it has; of a file with sound the whole may be longer than its pictures."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
 
 
 def pixels_of(frame: VideoFrame, exif: Exif) -> UInt8:
