@@ -265,13 +265,20 @@ def _few(values: Sequence[int]) -> str:
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None = None
 ) -> Generator[Result, None, None]:
-    """Results of a small thread pool in the items' order, never more than a few ahead of the reader."""
+    """Results of a small thread pool in the items' order, never more than a few ahead of the reader.
+
+    Where the reader leaves, what has begun is finished and nothing else is begun.
+    """
     threads = threads or min(8, os.cpu_count() or 1)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * threads:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
