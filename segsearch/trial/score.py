@@ -73,7 +73,7 @@ def nearest(prediction: NDArray[Index], shape: tuple[int, ...]) -> NDArray[Index
         ((np.arange(wanted) + 0.5) * have / wanted).astype(np.int64)
         for wanted, have in zip(shape, prediction.shape, strict=True)
     )
-    found: NDArray[Index] = prediction[rows[:, None], columns[None, :]]
+    found: NDArray[Index] = prediction.take(rows, axis=0).take(columns, axis=1)
     return found
 
 
