@@ -35,6 +35,8 @@ ENCODERS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("libopenh264", {}),
     ("mpeg4", {}),
 )
+# How colours are stored, which players guess where it is not said: FFmpeg's numbers for BT.709, and for 16 to 235.
+BT709, LIMITED = 1, 1
 # Of encoders that need it said: bits a pixel.
 BITS = 0.2
 # A camera that says nothing for so long is gone.
@@ -150,7 +152,8 @@ def pixels_of(frame: VideoFrame, exif: Exif) -> UInt8:
 def frame_of(pixels: UInt8) -> VideoFrame:
     """A picture (height, width, 3) of even sides as videos store it."""
     av = library()
-    found: VideoFrame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    found: VideoFrame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)
     return found
 
 
@@ -202,10 +205,13 @@ class Writer:
             try:
                 stream = container.add_stream(name, rate=self.rate, options=dict(options))
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
-                stream.codec_context.time_base = Fraction(1, TICKS)
+                context = stream.codec_context
+                context.time_base = Fraction(1, TICKS)
+                context.colorspace = context.color_primaries = context.color_trc = BT709
+                context.color_range = LIMITED
                 if not options:
                     stream.bit_rate = round(BITS * frame.width * frame.height * self.rate)
-                stream.codec_context.open()
+                context.open()
             except Exception as error:  # an encoder that is not there, or not for this size: ValueError, FFmpegError
                 refused = _reason(error)
                 with suppress(Exception):

@@ -80,6 +80,28 @@ def test_labels_are_what_the_model_says_of_the_decoded_frames(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("needs_video")
+@pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
+def test_colours_are_those_of_the_classes_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
+) -> None:
+    monkeypatch.setattr(pyav, "ENCODERS", [one for one in pyav.ENCODERS if one[0] == encoder])
+    by, out = bright(tmp_path), tmp_path / "out"
+    shown = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    shown[:] = 210, 60, 30
+    path = make_video(tmp_path / "clip.mkv", 4, pictures=[shown])
+    run(by, path, out)
+    before, after = (frames_in(one)[2][1][8:40, 8:56].mean(axis=(0, 1)) for one in (path, target_in(out)))
+    expected = (before + list(bytes.fromhex(by.model.colours[1][1:]))) / 2
+    assert np.abs(after - expected).max() < 5
+    with pyav.library().open(str(target_in(out))) as container:
+        assert next(container.decode(video=0)).colorspace == pyav.BT709
+
+
+def target_in(out: Path) -> Path:
+    return out / "overlays" / "clip.mp4"
+
+
+@pytest.mark.usefixtures("needs_video")
 def test_without_labels_there_is_the_video_alone(tmp_path: Path) -> None:
     run(bright(tmp_path), make_video(tmp_path / "clip.mp4", 3), tmp_path / "out", labels=False)
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["overlays", "clip.mp4"]
