@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsearch.datasets.decode import Exif, Levels
@@ -19,8 +21,6 @@ from segsearch.space.candidate import Output
 from segsearch.workshop import Artifacts, sha256_of
 
 if TYPE_CHECKING:
-    import onnx
-
     from segsearch.store import StudyRow
 
 ABOUT = "model.json"
@@ -303,28 +303,22 @@ def graph_of(path: Path) -> Graph:
             f"scores; this one takes {takes} {sides} and answers {gives}."
         )
     about = {entry.key: entry.value for entry in found.metadata_props}
-    return Graph(sides[2], sides[3], answers[names[1][0]], _classes_in(found), about)
+    return Graph(sides[2], sides[3], answers[names[1][0]], _classes_in(path, answers[names[1][0]]), about)
 
 
-def _classes_in(found: onnx.ModelProto) -> int | None:
-    """How many scores a pixel has, or its class is chosen from."""
-    import onnx
+def _classes_in(path: Path, answers: Output) -> int | None:
+    """How many scores a pixel has, or its class is chosen from; None where that cannot be seen."""
+    from segsearch.runtimes import RUNTIMES
+    from segsearch.runtimes.graphs import with_scores
 
-    name = found.graph.output[0].name
-    if name == "mask":
-        choices = [node.input[0] for node in found.graph.node if node.op_type == "ArgMax"]
-        if len(choices) != 1:
+    with TemporaryDirectory(prefix="segsearch-predict-") as scratch:
+        try:
+            asked = path if answers == "scores" else with_scores(path, Path(scratch) / "scores.onnx")
+            session = RUNTIMES["onnxruntime"].open(asked, threads=1)
+            shape = session.run(np.zeros(session.shape, dtype=np.float32)).shape
+        except Exception:  # no one choice of classes, or a file that cannot be run, which is told where it is opened
             return None
-        name = choices[0]
-    try:
-        graph = onnx.shape_inference.infer_shapes(found).graph
-    except Exception:  # onnx's own errors, of operators that it does not know
-        return None
-    for value in (*graph.output, *graph.value_info):
-        if value.name == name:
-            sides = [int(side.dim_value) for side in value.type.tensor_type.shape.dim]
-            return sides[1] if len(sides) == 4 and 1 <= sides[1] <= MOST_CLASSES else None
-    return None
+    return int(shape[1]) if len(shape) == 4 and 1 <= shape[1] <= MOST_CLASSES else None
 
 
 def _sides(height: int, width: int) -> str:
