@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+from array import array
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -49,17 +50,19 @@ class Done:
 
 @dataclass
 class Tally:
-    """What is done so far, counted by whoever keeps the results."""
+    """What is done so far, counted by whoever keeps the results; a camera may run for days."""
 
-    took: list[float] = field(default_factory=list)
+    took: array[float] = field(default_factory=lambda: array("d"))
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    stretched: list[Stretched] = field(default_factory=list)
+    stretched: Stretched | None = None
+    stretched_count: int = 0
 
     def add(self, model: Model, name: str, shape: tuple[int, ...], took: float) -> None:
         """A picture of (height, width, ...) pixels was kept, the model took so many seconds."""
         self.took.append(took)
         if is_stretched(model, shape[0], shape[1]):
-            self.stretched.append(Stretched(name, shape[0], shape[1]))
+            self.stretched = self.stretched or Stretched(name, shape[0], shape[1])
+            self.stretched_count += 1
 
     def done(self, seconds: float, *, stopped: bool, notes: Iterable[str] = ()) -> Done:
         return Done(
@@ -67,8 +70,8 @@ class Tally:
             seconds=seconds,
             model_seconds=statistics.median(self.took) if self.took else None,
             skipped=tuple(self.skipped),
-            stretched=self.stretched[0] if self.stretched else None,
-            stretched_count=len(self.stretched),
+            stretched=self.stretched,
+            stretched_count=self.stretched_count,
             stopped=stopped,
             notes=tuple(notes),
         )
