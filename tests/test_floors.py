@@ -23,8 +23,8 @@ FLOORS = (
     {"trial", "store", "search"},
     {"judging"},
     {
-        *("terminal", "progress", "figures", "masks", "handover", "launch", "forecast", "api", "commands", "dashboard"),
-        "__main__",
+        *("terminal", "progress", "figures", "masks", "handover", "predicting", "launch", "forecast", "api"),
+        *("commands", "dashboard", "__main__"),
     },
 )
 PARTS = FLOORS[1]
@@ -35,6 +35,7 @@ OWNERS = {
     "plotly": {"figures"},
     "dash": {"dashboard"},
     "pycocotools": {"annotations"},
+    "av": {"predicting"},
 }
 # What is handed over runs with ONNX Runtime: its room is loaded by its command alone.
 NO_TORCH = (FLOORS[0] | FLOORS[4] | FLOORS[5] | {"store"}) - {"handover"}

@@ -18,6 +18,7 @@ from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
 from segsearch.commands.exporting import export
 from segsearch.commands.growing import retrain
+from segsearch.commands.predicting import predict
 from segsearch.commands.searching import check, confirm, new, resume, run, status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
@@ -34,7 +35,7 @@ app = typer.Typer(
 # In the order in which a person needs them.
 COMMANDS = (
     *(doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm),
-    *(retrain, export, compare, references, dashboard),
+    *(retrain, export, predict, compare, references, dashboard),
 )
 for _command in COMMANDS:
     app.command()(_command)

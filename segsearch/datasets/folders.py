@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -262,14 +262,23 @@ def _few(values: Sequence[int]) -> str:
     return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
 
 
-def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Results of a small thread pool in the items' order, never more than a few ahead of the reader."""
-    threads = min(8, os.cpu_count() or 1)
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None = None
+) -> Generator[Result, None, None]:
+    """Results of a small thread pool in the items' order, never more than a few ahead of the reader.
+
+    Where the reader leaves, what has begun is finished and nothing else is begun.
+    """
+    threads = threads or min(8, os.cpu_count() or 1)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * threads:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

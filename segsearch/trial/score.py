@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from segsearch.evidence.images import PerImage
 from segsearch.evidence.types import Confusion
 from segsearch.runtimes import Answer, Session
 from segsearch.workshop import Progress, silent
+
+Index = TypeVar("Index", bound=np.integer[Any])
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def classes_of(answer: Answer) -> NDArray[np.int64]:
     return chosen.astype(np.int64, copy=False)
 
 
-def nearest(prediction: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+def nearest(prediction: NDArray[Index], shape: tuple[int, ...]) -> NDArray[Index]:
     """A class map resized to (height, width) by nearest neighbour, pixel centres at half pixels."""
     if prediction.shape == shape:
         return prediction
@@ -71,7 +73,7 @@ def nearest(prediction: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np
         ((np.arange(wanted) + 0.5) * have / wanted).astype(np.int64)
         for wanted, have in zip(shape, prediction.shape, strict=True)
     )
-    found: NDArray[np.int64] = prediction[rows[:, None], columns[None, :]]
+    found: NDArray[Index] = prediction.take(rows, axis=0).take(columns, axis=1)
     return found
 
 
