@@ -102,7 +102,7 @@ def start(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
 def rates(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     """One width: the decoder's rate, and that of the inherited layers as a share of it."""
     for rate in (1e-3, 2e-3, 4e-3):
-        for share in (0.1, 0.3, 1.0):
+        for share in (0.1, 0.3, 0.5, 1.0):
             schedule = replace(STARTED, learning_rate=rate, start_rate=share, epochs=arguments.epochs)
             found = miou(DESIGNS[arguments.width], data, schedule, parent)
             print(f"rate {rate:g}, inherited layers at {share:g} of it: {found:.3f}", flush=True)

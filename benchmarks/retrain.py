@@ -26,30 +26,17 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-import torch
+from pretrained import CLASSES, SIZE, STARTED, design, miou
 
-from segsearch.datasets import Dataset, open_dataset
-from segsearch.networks import build
-from segsearch.pretrained.inherit import inherit
-from segsearch.pretrained.match import match
+from segsearch.datasets import open_dataset
 from segsearch.pretrained.packages import file_of
-from segsearch.pretrained.parent import Parent, parent_of
-from segsearch.runtimes import RUNTIMES
+from segsearch.pretrained.parent import parent_of
 from segsearch.settings.data import DataSettings
-from segsearch.space.candidate import Candidate, Named
-from segsearch.space.draws import Facts
-from segsearch.space.load import load_space
+from segsearch.space.candidate import Candidate
 from segsearch.store import open_store
 from segsearch.store.grown import grown_of
-from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
-from segsearch.training.loop import train
-from segsearch.training.schedule import Schedule
-from segsearch.trial.export import export
 from segsearch.trial.grow import with_auxiliary
-from segsearch.trial.score import score_images
 
-SIZE, CLASSES = (360, 480), 11
-RUNTIME, CPU = RUNTIMES["onnxruntime"], torch.device("cpu")
 # Each part alone and all together, as changes of the schedule and the weight of the auxiliary loss.
 PARTS: dict[str, tuple[dict[str, object], float]] = {
     "plain": ({}, 0.0),
@@ -65,33 +52,17 @@ def parts(arguments: argparse.Namespace) -> None:
     settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
     data = open_dataset(settings, cache=arguments.cache)
     parent = parent_of(Path(file_of("efficientnet-lite0")))
-    choices = {**WHOLE, "width_multiplier": arguments.width, "bits": "32"}
-    candidate = load_space("efficientnet_lite").draw(Named(choices), Facts())
-    base = Schedule(arguments.epochs, 4, PRETRAINED_RATE, 1e-2, None, None, "log", 0, 1.0, 1.0, 1.5, recipe=2, crop=1.0)
-    plain: dict[int, float] = {}
+    candidate = Candidate(design(arguments.width))
+    base = replace(STARTED, epochs=arguments.epochs)
+    plain: list[float] = []
     for name, (changes, weight) in PARTS.items():
-        if arguments.only and name not in arguments.only:
-            continue
-        began, found = time.monotonic(), []
-        for seed in range(arguments.seeds):
-            schedule = replace(base, seed=seed, **changes)  # type: ignore[arg-type]
-            found.append(miou(with_auxiliary(candidate, weight), data, schedule, parent))
-            plain.setdefault(seed, found[-1])
-        gain = mean(value - plain[seed] for seed, value in enumerate(found))
+        began, architecture = time.monotonic(), with_auxiliary(candidate, weight).architecture
+        schedules = [replace(base, seed=seed, **changes) for seed in range(arguments.seeds)]  # type: ignore[arg-type]
+        found = [miou(architecture, data, schedule, parent) for schedule in schedules]
+        plain = plain or found
+        gain = mean(value - before for value, before in zip(found, plain, strict=True))
         minutes = (time.monotonic() - began) / 60
         print(f"{name:30s}{mean(found):7.3f}{gain:+8.3f}{minutes:7.1f} min", flush=True)
-
-
-def miou(candidate: Candidate, data: Dataset, schedule: Schedule, parent: Parent) -> float:
-    architecture = candidate.architecture
-    network = build(architecture, len(data.classes), seed=schedule.seed)
-    inherit(network, architecture, parent.network, parent.architecture)
-    inherited = match(architecture, parent.architecture).parameters
-    train(network, data.train, schedule, classes=len(data.classes), device=CPU, inherited=inherited)
-    with tempfile.TemporaryDirectory() as folder:
-        export(network, SIZE, Path(folder) / "model.onnx")
-        session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
-        return score_images(session, data.validation, classes=data.classes).confusion.miou
 
 
 def kills(arguments: argparse.Namespace) -> None:
@@ -130,7 +101,6 @@ def main() -> int:
     parser.add_argument("part", choices=("parts", "kills"))
     parser.add_argument("--data", type=Path, help="a folder of CamVid's layout")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
-    parser.add_argument("--only", action="append", metavar="NAME", help=f"of parts: {', '.join(PARTS)}")
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=1)

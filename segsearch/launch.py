@@ -95,7 +95,6 @@ def run(
             space,
             dataset,
             here,
-            cache=cache_of(folder),
             minutes=minutes,
             progress=progress,
             on_event=on_event,
@@ -137,7 +136,6 @@ def resume(
             space,
             dataset,
             here,
-            cache=cache_of(row.artifacts.folder.parent),
             minutes=minutes,
             progress=progress,
             on_event=on_event,
@@ -290,7 +288,6 @@ def _search(
     dataset: Dataset,
     here: Machine,
     *,
-    cache: Path,
     minutes: float | None,
     progress: Progress,
     on_event: Callable[[Event], None],
@@ -301,11 +298,23 @@ def _search(
     row.artifacts.sweep()
     here = store.keep_machine(here)
     draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
-    order = order_of(
-        row.study, space, dataset, here, cache=cache, artifacts=row.artifacts, texts=row.texts, start=row.start
-    )
+    order = order_of_row(row, row.study, space, dataset, here)
     with contained(order, progress=progress) as child:
         return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
+
+
+def order_of_row(row: StudyRow, study: Study, space: Space, dataset: Dataset, machine: Machine) -> Task:
+    """What the process that trains is told of a stored study, as it is carried out now."""
+    return order_of(
+        study,
+        space,
+        dataset,
+        machine,
+        cache=cache_of(row.artifacts.folder.parent),
+        artifacts=row.artifacts,
+        texts=row.texts,
+        start=row.start,
+    )
 
 
 def order_of(

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsearch.datasets.decode import picture_as_rgb, read_image, resize_image
+from segsearch.datasets.decode import Fault, picture_as_rgb, read_image
 from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError, TrialFailed
+from segsearch.predicting.answer import answered
 from segsearch.settings.data import DataSettings
-from segsearch.trial.score import classes_of, nearest, to_input
 
 if TYPE_CHECKING:
     from segsearch.runtimes import Session
@@ -23,16 +23,13 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 def predict(session: Session, picture: Picture, settings: DataSettings) -> UInt8:
-    """The class of each pixel at the picture's own size: (height, width).
-
-    As a split is scored: resized to the file's input, asked, and brought back by nearest neighbour.
-    """
+    """The class of each pixel at the picture's own size: (height, width). Raises `DataError`, and `TrialFailed` where
+    a score is not finite."""
     pixels = as_rgb(picture, settings)
-    height, width = session.shape[2:]
-    answer = session.run(to_input(resize_image(pixels, height, width)))
-    if not np.isfinite(answer).all():
-        raise TrialFailed("score", "The model answered NaN or infinity on this image.")
-    return nearest(classes_of(answer), pixels.shape[:2]).astype(np.uint8)
+    try:
+        return answered(session, pixels, where="this image").label
+    except Fault as fault:
+        raise TrialFailed("score", f"{fault}.") from None
 
 
 def as_rgb(picture: Picture | Any, settings: DataSettings) -> UInt8:

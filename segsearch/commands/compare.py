@@ -132,16 +132,7 @@ def _evaluate_all(
             f"{row.name} changed. Undo the change, or name the folder that has them with --data."
         )
     row.artifacts.sweep()
-    order = launch.order_of(
-        study,
-        launch.stored_space(row),
-        dataset,
-        here,
-        cache=launch.cache_of(folder),
-        artifacts=row.artifacts,
-        texts=row.texts,
-        start=row.start,
-    )
+    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         work = _Work(store, row.name, here.key, worker.id, child)
         line, done = "", len(names) - len(left)

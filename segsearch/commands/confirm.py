@@ -98,16 +98,8 @@ def _train_all(
     row.artifacts.sweep()
     # Nothing is timed, so that the machine does not matter: the one that timed the model first stands for any.
     there = next((one for one in store.machines() if one.key == chosen[0].machine), None)
-    order = launch.order_of(
-        study,
-        launch.stored_space(row),
-        dataset,
-        there or launch.machine_here(store, study, watch.progress),
-        cache=launch.cache_of(folder),
-        artifacts=row.artifacts,
-        texts=row.texts,
-        start=row.start,
-    )
+    machine = there or launch.machine_here(store, study, watch.progress)
+    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, machine)
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         done, line = len(wanted) - len(left), ""
         for trial, seed in left:

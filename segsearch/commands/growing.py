@@ -42,10 +42,10 @@ def retrain(
 ) -> None:
     """Train the picked model to the end, compress it as it was found, and judge the file once. Killed, it goes on."""
     from segsearch.commands.retrain import retrain as to_the_end
+    from segsearch.judging.finals import ended_of, finals_of
     from segsearch.judging.grown import (
         as_objects,
         as_table,
-        finals_of,
         honesty_lines,
         honesty_object,
         honesty_of,
@@ -83,7 +83,8 @@ def retrain(
             data=data,
             watch=watch,
         )
-    found = honesty_of(finals_of(done.trials, done.grown))
+    proxies = {trial.number: trial.values["miou"] for trial in done.trials}
+    found = honesty_of(finals_of(ended_of(done.grown), proxies))
     if json:
         failed = [{"trial": number, "seed": seed, "reason": why} for number, seed, why in done.failed]
         told = {"models": as_objects(done.trials, done.grown), "honesty": honesty_object(found), "failed": failed}

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from segsearch.predicting.model import Model
     from segsearch.predicting.pipeline import Done
     from segsearch.predicting.source import Video
-    from segsearch.store import Store, StudyRow
 
 # Skipped files that are told with the reason; of the others the names, and of very many their number.
 REASONS, NAMES = 10, 100
@@ -81,7 +80,9 @@ def predict(
 
 def _model(model: str, trial: int | None, study: str | None) -> Model:
     """What MODEL names. Raises `StudyError` where it is none, or where options are for a database alone."""
-    from segsearch.predicting.model import ABOUT, from_file, from_folder, from_study
+    from segsearch.handover.about import ABOUT
+    from segsearch.handover.chosen import chosen
+    from segsearch.predicting.model import from_file, from_folder, from_study
     from segsearch.store.location import is_url
 
     path = Path(model)
@@ -92,36 +93,12 @@ def _model(model: str, trial: int | None, study: str | None) -> Model:
         return from_folder(folder) if folder is not None else from_file(path)
     with open_to_read(model) as store:
         row = store.study(study)
-        artifact, title = stored_file(store, row, trial)
-        return from_study(row, artifact, title=title)
-
-
-def stored_file(store: Store, row: StudyRow, trial: int | None) -> tuple[str, str]:
-    """The artifact of a trial, or of the newest pick, and its title: as it was trained to the end, where it was.
-
-    Of several such trainings the best is taken. Raises `StudyError` where there is no such model.
-    """
-    from segsearch.store.grown import grown_of
-
-    if trial is None:
-        picks = store.picks(row.name)
-        if not picks:
-            raise StudyError(
-                f"{store.where}: nothing was picked from {row.name} yet. `segsearch pick` chooses a model, or name one "
-                "with --trial."
-            )
-        trial = picks[-1].pick.trial
-    found = store.trial(row.name, trial)
-    if found.state != "trained" or found.artifact is None:
-        raise StudyError(
-            f"--trial must name a trained trial of {row.name}, and {trial} is not one; `segsearch front` lists the "
-            "best."
-        )
-    finals = [one for one in grown_of(store, row.name) if one.trial == trial]
-    if not finals:
-        return found.artifact, f"trial {trial} of {row.name}, not yet trained to the end"
-    best = max(finals, key=lambda one: (one.values.get("miou", -1.0), one.finished))
-    return best.artifact, f"trial {trial} of {row.name}, trained to the end"
+        if trial is not None:
+            store.trial(row.name, trial)  # one that never was is another mistake than one that is not trained
+        found = chosen(store, row, trial=trial, machine="")  # its timing does not matter: any machine's will do
+        ended = "trained to the end" if found.final is not None else "not yet trained to the end"
+        title = f"trial {found.trial.number} of {row.name}, {ended}"
+        return from_study(row, found.path.name, title=title)
 
 
 def _lines(model: Model, video: Video | None, done: Done, out: Path, *, own: int, labels: bool) -> Iterator[str]:

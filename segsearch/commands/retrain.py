@@ -16,6 +16,7 @@ from segsearch.errors import StudyError, TrialFailed
 from segsearch.evidence.objectives import values_of
 from segsearch.evidence.timing import Machine
 from segsearch.judging.grown import stratified
+from segsearch.judging.picking import newest_pick
 from segsearch.judging.words import duration, in_words
 from segsearch.settings.retrain import Recipe, TrainOn
 from segsearch.store import NO_TRIAL, GrownRow, Store, StudyRow, TrialRow, open_store
@@ -115,13 +116,7 @@ def chosen_trials(
             raise StudyError(f"No trained trial of {row.name} meets its limits on this machine; choose with --trial.")
         return tuple(trained[number] for number in found)
     if not wanted:
-        picks = store.picks(row.name)
-        if not picks:
-            raise StudyError(
-                f"{store.where}: nothing was picked from {row.name} yet. `segsearch pick` chooses a model, or name one "
-                "with --trial."
-            )
-        wanted = (picks[-1].pick.trial,)
+        wanted = (newest_pick(store, row).trial,)
     for number in wanted:
         if number not in trained:
             raise StudyError(
@@ -153,17 +148,7 @@ def _train_all(
     from segsearch.trial.contained import contained
 
     row.artifacts.sweep()
-    folder = row.artifacts.folder.parent
-    order = launch.order_of(
-        study,
-        launch.stored_space(row),
-        dataset,
-        here,
-        cache=launch.cache_of(folder),
-        artifacts=row.artifacts,
-        texts=row.texts,
-        start=row.start,
-    )
+    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
     failed: list[tuple[int, int, str]] = []
     line, done, what = "", len(work) - len(left), ""
 
@@ -193,8 +178,12 @@ def _grow(store: Store, study: str, child: Contained, trial: TrialRow, recipe: R
     """Train one and keep it; what is to be said of it."""
     began = time.monotonic()
     found = child.grow(trial.candidate, recipe, seed, noted)
-    outcomes = {stage.name: stage for stage in store.stages(study) if noted.asked.get(stage.name) == stage.key}
-    made = [outcomes[name] for name in ("train", "fine-tune") if name in outcomes]
+    made = [
+        stage
+        for name in ("train", "fine-tune")
+        for stage in store.stages(study, name=name)
+        if stage.key == noted.asked.get(name)
+    ]
     looks, before = list[tuple[int, float, float]](), 0
     for stage in made:
         own = stage.outcome.get("looks", [])

@@ -39,7 +39,8 @@ def open_folders(
     train, validation = (find_pairs(settings, split, texts) for split in (settings.train, settings.validation))
     if settings.test is not None:
         _demand_aside(find_pairs(settings, settings.test, texts), (*train, *validation))
-    return _decoded(settings, train, validation, cache=cache, progress=progress, texts=texts)
+    digests = _digests((*train, *validation), progress)
+    return _decoded(settings, train, validation, cache=cache, progress=progress, texts=texts, digests=digests)
 
 
 def open_test_folders(
@@ -55,8 +56,9 @@ def open_test_folders(
     others = [pair for split in (settings.train, settings.validation) for pair in find_pairs(settings, split, texts)]
     test = find_pairs(settings, settings.test, texts)
     _demand_aside(test, others)
-    _demand_no_copies(test, others, progress)
-    return _decoded(settings, (), test, cache=cache, progress=progress, texts=texts)
+    digests = _digests(test, progress)
+    _demand_no_copies(test, digests, others, progress)
+    return _decoded(settings, (), test, cache=cache, progress=progress, texts=texts, digests=digests)
 
 
 def _decoded(
@@ -67,8 +69,9 @@ def _decoded(
     cache: Path,
     progress: Progress,
     texts: Texts,
+    digests: list[tuple[str, str]],
 ) -> Dataset:
-    """The pixels of these pairs, from the cache or into it."""
+    """The pixels of these pairs, whose files have these digests, from the cache or into it."""
     classes = classes_in(settings, texts)
     pairs = (*train, *validation)
     layout = Layout(
@@ -84,7 +87,7 @@ def _decoded(
         warnings.simplefilter("ignore")
         found = cached(
             cache,
-            source={"kind": "folders", "files": _digests(pairs, progress), **_how_read(settings)},
+            source={"kind": "folders", "files": digests, **_how_read(settings)},
             layout=layout,
             samples=_samples(pairs, layout, settings, progress),
         )
@@ -127,9 +130,11 @@ def _demand_aside(test: Sequence[Pair], others: Sequence[Pair]) -> None:
         )
 
 
-def _demand_no_copies(test: Sequence[Pair], others: Sequence[Pair], progress: Progress) -> None:
+def _demand_no_copies(
+    test: Sequence[Pair], digests: Sequence[tuple[str, str]], others: Sequence[Pair], progress: Progress
+) -> None:
     known = {image: pair.image for (image, _), pair in zip(_digests(others, progress), others, strict=True)}
-    for (image, _), pair in zip(_digests(test, progress), test, strict=True):
+    for (image, _), pair in zip(digests, test, strict=True):
         if image in known:
             raise DataError(
                 f"{pair.image}: no image may be in the test split and in another, got the same file as {known[image]}; "

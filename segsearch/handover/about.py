@@ -46,6 +46,7 @@ from segsearch.workshop import sha256_of
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
 
+ABOUT = "model.json"
 FORMAT = 1
 # The licence of the weights that packages ship.
 LICENCE = "Apache-2.0"

@@ -11,6 +11,7 @@ from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import intervals_of, values_of
 from segsearch.evidence.types import Evidence
 from segsearch.judging.confirmed import Confirmed, over_seeds
+from segsearch.judging.picking import newest_pick
 from segsearch.store import GrownRow, Store, StudyRow, TrialRow
 from segsearch.store.grown import grown_evidence, grown_of
 
@@ -89,12 +90,8 @@ def rivals(rows: Sequence[GrownRow]) -> list[GrownRow]:
 
 def _number(store: Store, row: StudyRow, trial: int | None) -> tuple[int, str | None]:
     """The trial that is meant, and the reason of its pick."""
-    picks = store.picks(row.name)
     if trial is not None:
+        picks = store.picks(row.name)
         return trial, next((one.pick.reason for one in reversed(picks) if one.pick.trial == trial), None)
-    if not picks:
-        raise StudyError(
-            f"{store.where}: nothing was picked from {row.name} yet. `segsearch pick` chooses a model, or name one "
-            "with --trial."
-        )
-    return picks[-1].pick.trial, picks[-1].pick.reason
+    pick = newest_pick(store, row)
+    return pick.trial, pick.reason

@@ -13,7 +13,7 @@ import numpy as np
 from segsearch.errors import StudyError
 from segsearch.evidence.resample import spread_of
 from segsearch.evidence.timing import Machine
-from segsearch.handover.about import Form, about_of, with_files
+from segsearch.handover.about import ABOUT, Form, about_of, with_files
 from segsearch.handover.card import model_card
 from segsearch.handover.chosen import Chosen
 from segsearch.handover.folder import whole_folder
@@ -95,7 +95,7 @@ def hand_over(
             apart = check_derived(chosen.path, stored, answers_of(written, images), images)
             forms.append(_looked_at(written, answers, chosen, dataset, here, apart, progress))
         about = with_files(about, chosen, forms, folder, [*machines, *([here] if here else [])])
-        _write(folder / "model.json", json.dumps(about, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        _write(folder / ABOUT, json.dumps(about, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         shutil.copyfile(RUN, folder / "run.py")
         _write(folder / "MODEL_CARD.md", model_card(about))
         shown = examples(folder / "model.onnx", chosen, dataset, progress)

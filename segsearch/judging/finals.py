@@ -106,6 +106,15 @@ def ended_by_trial(report: Report) -> dict[int, Ended]:
     return found
 
 
+def finals_of(ended: Sequence[Ended], proxies: Mapping[int, float]) -> tuple[Final, ...]:
+    """Trials as their proxies had them and in the end; what learned from the validation images has no mIoU there."""
+    return tuple(
+        Final(one.trial, proxies[one.trial], one.values["miou"], one.values["latency_ms"])
+        for one in sorted(ended, key=lambda one: one.trial)
+        if one.scored
+    )
+
+
 def recipe_words(recipe: Recipe) -> str:
     """`100 epochs, average of the weights 0.999, auxiliary loss 0.4`."""
     words = [f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}"]
@@ -133,11 +142,7 @@ def honesty_in(report: Report) -> tuple[Honesty, Recipe] | None:
     if not groups:
         return None
     recipe, chosen = max(reversed(groups.items()), key=lambda group: len(group[1]))
-    finals = [
-        Final(one.trial, proxies[one.trial], one.values["miou"], one.values["latency_ms"])
-        for one in sorted(chosen, key=lambda one: one.trial)
-    ]
-    found = honesty_of(finals)
+    found = honesty_of(finals_of(chosen, proxies))
     return None if found is None else (found, recipe)
 
 

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from statistics import mean
 from typing import Any
 
 from rich.table import Table
@@ -84,17 +83,6 @@ def evenly(members: Sequence[Row], count: int) -> list[Row]:
     if count == 1:
         return [members[len(members) // 2]]
     return [members[round(index * (len(members) - 1) / (count - 1))] for index in range(count)]
-
-
-def finals_of(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> tuple[Final, ...]:
-    """The chosen trials with what became of them; those that learned from the validation images have no mIoU there."""
-    found = []
-    for trial in trials:
-        own = [one for one in grown if one.trial == trial.number and "miou" in one.values]
-        if own:
-            final, latency = (mean(one.values[name] for one in own) for name in ("miou", "latency_ms"))
-            found.append(Final(trial.number, trial.values["miou"], final, latency))
-    return tuple(found)
 
 
 def honesty_of(finals: Sequence[Final]) -> Honesty | None:

@@ -10,7 +10,7 @@ from segsearch.judging.fronts import Report, Row, knee_of, point_of, told_apart
 from segsearch.judging.pareto import Prefer, dominates
 from segsearch.judging.pareto import costs as as_costs
 from segsearch.judging.words import in_numbers, trial_names
-from segsearch.store import Pick
+from segsearch.store import Pick, Store, StudyRow
 
 
 def pick_from(report: Report, *, prefer: Prefer) -> Pick:
@@ -39,6 +39,17 @@ def pick_trial(report: Report, trial: int) -> Pick:
         timed = f" that was timed on machine {report.machine[:8]}" if report.untimed else ""
         raise StudyError(f"A pick must be a trained trial{timed}; trial {trial} is not one. On the front: {known}.")
     return Pick(trial, f"chosen by hand, {_standing(report, chosen)}: {in_numbers(report, chosen.values)}")
+
+
+def newest_pick(store: Store, row: StudyRow) -> Pick:
+    """The pick of a study that counts. Raises `StudyError` where nothing was picked."""
+    picks = store.picks(row.name)
+    if not picks:
+        raise StudyError(
+            f"{store.where}: nothing was picked from {row.name} yet. `segsearch pick` chooses a model, or name one "
+            "with --trial."
+        )
+    return picks[-1].pick
 
 
 def _standing(report: Report, chosen: Row) -> str:

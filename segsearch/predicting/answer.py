@@ -54,12 +54,11 @@ def opened(model: Model) -> Opened:
     return Opened(model, session)
 
 
-def answered(by: Opened, pixels: UInt8, *, where: str) -> Answered:
+def answered(session: Session, pixels: UInt8, *, where: str) -> Answered:
     """The classes of a picture (height, width, 3). Raises `Fault` where a score is not finite; `where` names it."""
-    model = by.model
-    image = to_input(resize_image(pixels, model.height, model.width))
+    image = to_input(resize_image(pixels, *session.shape[2:]))
     began = time.thread_time()  # the run is this thread's: what others do meanwhile is not the model's
-    answer = by.session.run(image)
+    answer = session.run(image)
     took = time.thread_time() - began
     if answer.ndim == 4 and not np.isfinite(answer).all():
         raise Fault("score", f"{where}: the model answered NaN or infinity")

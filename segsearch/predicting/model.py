@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsearch.datasets.decode import Exif, Levels
 from segsearch.errors import DataError, StudyError
+from segsearch.handover.about import ABOUT, FORMAT
+from segsearch.handover.forms import PREFIX
 from segsearch.masks.paint import class_colours
 from segsearch.space.candidate import Output
 from segsearch.workshop import Artifacts, sha256_of
@@ -23,10 +25,6 @@ from segsearch.workshop import Artifacts, sha256_of
 if TYPE_CHECKING:
     from segsearch.store import StudyRow
 
-ABOUT = "model.json"
-FORMAT = 1
-# What the metadata of an exported file begin with.
-PREFIX = "segsearch."
 # So many classes a mask of bytes can hold: what is taken where nothing tells how many there are.
 MOST_CLASSES = 256
 

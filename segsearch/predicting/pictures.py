@@ -39,7 +39,7 @@ def predict_pictures(by: Opened, pictures: Sequence[Picture], out: Path, *, prog
     def work(picture: Picture) -> _Made:
         try:
             pixels = read_image(picture.path, levels=by.model.levels, exif=by.model.exif)
-            found = answered(by, pixels, where=str(picture.path))
+            found = answered(by.session, pixels, where=str(picture.path))
             shown, suffix = as_jpeg(overlay(pixels, found.label, key))
         except Fault as fault:
             return _Made(picture, fault=_without_cure(fault))

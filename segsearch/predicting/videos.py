@@ -64,7 +64,7 @@ def predict_video(by: Opened, video: Video, out: Path, *, labels: bool, progress
         pixels = pixels_of(frame.stored, by.model.exif)
         where = f"frame {frame.number}"
         try:
-            found = answered(by, pixels, where=where)
+            found = answered(by.session, pixels, where=where)
         except Fault as fault:
             return _Made(frame, fault=str(fault))
         drawn = frame_of(np.asarray(overlay(pixels, found.label, key, even=True)))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from segsearch.settings.train import START_RATE
 
 # Half of Lite0's width on CamVid at input scale 0.5, 15 epochs in batches of 4, one seed (`benchmarks/pretrained.py
-# rates`): mIoU .571 at 2e-3, .561 at 1e-3; with the inherited layers at half of 2e-3 .554, at .3 of 4e-3 .562.
+# rates --width 'width 0.5'`): mIoU .571 at 2e-3, .561 at 1e-3; with the inherited layers at half of 2e-3 .554, at .3 of
+# 4e-3 .562.
 PRETRAINED_RATE = 2e-3
 
 

@@ -98,13 +98,7 @@ def _learn(
     averaged = None if schedule.ema is None else {name: value.clone() for name, value in averageable(network).items()}
     stand = (keep and restore(keep, network, optimizer, averaged)) or Stand(0, [], [], 0.0)
     losses, looks = stand.losses, stand.looks
-    annealing = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in groups], total_steps=max(total, 2), pct_start=rising_share(total)
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the optimizer's steps came first, in a process that is gone
-        for _ in range(stand.step):
-            annealing.step()
+    annealing = one_cycle(optimizer, total, done=stand.step)
     source = (int(split.images.shape[1]), int(split.images.shape[2]))
     bfloat16 = trains_in_bfloat16(device)
     offsets = itertools.islice(label_offsets(schedule), stand.step, None)
@@ -135,7 +129,7 @@ def _learn(
             since = looks[-1].step if looks else 0
             looks.append(Look(step, float(np.mean(losses[since:])), judge.score(_as_found(network, averaged))))
             judge.told(looks[-1], total)
-        if keep is not None and (step == total or time.monotonic() - kept >= keep.seconds):
+        if keep is not None and time.monotonic() - kept >= keep.seconds:
             kept = time.monotonic()
             save(keep, Stand(step, losses, looks, stand.seconds + kept - began), network, optimizer, averaged)
         progress(stage, step, total)
@@ -143,6 +137,19 @@ def _learn(
         network.load_state_dict(averaged, strict=False)
     means = tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))
     return Learned(means, tuple(looks), stand.seconds + time.monotonic() - began)
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, total: int, *, done: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The rates of a schedule of `total` steps, `done` of which were made (Smith and Topin, arXiv:1708.07120)."""
+    highest = [group["lr"] for group in optimizer.param_groups]
+    annealing = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, highest, total_steps=max(total, 2), pct_start=rising_share(total)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer's steps came first, in a process that is gone
+        for _ in range(done):
+            annealing.step()
+    return annealing
 
 
 def averageable(network: Network) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from segsearch.trial.wire import Message, Wire, error_as_message, private_output
 from segsearch.workshop import Artifacts, Outcome, Progress
 
 if TYPE_CHECKING:
+    from segsearch.datasets import Dataset
     from segsearch.training.checkpoint import Look
 
 # An interrupted stage may clean up for so long.
@@ -158,6 +160,10 @@ def _settle(
     if bench.device.type == "cpu":
         limit_memory()
 
+    @cache
+    def test_images() -> Dataset | None:
+        return open_test(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
+
     def answer(job: Message, workshop: RemoteWorkshop) -> object:
         if "estimate" in job:
             candidates = [from_json(Candidate, text) for text in job["estimate"]]
@@ -167,8 +173,7 @@ def _settle(
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))
         if "grow" in job:
             candidate, recipe = from_json(Candidate, job["grow"]), from_json(Recipe, job["recipe"])
-            test = open_test(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
-            about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test}
+            about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test_images()}
             return to_json(grow(candidate, bench, workshop, **about, progress=progress, told=told))
         candidate = from_json(Candidate, job["evaluate"])
         return to_json(evaluate(candidate, bench, workshop, progress=progress))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sized
 from pathlib import Path
 
 from tests.conftest import Said
@@ -25,3 +31,25 @@ sys.modules["segsearch.trial.contained"] = fake_room(seconds=0.5)
 from segsearch.commands.app import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def stopped_half_way(
+    code: str, arguments: list[str], kept: Callable[[], Sized], number: signal.Signals, *, seconds: float = 60
+) -> tuple[int, str]:
+    """Run a command line in a process of its own, send the signal once anything is kept; exit code and what it said."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until = time.monotonic() + seconds
+        while not kept():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        return process.returncode, err

@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +30,7 @@ from segsearch.store import NO_TRIAL, ReferenceRow, open_store
 from segsearch.study import load_study
 from segsearch.workshop import Workshop
 from tests import fakes
-from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
+from tests.commands.doors import SLOW_CLI, assert_refused, stopped_half_way
 from tests.conftest import STUDY, Command, fake_room
 
 
@@ -373,22 +370,12 @@ def test_what_was_finished_before_a_stop_is_kept_and_the_same_command_goes_on(
         "segsearch.launch.machine_here = lambda store, study, progress: tests.fakes.MACHINE\n"
         "from segsearch.commands.app",
     )
-    arguments = [sys.executable, "-c", code, "compare", str(database), "--references", "wide,plain-mobile,deep-mobile"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        until = time.monotonic() + 120
-        while not kept(database):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+    arguments = ["compare", str(database), "--references", "wide,plain-mobile,deep-mobile"]
+    exit_code, err = stopped_half_way(code, arguments, lambda: kept(database), number, seconds=120)
     before = kept(database)
     assert 1 <= len(before) < 6
     if number == signal.SIGINT:
-        assert process.returncode == 130
+        assert exit_code == 130
         assert f"Carry on with: segsearch compare {database} --references wide,plain-mobile,deep-mobile" in err
     assert command("compare", database, "--references", "wide,plain-mobile,deep-mobile").code == 0
     assert len(kept(database)) == 6

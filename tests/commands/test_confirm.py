@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +12,7 @@ import pytest
 from segsearch.commands.confirm import SEEDS, other_seeds
 from segsearch.store import NO_TRIAL, ConfirmationRow, open_store
 from tests import fakes
-from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
+from tests.commands.doors import SLOW_CLI, assert_refused, stopped_half_way
 from tests.conftest import STUDY, Command
 
 
@@ -166,22 +162,12 @@ def test_what_was_finished_before_a_stop_is_kept_and_the_same_command_goes_on(
     assert command("run", study_file, "--out", tmp_path / "run").code == 0
     database = tmp_path / "run" / "study.db"
     wished = ["--seeds", "3", "--trial", "0", "--trial", "1"]
-    arguments = [sys.executable, "-c", SLOW_CLI, "confirm", str(database), *wished]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        until = time.monotonic() + 60
-        while not kept(database):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+    arguments = ["confirm", str(database), *wished]
+    exit_code, err = stopped_half_way(SLOW_CLI, arguments, lambda: kept(database), number)
     before = kept(database)
     assert 1 <= len(before) < 6
     if number == signal.SIGINT:
-        assert process.returncode == 130
+        assert exit_code == 130
         assert f"Carry on with: segsearch confirm {database} --seeds 3 --trial 0 --trial 1" in err
     assert command("confirm", database, *wished).code == 0
     assert len(kept(database)) == 6

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from segsearch.judging.finals import ended_of, finals_of
 from segsearch.judging.grown import (
     Final,
     as_objects,
     as_table,
-    finals_of,
     honesty_lines,
     honesty_of,
     kendall,
@@ -93,7 +93,8 @@ def test_a_sample_goes_from_the_cheapest_to_the_dearest_and_fills_up_from_behind
 
 
 def test_a_final_is_the_mean_over_its_seeds_and_needs_a_validation_miou() -> None:
-    found = finals_of(ALIKE, [row(1, 0.62), row(1, 0.64, seed=1), row(0, None, test=0.5)])
+    rows = [row(1, 0.62), row(1, 0.64, seed=1), row(0, None, test=0.5)]
+    found = finals_of(ended_of(rows), {one.number: one.values["miou"] for one in ALIKE})
     assert [(one.trial, one.final) for one in found] == [(1, pytest.approx(0.63))]
 
 

@@ -76,7 +76,7 @@ def test_labels_are_what_the_model_says_of_the_decoded_frames(tmp_path: Path) ->
     assert run(by, path, out).stretched_count == 6
     for number, (_, pixels) in enumerate(frames_in(path)):
         label = np.asarray(Image.open(out / "labels" / "clip" / f"{number:06d}.png"))
-        assert (label == answered(by, pixels, where="").label).all()
+        assert (label == answered(by.session, pixels, where="").label).all()
 
 
 @pytest.mark.usefixtures("needs_video")
