@@ -20,7 +20,7 @@ from segsearch.study import load_study
 from segsearch.trial.child import Task
 from segsearch.trial.types import Estimate
 from segsearch.workshop import Progress
-from tests import fakes, servers
+from tests import browsing, fakes, servers
 
 STUDY = """
 name = "tiny"
@@ -185,3 +185,28 @@ def filled(filled_once: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "filled"
     shutil.copytree(filled_once, folder)
     return folder / "study.db"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; skipped, with what to install, where there is none."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("pip install playwright to test in a browser")
+    if browsing.CHROMIUM is None:
+        absent("no Chromium on this machine: apt-get install chromium to test the dashboard in a real browser")
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.SWITCHES)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[browsing.Page]:
+    """A fresh page; at the end nothing may have gone wrong on it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = browsing.Page(context.new_page())
+    yield page
+    context.close()
+    assert page.wrong == []

@@ -17,8 +17,9 @@ from segsearch.dashboard.limits import STEPS
 from segsearch.dashboard.reading import Reader
 from segsearch.figures import as_page
 from segsearch.store import open_store
+from tests.browsing import Page
 from tests.dashboard import many
-from tests.dashboard.conftest import Page, served
+from tests.dashboard.conftest import served
 
 pytestmark = pytest.mark.slow
 
@@ -166,10 +167,11 @@ def test_two_actions_before_an_answer_both_count(tab: Page, small: Path) -> None
         page = opened(tab, address)
         slow = iter((0.8, 0.0, 0.0, 0.0, 0.0, 0.0))
 
-        def late(route: Any) -> None:
+        def late(route: Any) -> None:  # the server has both in their order; the first answer waits
+            answer = route.fetch()
             if "cellClicked" in (route.request.post_data or ""):
                 time.sleep(next(slow, 0.0))
-            route.continue_()
+            route.fulfill(response=answer)
 
         page.route("**/_dash-update-component*", late)
         rows = page.locator("#grid .ag-center-cols-container .ag-row")

@@ -11,8 +11,9 @@ import pytest
 from segsearch.dashboard.reading import Reader
 from segsearch.figures import as_page
 from segsearch.judging.fronts import Report, knee_of
+from tests.browsing import Page
 from tests.dashboard import many
-from tests.dashboard.conftest import Page, served
+from tests.dashboard.conftest import served
 from tests.dashboard.test_browser import PLOT, changes, click_a_point, opened, until
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from segsearch.masks.folder_page import folder_page
 from segsearch.readings.types import Wanted
 from segsearch.survey.look import Found, look
 from segsearch.survey.scaffold import page_of, write_study
+from tests.browsing import Page
 from tests.conftest import Command
-from tests.dashboard.conftest import Page
 from tests.survey.trees import save, scene, write
 
 

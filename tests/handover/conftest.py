@@ -1,4 +1,4 @@
-"""Runs that are made once, and a browser's page."""
+"""Runs that are made once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.conftest import browser, tab
 from tests.handover.runs import make_run
-
-__all__ = ["browser", "tab"]
 
 
 @pytest.fixture(scope="session")
