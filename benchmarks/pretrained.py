@@ -2,7 +2,9 @@
 
     python benchmarks/pretrained.py [PART ...] --data ../shared/camvid [--seeds N] [--epochs N]
 
-Needs a folder of CamVid's layout and the extra segsearch[pretrained]. Designs, seeds and images are the same for both
+Needs a folder of CamVid's layout and the extra segsearch[pretrained]; without --data it says so and ends. Trainings are
+kept (`kept.py`): stopped, it goes on; started twice with OMP_NUM_THREADS=1, two cores do more than one process on both.
+Designs, seeds and images are the same for both
 starts; mIoU is that of the exported float file on the validation split at 360x480. `start` trains six widths from
 nothing and from the weights, `rates` one width at several rates, `short` asks whether 5 epochs rank as 15 do.
 """
@@ -13,7 +15,6 @@ import argparse
 import random
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +22,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from kept import Job, outcomes
 
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.networks import build
@@ -34,6 +36,7 @@ from segsearch.settings.train import START_RATE
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Dice, Facts
+from segsearch.space.keys import to_json
 from segsearch.space.load import load_space
 from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
 from segsearch.training.loop import train
@@ -64,38 +67,47 @@ DESIGNS = {
 }
 
 
-def miou(architecture: Architecture, data: Dataset, schedule: Schedule, parent: Parent | None) -> float:
+def job(architecture: Architecture, data: Dataset, schedule: Schedule, parent: Parent | None) -> Job:
     """mIoU of the float file of a network trained by a schedule, from nothing or from a parent's weights."""
     settled = for_scale(schedule, architecture.input_scale, len(data.train))
-    network = build(architecture, len(data.classes), seed=schedule.seed)
-    inherited: frozenset[str] = frozenset()
-    if parent is not None:
-        inherit(network, architecture, parent.network, parent.architecture)
-        inherited = match(architecture, parent.architecture).parameters
-    train(network, data.train, settled, classes=len(data.classes), device=CPU, inherited=inherited)
-    with tempfile.TemporaryDirectory() as folder:
-        export(network, SIZE, Path(folder) / "model.onnx")
-        session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
-        return score_images(session, data.validation, classes=data.classes).confusion.miou
+    start = "nothing" if parent is None else parent.name
+    settles = [to_json(architecture), to_json(settled), start, data.key, f"torch {torch.__version__}", str(SIZE)]
+
+    def make() -> float:
+        network = build(architecture, len(data.classes), seed=schedule.seed)
+        inherited: frozenset[str] = frozenset()
+        if parent is not None:
+            inherit(network, architecture, parent.network, parent.architecture)
+            inherited = match(architecture, parent.architecture).parameters
+        train(network, data.train, settled, classes=len(data.classes), device=CPU, inherited=inherited)
+        with tempfile.TemporaryDirectory() as folder:
+            export(network, SIZE, Path(folder) / "model.onnx")
+            session = RUNTIME.open(Path(folder) / "model.onnx", threads=1)
+            return score_images(session, data.validation, classes=data.classes).confusion.miou
+
+    return Job(settles, make)
 
 
 def start(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     """The same designs and seeds from nothing and from the weights."""
+    starts = ((NOTHING, None), (STARTED, parent))
+    found = iter(
+        outcomes(
+            [
+                job(architecture, data, replace(schedule, seed=seed, epochs=arguments.epochs), begun)
+                for architecture in DESIGNS.values()
+                for seed in range(arguments.seeds)
+                for schedule, begun in starts
+            ]
+        )
+    )
     gains: list[float] = []
-    print(f"{'':24s}{'from nothing':>14s}{'from weights':>14s}{'gain':>8s}{'min':>6s}")
-    for name, architecture in DESIGNS.items():
-        began = time.monotonic()
-        pairs = [
-            (
-                miou(architecture, data, replace(NOTHING, seed=seed, epochs=arguments.epochs), None),
-                miou(architecture, data, replace(STARTED, seed=seed, epochs=arguments.epochs), parent),
-            )
-            for seed in range(arguments.seeds)
-        ]
+    print(f"{'':24s}{'from nothing':>14s}{'from weights':>14s}{'gain':>8s}")
+    for name in DESIGNS:
+        pairs = [(next(found), next(found)) for _ in range(arguments.seeds)]
         first, second = (mean(values) for values in zip(*pairs, strict=True))
         gains += [after - before for before, after in pairs]
-        minutes = (time.monotonic() - began) / 60
-        print(f"{name:24s}{first:14.3f}{second:14.3f}{second - first:+8.3f}{minutes:6.1f}", flush=True)
+        print(f"{name:24s}{first:14.3f}{second:14.3f}{second - first:+8.3f}", flush=True)
     print(f"{'mean of ' + str(len(gains)) + ' pairs':24s}{'':28s}{mean(gains):+8.3f}")
 
 
@@ -104,7 +116,7 @@ def rates(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     for rate in (1e-3, 2e-3, 4e-3):
         for share in (0.1, 0.3, 0.5, 1.0):
             schedule = replace(STARTED, learning_rate=rate, start_rate=share, epochs=arguments.epochs)
-            found = miou(DESIGNS[arguments.width], data, schedule, parent)
+            (found,) = outcomes([job(DESIGNS[arguments.width], data, schedule, parent)])
             print(f"rate {rate:g}, inherited layers at {share:g} of it: {found:.3f}", flush=True)
 
 
@@ -112,9 +124,10 @@ def short(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     """Kendall's tau between 5 and 15 epochs over 12 drawn candidates at input scale 0.5, from both starts."""
     space, source = load_space("efficientnet_lite"), random.Random(1)
     drawn = [replace(space.draw(Dice(source), Facts()).architecture, input_scale=0.5) for _ in range(12)]
-    for name, schedule, begun in (("from nothing", NOTHING, None), ("from weights", STARTED, parent)):
-        few = [miou(one, data, replace(schedule, epochs=5), begun) for one in drawn]
-        many = [miou(one, data, schedule, begun) for one in drawn]
+    for name, schedule, begun in (("from weights", STARTED, parent), ("from nothing", NOTHING, None)):
+        jobs = [job(one, data, replace(schedule, epochs=epochs), begun) for epochs in (5, 15) for one in drawn]
+        found = outcomes(jobs)
+        few, many = found[: len(drawn)], found[len(drawn) :]
         pairs = list(combinations(range(len(drawn)), 2))
         agree = sum(((few[a] - few[b]) * (many[a] - many[b]) > 0) - ((few[a] - few[b]) * (many[a] - many[b]) < 0)
                     for a, b in pairs)  # fmt: skip
@@ -129,12 +142,15 @@ PARTS = {"start": start, "rates": rates, "short": short}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--data", type=Path, required=True, help="a folder of CamVid's layout")
+    parser.add_argument("--data", type=Path, help="a folder of CamVid's layout")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--width", choices=DESIGNS, default="width 0.75", help="of rates")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
     arguments = parser.parse_args()
+    if arguments.data is None:
+        print("It needs a folder of CamVid's layout: --data DIR. Nothing was done.")
+        return 0
     settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
     data = open_dataset(settings, cache=arguments.cache)
     parent = parent_of(Path(file_of("efficientnet-lite0")))

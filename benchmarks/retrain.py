@@ -5,7 +5,7 @@
 
 `parts` trains one sub-network of EfficientNet-Lite0 on whole images at input scale 0.5, from the weights: plainly, and
 with each part of `[retrain]` alone and all together; mIoU is that of the float file on the validation split at 360x480.
-It needs a folder of CamVid's layout and the extra segsearch[pretrained].
+It needs a folder of CamVid's layout and the extra segsearch[pretrained]; trainings are kept (`kept.py`).
 
 `kills` runs `segsearch retrain` on two copies of a run: one alone, one that is killed with SIGKILL at random moments,
 all of its processes at once, and started again. It compares the files that came of them.
@@ -26,7 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-from pretrained import CLASSES, SIZE, STARTED, design, miou
+from kept import outcomes
+from pretrained import CLASSES, SIZE, STARTED, design, job
 
 from segsearch.datasets import open_dataset
 from segsearch.pretrained.packages import file_of
@@ -56,13 +57,12 @@ def parts(arguments: argparse.Namespace) -> None:
     base = replace(STARTED, epochs=arguments.epochs)
     plain: list[float] = []
     for name, (changes, weight) in PARTS.items():
-        began, architecture = time.monotonic(), with_auxiliary(candidate, weight).architecture
+        architecture = with_auxiliary(candidate, weight).architecture
         schedules = [replace(base, seed=seed, **changes) for seed in range(arguments.seeds)]  # type: ignore[arg-type]
-        found = [miou(architecture, data, schedule, parent) for schedule in schedules]
+        found = outcomes([job(architecture, data, schedule, parent) for schedule in schedules])
         plain = plain or found
         gain = mean(value - before for value, before in zip(found, plain, strict=True))
-        minutes = (time.monotonic() - began) / 60
-        print(f"{name:30s}{mean(found):7.3f}{gain:+8.3f}{minutes:7.1f} min", flush=True)
+        print(f"{name:30s}{mean(found):7.3f}{gain:+8.3f}", flush=True)
 
 
 def kills(arguments: argparse.Namespace) -> None:
@@ -98,7 +98,7 @@ def killed_after(command: list[str], seconds: float) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("parts", "kills"))
+    parser.add_argument("part", nargs="?", choices=("parts", "kills"), default="parts")
     parser.add_argument("--data", type=Path, help="a folder of CamVid's layout")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache/segsearch"))
     parser.add_argument("--width", type=float, default=0.5)
@@ -112,7 +112,8 @@ def main() -> int:
     arguments = parser.parse_args()
     needed = "data" if arguments.part == "parts" else "db"
     if getattr(arguments, needed) is None:
-        parser.error(f"{arguments.part} needs --{needed}")
+        print(f"{arguments.part} needs --{needed}. Nothing was done.")
+        return 0
     (parts if arguments.part == "parts" else kills)(arguments)
     return 0
 
