@@ -65,6 +65,9 @@ class Quantize:
     `reduced_range` keeps the weights within 7 of the 8 bits. Processors with AVX2 or AVX-512 but without VNNI add two
     products in 16 bits, which saturate with full-range weights: the file would be right on one machine and wrong on
     another.
+
+    `tail` is the share of the trial's optimizer steps that the weights learn on inside the quantized graph, in [0, 1)
+    and on top of them: a float twin still shares the training. 0 is none.
     """
 
     bits: Literal[8] = 8
@@ -72,10 +75,15 @@ class Quantize:
     reduced_range: bool = True
     kind: Literal["quantize"] = "quantize"
     signed: Annotated[bool, later(False)] = False
+    tail: Annotated[float, later(0.0)] = 0.0
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.tail < 1, "Quantize.tail must lie in [0, 1)", self.tail, "use 0 for no training in int8")
 
     @property
     def words(self) -> str:
-        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}"
+        tail = f" with a trained tail of {self.tail:.0%}" if self.tail else ""
+        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}{tail}"
 
 
 # A compression step stands before the export or after it by its type: the wrong order does not type-check.

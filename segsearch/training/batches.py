@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,12 +14,18 @@ from torch import Tensor
 
 from segsearch.datasets import Split
 from segsearch.datasets.augment import draw_views, views_of
-from segsearch.networks import Network
 from segsearch.training.schedule import Schedule
 
 # The label of a pixel that no loss counts: torch's own, wider than a mask's.
 IGNORED = -100
 VOID = 255
+
+
+class Viewer(Protocol):
+    """What is trained, as far as its batches need to know: its own grid has so much of each side of an image."""
+
+    @property
+    def input_scale(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Batch:
 
 
 def augmented_batches(
-    network: Network, split: Split, schedule: Schedule, classes: int, device: torch.device, *, first: int = 0
+    network: Viewer, split: Split, schedule: Schedule, classes: int, device: torch.device, *, first: int = 0
 ) -> Iterator[Batch]:
     """Augmented batches of the whole schedule from step `first` on; the seed alone settles their order and crops."""
     shares = repeat_shares(split.masks, classes) if schedule.balanced else None

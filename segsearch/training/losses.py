@@ -65,17 +65,31 @@ def total_loss(
 
     masks (n, height, width) of the crops; every other row and column counts, from `offset` on.
     """
-    # Every other pixel: a decoder's grid is coarser still, and the loss at full size costs as much as a small encoder.
-    masks = masks[:, offset[0] :: 2, offset[1] :: 2]
-    # Contiguous: the softmax over channels_last scores of few classes is several times slower.
-    scores = resize(scores.contiguous(), spatial_size(masks))
-    loss = pixel_loss(scores, masks, weights)
-    if jaccard_weight:
-        loss = loss + jaccard_weight * jaccard_loss(scores, masks)
+    loss = scores_loss(scores, masks, weights, jaccard_weight=jaccard_weight, offset=offset)
+    masks = every_other(masks, offset)
     for extra, weight in zip(auxiliary, network.auxiliary_weights, strict=True):
         extra_scores = resize(extra.float().contiguous(), spatial_size(masks))
         loss = loss + weight * pixel_loss(extra_scores, masks, weights)
     return loss
+
+
+def every_other(masks: Tensor, offset: tuple[int, int]) -> Tensor:
+    """Every other row and column of masks (n, height, width), from `offset` on.
+
+    A decoder's grid is coarser still, and the loss at full size costs as much as a small encoder.
+    """
+    return masks[:, offset[0] :: 2, offset[1] :: 2]
+
+
+def scores_loss(
+    scores: Tensor, masks: Tensor, weights: Tensor, *, jaccard_weight: float, offset: tuple[int, int] = (1, 1)
+) -> Tensor:
+    """Pixel and Jaccard loss of scores (n, classes, h, w) against masks (n, height, width), as `total_loss` has it."""
+    masks = every_other(masks, offset)
+    # Contiguous: the softmax over channels_last scores of few classes is several times slower.
+    scores = resize(scores.contiguous(), spatial_size(masks))
+    loss = pixel_loss(scores, masks, weights)
+    return loss + jaccard_weight * jaccard_loss(scores, masks) if jaccard_weight else loss
 
 
 def pixel_loss(scores: Tensor, masks: Tensor, weights: Tensor) -> Tensor:

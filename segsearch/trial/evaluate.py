@@ -13,9 +13,10 @@ from segsearch.evidence.types import Confusion, Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, in_the_room, versions
-from segsearch.trial.files import Exported, exported, quantized
+from segsearch.trial.files import Exported
 from segsearch.trial.gate import passed_gate, timed
 from segsearch.trial.score import Scored, score_images
+from segsearch.trial.ship import shipped_file
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Again
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
@@ -41,7 +42,7 @@ def evaluate(
         raise Rejected(gate, broken)
     weights = trained(candidate, bench, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
-    shipped = quantized(candidate, exported(candidate, weights, bench, stages), bench, stages)
+    shipped = shipped_file(candidate, weights, bench, stages, fidelity=fidelity)
     timing = measured(shipped, bench, stages)
     return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
 
@@ -58,7 +59,7 @@ def train_again(
     fidelity, stages = Fidelity(bench.schedule.epochs), Stages(workshop, progress)
     weights = trained(candidate, other, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, other, stages, fidelity=fidelity)
-    shipped = quantized(candidate, exported(candidate, weights, other, stages), other, stages)
+    shipped = shipped_file(candidate, weights, other, stages, fidelity=fidelity)
     found = scored(shipped, other, stages)
     return Again(shipped.model, found.confusion, found.images)
 

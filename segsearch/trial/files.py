@@ -97,8 +97,13 @@ def export_key(
 
 def quantize_key(candidate: Candidate, plain: str, *, data_key: str, versions: Versions) -> str:
     """The key of the stage that makes a candidate's file of the float one called `plain`."""
-    steps = map(to_json, candidate.after_export)
+    steps = map(to_json, untrained(candidate.after_export))
     return content_key(["quantize", plain, *steps, data_key], [*map(list, versions)])
+
+
+def untrained(steps: Sequence[AfterExport]) -> tuple[AfterExport, ...]:
+    """The steps as they make a file before it is trained on: alike for candidates that differ in that alone."""
+    return tuple(replace(step, tail=0.0) for step in steps)
 
 
 def graph_steps(candidate: Candidate, bench: Bench) -> tuple[AfterExport, ...]:

@@ -15,7 +15,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
-from segsearch.trial.files import after_export, calibration_images, graph_steps
+from segsearch.trial.files import after_export, calibration_images, graph_steps, untrained
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape
 from segsearch.workshop import Artifacts, Outcome, sha256_of
@@ -47,7 +47,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
     key = content_key(
         [
             "gate of a worn-in network",
-            *map(to_json, (candidate.architecture, candidate.before_export, candidate.after_export)),
+            *map(to_json, (candidate.architecture, candidate.before_export, untrained(candidate.after_export))),
         ],
         [*bench.size, bench.classes, bench.dataset.key, bench.machine.key, to_json(bench.effort)],
         *answers(bench.output),

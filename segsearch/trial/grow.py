@@ -12,8 +12,9 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, in_the_room
 from segsearch.trial.evaluate import evidence_of, measured, scored
-from segsearch.trial.files import Exported, exported, quantized
+from segsearch.trial.files import Exported
 from segsearch.trial.score import score_images
+from segsearch.trial.ship import shipped_file
 from segsearch.trial.stages import Stages, Told, unheard
 from segsearch.trial.types import Grown
 from segsearch.trial.weights import Fidelity, fine_tuned, trained
@@ -47,7 +48,7 @@ def grow(
     fidelity, stages = Fidelity(recipe.epochs), Stages(workshop, progress, told)
     weights = trained(full, long, stages, fidelity=fidelity)
     weights = fine_tuned(full, weights, long, stages, fidelity=fidelity)
-    shipped = quantized(full, exported(full, weights, long, stages), long, stages)
+    shipped = shipped_file(full, weights, long, stages, fidelity=fidelity)
     timing = measured(shipped, long, stages)
     found = scored(shipped, long, stages) if recipe.train_on == "train" else None
     evidence = evidence_of(shipped, timing, found, long, stages)

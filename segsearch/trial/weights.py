@@ -98,10 +98,15 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     return str(stages.once_resumed("fine-tune", key, make)["weights"])
 
 
+def whole_schedule(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> Schedule:
+    """How a candidate is trained in all, with what comes after a pruning."""
+    schedule = at_epochs(bench.schedule, fidelity.epochs)
+    return for_scale(schedule, candidate.architecture.input_scale, len(bench.dataset.train))
+
+
 def _schedules(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> tuple[Schedule, Schedule]:
     """How the candidate is trained first, and how once more after the steps before the export, where there are any."""
-    images = len(bench.dataset.train)
-    whole = for_scale(at_epochs(bench.schedule, fidelity.epochs), candidate.architecture.input_scale, images)
+    images, whole = len(bench.dataset.train), whole_schedule(candidate, bench, fidelity)
     return around_pruning(whole, bench.fine_tune_share, images) if candidate.before_export else (whole, whole)
 
 
