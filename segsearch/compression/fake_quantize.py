@@ -64,26 +64,21 @@ class ActivationQuantizer(nn.Module):
         super().__init__()
         self.zero_point = zero_point
         self.lowest, self.highest = (-128, 127) if signed else (0, 255)
-        self.learns = learn
-        if learn:
-            self.scale: Tensor = nn.Parameter(torch.tensor(scale))
-            self.register_buffer("_zero", torch.tensor(float(zero_point)), persistent=False)
-        else:
-            self.register_buffer("scale", torch.tensor(scale), persistent=False)
-            self._step = scale
+        self._begun = scale
+        self._scale: Tensor
+        self.register_buffer("_scale", torch.tensor(scale), persistent=False)
+        self.relative_scale = nn.Parameter(torch.ones(())) if learn else None
+
+    @property
+    def scale(self) -> Tensor:
+        return self._scale if self.relative_scale is None else self._scale * self.relative_scale.clamp(min=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.learns:
-            room = 1.0 / (x[0].numel() * x.shape[0] * (self.highest - self.lowest)) ** 0.5
-            return torch._fake_quantize_learnable_per_tensor_affine(
-                x,
-                self.scale.reshape(1),
-                self._zero.reshape(1),
-                self.lowest,
-                self.highest,
-                room,  # type: ignore[operator]
-            )
-        return torch.fake_quantize_per_tensor_affine(x, self._step, self.zero_point, self.lowest, self.highest)
+        if self.relative_scale is None:
+            return torch.fake_quantize_per_tensor_affine(x, self._begun, self.zero_point, self.lowest, self.highest)
+        scale, zero = self.scale.reshape(1), torch.full_like(self._scale, self.zero_point).reshape(1)
+        least = 1.0 / (x.numel() * (self.highest - self.lowest)) ** 0.5
+        return torch._fake_quantize_learnable_per_tensor_affine(x, scale, zero, self.lowest, self.highest, least)
 
 
 def _units(values: Tensor) -> Tensor:

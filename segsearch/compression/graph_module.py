@@ -79,7 +79,7 @@ class GraphModule(nn.Module):
         self._scale_names: list[str] = []
         self._steps = _Reader(self, graph, arrays, source, learn_scales).steps()
         self._learn_once()
-        for name in {name for step in self._steps for name in step.inputs if name in arrays}:
+        for name in dict.fromkeys(name for step in self._steps for name in step.inputs if name in arrays):
             self._keep(name, torch.from_numpy(np.array(arrays[name])))
         self._needed = {name: _needed(self._steps, name) for name in (self._scores, self._answer)}
 
@@ -262,9 +262,10 @@ class _Reader:
             return QuantizedWeights(weight, bias, most=most, source=feeding, whole_bias=whole_bias)
 
         if len(exact) == 2 and bias is not None and exact[1] is not None and exact[1].shape == bias.shape:
-            closest = self.arrays[str(stored.bias_scale)] if stored.bias_scale is not None else 0.0
-            if np.all(np.abs(exact[1] - bias) <= 0.51 * closest + 1e-6 * np.abs(bias)):
-                bias = cast(NDArray[np.float32], exact[1])
+            step = 0.0 if stored.bias_scale is None else self._float(stored.bias_scale)
+            given = cast(NDArray[np.float32], exact[1])
+            if np.all(np.abs(given - bias) <= 0.51 * step + 1e-6 * np.abs(bias)):
+                bias = given
         if exact and exact[0] is not None and exact[0].shape == rounded.shape:
             begun = made(cast(NDArray[np.float32], exact[0]), bias)
             if np.array_equal(begun.integers()[0].numpy(), self.arrays[stored.weight]):

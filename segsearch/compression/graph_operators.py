@@ -124,7 +124,6 @@ def _hard_sigmoid(node: Node, x: Tensor) -> Tensor:
 
 
 def _average_pool(node: Node, x: Tensor) -> Tensor:
-    _pair(node, "dilations")
     node.demand(_pair(node, "dilations") == (1, 1), "dilations")
     kernel, stride, ceil = _pair(node, "kernel_shape"), _pair(node, "strides"), bool(node.get("ceil_mode", 0))
     return F.avg_pool2d(x, kernel, stride, _even_pads(node), ceil, bool(node.get("count_include_pad", 0)))
@@ -250,7 +249,7 @@ def _pad(node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None, axes:
     return F.pad(x, [count for pair in pairs for count in pair], value=0.0 if value is None else float(value))
 
 
-_KINDS = {
+_KINDS: Mapping[int, torch.dtype] = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.UINT8: torch.uint8,
     onnx.TensorProto.INT64: torch.int64,

@@ -45,6 +45,11 @@ class Candidate:
         """Bit width of the weights that ship."""
         return min((step.bits for step in self.after_export), default=32)
 
+    @property
+    def tail(self) -> float:
+        """The share of the optimizer steps that it learns on for in int8, on top of them."""
+        return max((step.tail for step in self.after_export), default=0.0)
+
 
 @dataclass(frozen=True)
 class Named:

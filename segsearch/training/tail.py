@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -27,19 +27,8 @@ from segsearch.workshop import Progress, silent
 RATE = 1e-3
 
 
-@dataclass(frozen=True)
-class Aims:
-    """What a tail learns: the labels, what the float file answers, or both."""
-
-    of: Literal["labels", "file", "both"] = "both"
-
-    @property
-    def labels(self) -> bool:
-        return self.of != "file"
-
-    @property
-    def file(self) -> bool:
-        return self.of != "labels"
+# What a tail learns: the labels, what the float file answers, or both.
+Aim = Literal["labels", "file", "both"]
 
 
 def tail_schedule(schedule: Schedule, share: float, images: int, *, rate: float = RATE) -> Schedule:
@@ -59,8 +48,8 @@ def train_tail(
     *,
     classes: int,
     device: torch.device,
-    original: GraphModule | None = None,
-    aims: Aims = Aims(),
+    original: GraphModule,
+    aim: Aim = "both",
     keep: Keep | None = None,
     progress: Progress = silent,
 ) -> Learned:
@@ -70,7 +59,7 @@ def train_tail(
     `TrialFailed` as `loop.train` does.
     """
     with out_of_memory_fails():
-        return _learn(module, split, schedule, classes, device, original, aims, keep, progress)
+        return _learn(module, split, schedule, classes, device, original, aim, keep, progress)
 
 
 def _learn(
@@ -79,14 +68,13 @@ def _learn(
     schedule: Schedule,
     classes: int,
     device: torch.device,
-    original: GraphModule | None,
-    aims: Aims,
+    original: GraphModule,
+    aim: Aim,
     keep: Keep | None,
     progress: Progress,
 ) -> Learned:
     module.to(device).train()
-    if original is not None:
-        original.to(device)
+    original.to(device)
     weights = class_weights(split.masks, classes, kind=schedule.class_weights).to(device)
     batches, total = schedule.steps_of_epoch(len(split)), schedule.steps_for(len(split))
     optimizer = torch.optim.AdamW(module.parameters(), lr=schedule.learning_rate, weight_decay=0.0, foreach=True)
@@ -102,11 +90,11 @@ def _learn(
         offset = next(offsets)
         scores = module.scores(batch.images)
         loss = scores.new_zeros(())
-        if aims.labels:
+        if aim != "file":
             loss = loss + scores_loss(
                 scores, batch.masks, weights, jaccard_weight=schedule.jaccard_weight, offset=offset
             )
-        if aims.file and original is not None:
+        if aim != "labels":
             with torch.no_grad():
                 said = original.scores(batch.images)
             inside = torch.ones_like(said[:, :1])

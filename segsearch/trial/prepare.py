@@ -125,7 +125,8 @@ def estimate(
             # The file, and float weights before and after: whole ones, with heads that do not ship.
             weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
-            trainings.append(_seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench))
+            seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
+            trainings.append(seconds * (1 + candidate.tail))
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error

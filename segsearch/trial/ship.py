@@ -46,11 +46,10 @@ def quantize_trained(
 
     The graph stays: only its weights, their scales and the biases change, so that it is as quick as the calibrated one.
     """
-    share = max((step.tail for step in candidate.after_export), default=0.0)
-    if share == 0:
+    if candidate.tail == 0:
         return calibrated
     images = len(bench.dataset.train)
-    schedule = tail_schedule(whole_schedule(candidate, bench, fidelity), share, images)
+    schedule = tail_schedule(whole_schedule(candidate, bench, fidelity), candidate.tail, images)
 
     def make(keep: Keep) -> Outcome:
         source, rounded = (stages.artifacts.path(file.model) for file in (plain, calibrated))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,27 @@ def test_each_file_is_made_of_weights_of_its_own(run: segsearch.Run) -> None:
         assert not list(models.made_of(run.source, other.candidate, trial.artifact.name, evidence))
     assert [len(pairs) for pairs in found.values()] == [1, 1]
     assert len({weights for pairs in found.values() for weights, _ in pairs}) == 2
+
+
+def test_a_file_that_was_trained_on_in_int8_is_made_of_what_it_began_as(tiny: Path) -> None:
+    after = f"{'f' * 64}.onnx"
+    with segsearch.open("runs/mine") as run:
+        trial = trial_of(run, "int8")
+        evidence = run.source.store.evidence(run.name, trial.number)
+        assert evidence is not None
+        assert trial.artifact is not None
+        before = list(models.made_of(run.source, trial.candidate, trial.artifact.name, evidence))
+        assert not list(models.made_of(run.source, trial.candidate, after, evidence))
+        began = trial.artifact.name
+    columns = "study, trial, seconds, finished"
+    with open_store("runs/mine/study.db") as store, store.writing() as connection:
+        connection.exec_driver_sql(
+            f"insert into segsearch_stages (name, key, outcome, {columns}) "
+            f"select 'quantize-train', '0', ?, {columns} from segsearch_stages where name = 'quantize'",
+            (json.dumps({"model": after, "calibrated": began}),),
+        )
+    with segsearch.open("runs/mine") as run:
+        assert list(models.made_of(run.source, trial.candidate, after, evidence)) == before
 
 
 def test_weights_that_are_gone_are_said_to_be(run: segsearch.Run, tiny: Path) -> None:

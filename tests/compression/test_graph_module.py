@@ -98,7 +98,7 @@ def test_a_scale_that_learned_is_written_back_with_the_biases_that_follow_it(
     module = GraphModule(model, source=onnx.load(files[0]), learn_scales=True)
     with torch.no_grad():
         for quantizer in module.quantizers:
-            quantizer.scale.mul_(1.05)
+            quantizer.relative_scale.mul_(1.05)
         expected = module(BOTH).numpy()
     learnt = written_back(module, model)
     onnx.save(learnt, tmp_path / "learnt.onnx")

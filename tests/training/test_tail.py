@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from segsearch.space.steps import Quantize
 from segsearch.training.checkpoint import Keep
 from segsearch.training.loop import Learned
 from segsearch.training.schedule import Schedule
-from segsearch.training.tail import Aims, tail_schedule, train_tail
+from segsearch.training.tail import Aim, tail_schedule, train_tail
 from segsearch.trial.export import export
 from segsearch.trial.files import spread_over
 from tests.scenes import HEIGHT, WIDTH, tiny_dataset
@@ -45,7 +46,7 @@ def learned(
     files: tuple[Path, Path],
     schedule: Schedule = TAIL,
     *,
-    aims: Aims = Aims(),
+    aim: Aim = "both",
     keep: Keep | None = None,
     killed_at: int | None = None,
 ) -> tuple[GraphModule, Learned]:
@@ -63,7 +64,7 @@ def learned(
         classes=3,
         device=CPU,
         original=float_module(plain),
-        aims=aims,
+        aim=aim,
         keep=keep,
         progress=progress,
     )
@@ -80,10 +81,9 @@ def test_a_tail_is_a_share_of_the_steps_and_sees_whole_images() -> None:
     assert tail.learning_rate < SCHEDULE.learning_rate
 
 
-@pytest.mark.parametrize("of", ["labels", "file", "both"])
-def test_the_weights_learn_what_they_are_asked_for(files: tuple[Path, Path], of: str) -> None:
-    aims = Aims(of)  # type: ignore[arg-type]
-    _, found = learned(files, tail_schedule(replace(SCHEDULE, epochs=10), 0.9, 12), aims=aims)
+@pytest.mark.parametrize("aim", get_args(Aim))
+def test_the_weights_learn_what_they_are_asked_for(files: tuple[Path, Path], aim: Aim) -> None:
+    _, found = learned(files, tail_schedule(replace(SCHEDULE, epochs=10), 0.9, 12), aim=aim)
     assert len(found.losses) == 9
     assert np.mean(found.losses[-3:]) < found.losses[0]
 
