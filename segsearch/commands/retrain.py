@@ -180,7 +180,7 @@ def _grow(store: Store, study: str, child: Contained, trial: TrialRow, recipe: R
     found = child.grow(trial.candidate, recipe, seed, noted)
     made = [
         stage
-        for name in ("train", "fine-tune")
+        for name in ("train", "fine-tune", "quantize-train")
         for stage in store.stages(study, name=name)
         if stage.key == noted.asked.get(name)
     ]

@@ -44,7 +44,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class _Step:
-    """What is done with which values, and which values nothing reads after it."""
+    """What is done with which values, and what its answers are called."""
 
     run: Callable[..., Answer]
     inputs: tuple[str, ...]
@@ -62,9 +62,17 @@ class GraphModule(nn.Module):
     input_scale = 1.0
 
     def __init__(
-        self, model: onnx.ModelProto, *, source: onnx.ModelProto | None = None, learn_scales: bool = False
+        self,
+        model: onnx.ModelProto,
+        *,
+        source: onnx.ModelProto | None = None,
+        learn: bool = True,
+        learn_scales: bool = False,
     ) -> None:
-        """`source` is the float file that the int8 file `model` was made of: where its weights begin."""
+        """`source` is the float file that the int8 file `model` was made of: where its weights begin.
+
+        Raises `TrialFailed` where the graph holds what is not known here, or what cannot be written back.
+        """
         super().__init__()
         graph = model.graph
         if len(graph.input) != 1 or len(graph.output) != 1:
@@ -74,11 +82,14 @@ class GraphModule(nn.Module):
         arrays = arrays_of(graph)
         self._whole: dict[str, Tensor] = {}
         self._floats: dict[str, str] = {}
-        self.quantizers, self.weights = nn.ModuleList(), nn.ModuleList()
-        self._stored: list[_Stored] = []
-        self._scale_names: list[str] = []
-        self._steps = _Reader(self, graph, arrays, source, learn_scales).steps()
-        self._learn_once()
+        reader = _Reader(graph, arrays, source, learn_scales)
+        self._steps = reader.steps()
+        # The initializers of the scales of `quantizers`, and where the file has what `weights` holds, in their order.
+        self.scale_names, self.stored = tuple(scale for scale, _ in reader.by_scale), tuple(reader.stored)
+        self.quantizers, self.weights = nn.ModuleList(reader.by_scale.values()), nn.ModuleList(reader.weights)
+        if learn:
+            self._demand_places()
+        self.requires_grad_(learn)
         for name in dict.fromkeys(name for step in self._steps for name in step.inputs if name in arrays):
             self._keep(name, torch.from_numpy(np.array(arrays[name])))
         self._needed = {name: _needed(self._steps, name) for name in (self._scores, self._answer)}
@@ -90,16 +101,6 @@ class GraphModule(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self._value(self._answer, images)
 
-    @property
-    def scale_names(self) -> tuple[str, ...]:
-        """The initializers of the scales of `quantizers`, in their order."""
-        return tuple(self._scale_names)
-
-    @property
-    def stored(self) -> tuple[_Stored, ...]:
-        """Where the file has what `weights` holds, in their order."""
-        return tuple(self._stored)
-
     def _keep(self, name: str, value: Tensor) -> None:
         if value.is_floating_point():  # shapes stay on the CPU
             self._floats[name] = f"constant_{len(self._floats)}"
@@ -107,9 +108,9 @@ class GraphModule(nn.Module):
         else:
             self._whole[name] = value
 
-    def _learn_once(self) -> None:
+    def _demand_places(self) -> None:
         """Two convolutions that share weights would each write their own into one place."""
-        names = [name for one in self._stored for name in (one.weight, one.bias) if name is not None]
+        names = [name for one in self.stored for name in (one.weight, one.bias) if name is not None]
         for name in names:
             if names.count(name) > 1:
                 raise refused(f"several convolutions share {name}")
@@ -149,18 +150,19 @@ class _Reader:
 
     def __init__(
         self,
-        module: GraphModule,
         graph: onnx.GraphProto,
         arrays: _Arrays,
         source: onnx.ModelProto | None,
         learn_scales: bool,
     ) -> None:
-        self.module, self.graph, self.arrays, self.learn_scales = module, graph, arrays, learn_scales
+        self.graph, self.arrays, self.learn_scales = graph, arrays, learn_scales
         self.makers = {output: node for node in graph.node for output in node.output}
         self.float_nodes = {} if source is None else {node.name: node for node in source.graph.node}
         self.float_arrays = {} if source is None else arrays_of(source.graph)
         self.maps = {graph.input[0].name}
         self.by_scale: dict[tuple[str, str], ActivationQuantizer] = {}
+        self.stored: list[_Stored] = []
+        self.weights: list[FloatWeights] = []
 
     def steps(self) -> list[_Step]:
         found = []
@@ -197,16 +199,13 @@ class _Reader:
         names = node.input[1], node.input[2]
         if names not in self.by_scale:
             signed = zero.dtype == np.int8
-            quantizer = ActivationQuantizer(float(scale), int(zero), signed=signed, learn=self.learn_scales)
-            self.by_scale[names] = quantizer
-            self.module.quantizers.append(quantizer)
-            self.module._scale_names.append(names[0])
+            self.by_scale[names] = ActivationQuantizer(float(scale), int(zero), signed=signed, learn=self.learn_scales)
         return self.by_scale[names]
 
     def _convolution(self, node: onnx.NodeProto, about: Node) -> _Step:
         stored, weights = self._weights(node)
-        self.module._stored.append(stored)
-        self.module.weights.append(weights)
+        self.stored.append(stored)
+        self.weights.append(weights)
         return _Step(lambda x: run(about, (x, *weights())), (node.input[0],), tuple(node.output))
 
     def _weights(self, node: onnx.NodeProto) -> tuple[_Stored, FloatWeights]:
@@ -322,5 +321,4 @@ def written_back(module: GraphModule, model: onnx.ModelProto) -> onnx.ModelProto
 
 def float_module(path: Path) -> GraphModule:
     """A float file's graph, which learns nothing."""
-    module = GraphModule(onnx.load(str(path)))
-    return module.requires_grad_(False).eval()
+    return GraphModule(onnx.load(str(path)), learn=False).eval()

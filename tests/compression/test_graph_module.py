@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -168,5 +169,25 @@ def test_weights_that_two_convolutions_share_fail_the_trial(files: tuple[Path, P
     model = onnx.load(files[1])
     weights = [node for node in model.graph.node if node.op_type == "DequantizeLinear" and len(node.attribute)]
     weights[1].input[:] = weights[0].input
+    with pytest.raises(TrialFailed, match="several convolutions share"):
+        GraphModule(model)
+
+
+def test_a_file_that_only_answers_may_share_what_it_likes(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """The exporter stores equal biases once; who learns nothing writes nothing back."""
+    model = onnx.load(files[0])
+    arrays = arrays_of(model.graph)
+    biased = [node for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    one, other = next(
+        (one, other)
+        for one, other in itertools.combinations(biased, 2)
+        if arrays[one.input[2]].shape == arrays[other.input[2]].shape
+    )
+    other.input[2] = one.input[2]
+    onnx.save(model, tmp_path / "shared.onnx")
+    with torch.no_grad():
+        assert (
+            np.mean(float_module(tmp_path / "shared.onnx")(BOTH).numpy() == answers(tmp_path / "shared.onnx")) > 0.999
+        )
     with pytest.raises(TrialFailed, match="several convolutions share"):
         GraphModule(model)
