@@ -65,6 +65,10 @@ class Quantize:
     `reduced_range` keeps the weights within 7 of the 8 bits. Processors with AVX2 or AVX-512 but without VNNI add two
     products in 16 bits, which saturate with full-range weights: the file would be right on one machine and wrong on
     another.
+
+    What lies within the first `float_convolutions` of a path from the image stays in float. The first maps have few
+    channels of very different ranges and many pixels: their rounding is amplified by what follows, and their time is
+    mostly memory's.
     """
 
     bits: Literal[8] = 8
@@ -72,10 +76,17 @@ class Quantize:
     reduced_range: bool = True
     kind: Literal["quantize"] = "quantize"
     signed: Annotated[bool, later(False)] = False
+    float_convolutions: Annotated[int, later(0)] = 0
+
+    def __post_init__(self) -> None:
+        found = self.float_convolutions
+        demand(found >= 0, "Quantize.float_convolutions must be at least 0", found, "0 quantizes all of them")
 
     @property
     def words(self) -> str:
-        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}"
+        symmetric = " symmetric" if self.symmetric_activations else ""
+        begun = f" after {self.float_convolutions} convolutions" if self.float_convolutions else ""
+        return f"int{self.bits}{symmetric}{begun}"
 
 
 # A compression step stands before the export or after it by its type: the wrong order does not type-check.
