@@ -20,7 +20,7 @@ from segsearch.space.load import load_space
 from segsearch.space.reach import beyond_reach
 from segsearch.store import StudyRow, open_store
 from segsearch.study import Study, read_study
-from segsearch.trial.types import facts_of
+from segsearch.trial.types import Estimate, facts_of
 from segsearch.workshop import Artifacts, Progress, free_bytes, silent
 
 CHECKED_DRAWS = 200
@@ -102,7 +102,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         classes=len(dataset.classes),
         train_images=len(dataset.train),
         validation_images=len(dataset.validation),
-        seconds=found.seconds_per_trial * study.trials + found.teacher_seconds,
+        seconds=(found.seconds_per_trial + _siblings_seconds(study, found)) * study.trials + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),
         free_bytes=free_bytes(folder),
@@ -119,6 +119,11 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
             f"and {forecast.free_bytes / 1e6:.0f} MB are free. Free some space, or `run` it with another --out."
         )
     return forecast
+
+
+def _siblings_seconds(study: Study, found: Estimate) -> float:
+    """What the siblings of a training take at most: each passes the gate, and is timed."""
+    return study.search.siblings * (found.gate_seconds + study.timing.max_seconds)
 
 
 def beyond_words(forecast: Forecast) -> str:

@@ -55,13 +55,14 @@ def run(
     out: Path | None,
     db: str | None = None,
     trials: int | None,
+    siblings: int | None = None,
     minutes: float | None,
     machine: str | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
     """Search as a study says, from the start or from where its database stands."""
-    study = adjusted(study, data=data, trials=trials)
+    study = adjusted(study, data=data, trials=trials, siblings=siblings)
     space = load_space(study.space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
@@ -108,6 +109,7 @@ def resume(
     name: str | None,
     data: Path | None,
     trials: int | None,
+    siblings: int | None = None,
     minutes: float | None,
     machine: str | None,
     progress: Progress,
@@ -117,7 +119,7 @@ def resume(
     with open_store(where) as store:
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
-        study = adjusted(row.study, data=data, trials=trials)
+        study = adjusted(row.study, data=data, trials=trials, siblings=siblings)
         here = demand_machine(store, study, machine, progress)
         space = stored_space(row)
         texts = row.texts or texts_of(study.data)
@@ -177,11 +179,13 @@ def demand_machine(store: Store, study: Study, wanted: str | None, progress: Pro
     return here
 
 
-def adjusted(study: Study, *, data: Path | None, trials: int | None) -> Study:
+def adjusted(study: Study, *, data: Path | None, trials: int | None = None, siblings: int | None = None) -> Study:
     """The study with what the command line says instead."""
     changes: dict[str, Any] = {}
     if trials is not None:
         changes["trials"] = trials
+    if siblings is not None:
+        changes["search"] = study.search.model_copy(update={"siblings": siblings})
     if data is not None:
         if study.data.kind != "folders":
             raise StudyError(f"--data is for studies of a folder, and this one's data.kind is {study.data.kind!r}.")

@@ -166,8 +166,9 @@ def _sentence(event: Event, left: float | None) -> str:
         return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial
     details: dict[str, Callable[[], str]] = {
-        "trained": lambda: ", ".join(
-            f"{name} {in_words(name, trial.values[name])}" for name in shown_values(trial.values)
+        "trained": lambda: (
+            ", ".join(f"{name} {in_words(name, trial.values[name])}" for name in shown_values(trial.values))
+            + ("" if trial.origin is None else f"   sibling of trial {trial.origin}")
         ),
         "rejected": lambda: trial.failure.reason if trial.failure else "over a limit",
         "failed": lambda: f"{trial.failure.kind}: {trial.failure.reason}" if trial.failure else "failed",

@@ -68,7 +68,8 @@ class SearchSettings(_Frozen):
     `first` holds designs to begin with, each by all of the space's parameters: the sampler learns from them, and draws
     `startup_trials` at random on top of them before it uses what it learned (with `startup_on_top` false: they count).
     `references` names those that `segsearch compare` compares the front with, where it is given none: they are no part
-    of the search.
+    of the search. `siblings` is how many further files a training may leave, each a trial of its own that differs in
+    what follows the training: its precision, or where a mask's classes are chosen.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -77,6 +78,7 @@ class SearchSettings(_Frozen):
     give_up_after: Positive = 60
     first: tuple[Mapping[str, Scalar], ...] = ()
     references: tuple[str, ...] = ()
+    siblings: Annotated[int, Field(ge=0, le=32)] = 0
 
     _lists = field_validator("first", "references", mode="before")(_tuple)
 

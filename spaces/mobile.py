@@ -112,7 +112,9 @@ def draw_prune(choose: Draw) -> tuple[Prune, ...]:
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
-    return () if choose.suggest_categorical("bits", ("32", "8")) == "32" else (Quantize(),)
+    """Floats, int8, or mixed: int8 but for the first three convolutions, where rounding costs most and saves least."""
+    bits = choose.suggest_categorical("bits", ("32", "8", "mixed"))
+    return () if bits == "32" else (Quantize(float_convolutions=3 if bits == "mixed" else 0),)
 
 
 def seldom(choose: Draw, name: str) -> bool:

@@ -26,6 +26,19 @@ def float_convolutions(model: Path) -> list[str]:
     return [node.name for node in optimized(model).node if node.op_type in ("Conv", "FusedConv", "ConvTranspose")]
 
 
+def early_convolutions(model: Path, most: int) -> list[str]:
+    """Convolutions of a float file that at most so many lie before and at, on the longest path from the input."""
+    graph = onnx.load(model).graph
+    depths, found = dict.fromkeys((value.name for value in graph.input), 0), []
+    for node in graph.node:
+        if known := [depths[name] for name in node.input if name in depths]:
+            depth = max(known) + (node.op_type == "Conv")
+            depths.update(dict.fromkeys(node.output, depth))
+            if node.op_type == "Conv" and depth <= most:
+                found.append(node.name)
+    return found
+
+
 def kinds(model: Path) -> Counter[str]:
     """How many operations of each kind run."""
     return Counter(node.op_type for node in optimized(model).node)

@@ -86,6 +86,8 @@ WORDS: Mapping[str, str] = {
     "search.give_up_after": "So many candidates in a row that cannot be kept end the search.",
     "search.first": "Designs to begin with, each by all of the space's parameters (`[[search.first]]`).",
     "search.references": "Networks that `segsearch compare` compares the front with.",
+    "search.siblings": "Further files that each training may leave: trials of their own that differ in what follows "
+    "the training (precision, where a mask's classes are chosen) and count for none of `trials`.",
     "retrain.epochs": f"How long; without it {TIMES} times as long as the study's own schedule.",
     "retrain.ema": "Decay of the average of the weights that remains; 0 keeps the last ones.",
     "retrain.auxiliary": "Weight of one more loss on the encoder's last map, where a network has none; 0 for none.",

@@ -34,6 +34,7 @@ def run(
     db: str | None = None,
     data: str | os.PathLike[str] | None = None,
     trials: int | None = None,
+    siblings: int | None = None,
     minutes: float | None = None,
     machine: str | None = None,
     on_event: OnEvent | None = None,
@@ -42,10 +43,10 @@ def run(
     """Search as a study says, or carry on where an earlier run stopped; what is finished is never lost.
 
     `study` is the path of a study file, or its settings as a mapping of the same structure, whose relative paths are
-    from the current folder. The run is kept in `out` (`runs/<name>`), its database also at `db`. `trials` and `data`
-    stand in place of the study's own, no trial is started after `minutes`, `machine` is the key of this machine where
-    models were timed on others. `on_event` hears of every trial, `progress` of steps; True shows both as the command
-    does. Returns the run, opened to read. Raises a `UserError` that says what to change.
+    from the current folder. The run is kept in `out` (`runs/<name>`), its database also at `db`. `trials`, `siblings`
+    and `data` stand in place of the study's own, no trial is started after `minutes`, `machine` is the key of this
+    machine where models were timed on others. `on_event` hears of every trial, `progress` of steps; True shows both as
+    the command does. Returns the run, opened to read. Raises a `UserError` that says what to change.
     """
     settings = study_of(study)
     with watched(progress, on_event) as (steps, told):
@@ -55,6 +56,7 @@ def run(
             out=_path(out),
             db=db,
             trials=trials,
+            siblings=siblings,
             minutes=minutes,
             machine=machine,
             progress=steps,

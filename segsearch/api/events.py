@@ -20,7 +20,8 @@ class Event:
 
     `kind` is `started`, `resumed`, `waiting`, `taught`, `begun`, `trained`, `rejected`, `failed`, `duplicate` or
     `put_back`. `values` are the trial's objectives as far as they are known, `reason` says why it was rejected or
-    failed, `teacher_miou` is told with `taught` and `start` (what inherits pretrained weights) with `begun`.
+    failed, `teacher_miou` is told with `taught` and `start` (what inherits pretrained weights) with `begun`. `origin`
+    is the trial whose training makes a sibling's file, too.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Event:
     twin: int | None = None
     teacher_miou: float | None = None
     start: str | None = None
+    origin: int | None = None
 
 
 OnEvent = Callable[[Event], None]
@@ -52,6 +54,7 @@ def as_record(happened: Happened) -> Event:
         twin=trial.twin,
         teacher_miou=happened.teacher_miou,
         start=happened.start,
+        origin=trial.origin,
     )
 
 

@@ -42,9 +42,9 @@ class Trial:
     `values` holds every objective that was measured, of a rejected trial too, `intervals` the 95 % intervals of those
     that have one; those of a machine are of `machine`, its key. `params` are the space's parameters, `candidate` the
     design that they drew. `artifact` is the path of its ONNX file and `sha256` that file's hash. `failure` says why a
-    trial was rejected or failed, `twin` which trial a duplicate repeats. `spread` is how sure its mIoU is over images,
-    or why that cannot be said. `tied` are those of a front that beat it by the plain values, but not beyond the
-    intervals. Times are seconds since 1970.
+    trial was rejected or failed, `twin` which trial a duplicate repeats, `origin` whose training made a sibling's file.
+    `spread` is how sure its mIoU is over images, or why that cannot be said. `tied` are those of a front that beat it
+    by the plain values, but not beyond the intervals. Times are seconds since 1970.
     """
 
     number: int
@@ -64,6 +64,7 @@ class Trial:
     spread: Spread | NoSpread = field(repr=False)
     source: Source = field(repr=False, compare=False)
     tied: tuple[int, ...] = ()
+    origin: int | None = None
 
     @property
     def ships(self) -> str:
@@ -95,6 +96,7 @@ class Trial:
             "artifact": None if self.artifact is None else str(self.artifact),
             "sha256": self.sha256,
             "machine": self.machine,
+            "origin": self.origin,
             "failure": None if self.failure is None else f"{self.failure.kind}: {self.failure.reason}",
             **{f"param_{name}": value for name, value in self.params.items()},
         }
@@ -143,6 +145,7 @@ class Trial:
     def _repr_html_(self) -> str:
         failure = [] if self.failure is None else [("why", f"{self.failure.kind}: {self.failure.reason}")]
         twin = [] if self.twin is None else [("repeats", f"trial {self.twin}")]
+        twin += [] if self.origin is None else [("trained as", f"trial {self.origin}")]
         numbers = [(name, with_interval(self, name)) for name in OBJECTIVES if name in self.values]
         file = [] if self.artifact is None else [("file", self.artifact), ("machine", (self.machine or "")[:8])]
         about: list[tuple[str, object]] = [("trial", self.number), ("state", self.state)]
@@ -176,6 +179,7 @@ def trial_of(source: Source, row: TrialRow, timing: TimingRow | None) -> Trial:
         machine=row.machine,
         failure=row.failure,
         twin=row.twin,
+        origin=row.origin,
         seed=row.seed,
         started=row.started,
         finished=row.finished,

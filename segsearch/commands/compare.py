@@ -123,7 +123,7 @@ def _evaluate_all(
         return
     from segsearch.trial.contained import contained
 
-    study = launch.adjusted(without_limits(row.study), data=data, trials=None)
+    study = launch.adjusted(without_limits(row.study), data=data)
     folder = row.artifacts.folder.parent
     dataset = launch.open_data(study, folder, watch.progress, row.texts)
     if dataset.key != row.data_key:

@@ -46,7 +46,7 @@ def confirm(
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
         chosen = _chosen(store, row, trials)
-        study = launch.adjusted(row.study, data=data, trials=None)
+        study = launch.adjusted(row.study, data=data)
         failed = _train_all(store, row, study, chosen, other_seeds(study, seeds), watch)
         found = seeds_of(chosen, store.confirmations(row.name), {trial.number for trial in chosen})
     return Confirming(row.name, found, tuple(failed))

@@ -57,7 +57,7 @@ def export(
         row = store.study(study)
         report = report_of(store, row.name, None, machine)
         model = chosen(store, row, trial=trial, machine=report.machine)
-        settings = launch.adjusted(row.study, data=data, trials=None)
+        settings = launch.adjusted(row.study, data=data)
         dataset = launch.open_data(settings, row.artifacts.folder.parent, watch.progress, row.texts)
         if dataset.key != row.data_key:
             raise StudyError(

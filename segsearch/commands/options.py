@@ -36,6 +36,17 @@ Trials = Annotated[
 ]
 
 
+Siblings = Annotated[
+    int | None,
+    typer.Option(
+        "--siblings",
+        min=0,
+        max=32,
+        help="Further files that each training may leave, earlier ones too, instead of the study's own number.",
+    ),
+]
+
+
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Start no new trial after this long.")]
 
 

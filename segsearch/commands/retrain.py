@@ -68,7 +68,7 @@ def retrain(
     with open_store(where) as store:
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
-        study = launch.adjusted(row.study, data=data, trials=None)
+        study = launch.adjusted(row.study, data=data)
         here = store.keep_machine(launch.machine_here(store, row.study, watch.progress))
         chosen = chosen_trials(store, row, here, trials, front)
         folder = row.artifacts.folder.parent

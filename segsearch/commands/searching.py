@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from segsearch.forecast import Forecast
     from segsearch.launch import Ended
     from segsearch.settings.data import DataSettings
-from segsearch.commands.options import Data, Database, Minutes, NewDatabase, OnMachine, StudyFile, StudyName, Trials
+from segsearch.commands.options import (
+    Data,
+    Database,
+    Minutes,
+    NewDatabase,
+    OnMachine,
+    Siblings,
+    StudyFile,
+    StudyName,
+    Trials,
+)
 from segsearch.commands.showing import (
     open_to_read,
     password_lines,
@@ -182,6 +192,7 @@ def _start_lines(found: Forecast) -> list[str]:
 def run(
     study: StudyFile,
     trials: Trials = None,
+    siblings: Siblings = None,
     minutes: Minutes = None,
     data: Data = None,
     out: Annotated[
@@ -210,6 +221,7 @@ def run(
             out=out,
             db=db,
             trials=trials,
+            siblings=siblings,
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
@@ -222,6 +234,7 @@ def resume(
     db: Database,
     study: StudyName = None,
     trials: Trials = None,
+    siblings: Siblings = None,
     minutes: Minutes = None,
     data: Data = None,
     machine: OnMachine = None,
@@ -236,6 +249,7 @@ def resume(
             name=study,
             data=data,
             trials=trials,
+            siblings=siblings,
             minutes=minutes,
             machine=machine,
             progress=watch.progress,

@@ -44,12 +44,24 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {"image": image}
 
 
-def _normalisation(source: Path) -> list[str]:
+def _beginning(graph: onnx.GraphProto, convolutions: int) -> list[str]:
+    """The nodes that lie within so many convolutions of a path from the input, the longest path to each; none for 0."""
+    depths = dict.fromkeys((value.name for value in graph.input), 0)
+    found: list[str] = []
+    for node in graph.node:  # makers come first
+        if known := [depths[name] for name in node.input if name in depths]:
+            depth = max(known) + (node.op_type == "Conv")
+            depths.update(dict.fromkeys(node.output, depth))
+            if depth <= convolutions:
+                found.append(node.name)
+    return found if convolutions else []
+
+
+def _normalisation(graph: onnx.GraphProto) -> list[str]:
     """The multiplications by a constant: the pixel normalisation is one over the image, and stays in float.
 
     To quantize it as well would round every pixel twice.
     """
-    graph = onnx.load(str(source), load_external_data=False).graph
     constants = {tensor.name for tensor in graph.initializer}
     constants |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
     return [node.name for node in graph.node if node.op_type == "Mul" and constants.intersection(node.input)]
@@ -64,14 +76,15 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
     level = noise.level
     noise.setLevel(logging.ERROR)  # it recommends a preprocessing that the exporter has already done
     try:
-        normalisation = _normalisation(source)
+        graph = onnx.load(str(source), load_external_data=False).graph
+        in_float = [*_normalisation(graph), *_beginning(graph, step.float_convolutions)]
         quantize_static(
             str(source),
             str(target),
             _Reader(images),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_exclude=normalisation,
+            nodes_to_exclude=in_float,
             per_channel=True,
             # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in
             # float. Either way a symmetric ReLU stays an operation of its own, where an asymmetric zero point clips.

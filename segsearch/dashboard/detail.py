@@ -213,7 +213,8 @@ def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence
         pairs.append(("made with", ", ".join(f"{name} {version}" for name, version in evidence.versions)))
     if trial is not None and trial.finished is not None:
         ended = moment(trial.finished)
-        pairs.append(("trial", f"seed {trial.seed}, attempt {trial.attempts}, finished {ended}"))
+        shared = "" if trial.origin is None else f", of the training of trial {trial.origin}"
+        pairs.append(("trial", f"seed {trial.seed}, attempt {trial.attempts}, finished {ended}{shared}"))
     if stages:
         pairs.append(("stages", ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)))
     return card(heading("Numbers, and where they come from"), facts(pairs))

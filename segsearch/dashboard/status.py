@@ -30,7 +30,7 @@ def live_of(looked: Looked) -> tuple[str, str]:
     seen = looked.seen
     if seen is None:
         return "", "gray"
-    trained = sum(trial.state == "trained" for trial in seen.trials)
+    trained = sum(trial.is_training for trial in seen.trials)
     count = f"{trained} of {seen.study.study.trials} trained"
     if looked.wrong:
         return f"{count}; not read", "red"

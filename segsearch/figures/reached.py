@@ -20,7 +20,7 @@ POINTS = 300
 
 @dataclass(frozen=True)
 class Reached:
-    """After `trained` trained trials and `seconds` of work, trial `trial` raised the hypervolume to `share`."""
+    """After `trained` trainings and `seconds` of work, trial `trial` raised the hypervolume to `share`."""
 
     trial: int
     trained: int
@@ -40,14 +40,16 @@ def reached(report: Report, trials: Sequence[TrialRow]) -> tuple[Reached, ...]:
     rows = [row for row in report.rows if row.trial in finished and _counts(row, report.objectives)]
     rows.sort(key=lambda row: (finished[row.trial], row.trial))
     clock, found, members = _Clock.of(trials), list[Reached](), list[tuple[float, ...]]()
-    share = 0.0
+    siblings = {trial.number for trial in trials if trial.origin is not None}
+    share, trainings = 0.0, 0
     for place, (row, point) in enumerate(zip(rows, _scaled(rows, report), strict=True), start=1):
+        trainings += row.trial not in siblings
         fresh = not any(dominates(member, point) or member == point for member in members)
         if fresh:
             members = [member for member in members if not dominates(point, member)] + [point]
             share = max(share, volume(members))
         if fresh or place == len(rows):
-            found.append(Reached(row.trial, place, clock.at(finished[row.trial]), share))
+            found.append(Reached(row.trial, trainings, clock.at(finished[row.trial]), share))
     return tuple(found)
 
 
@@ -182,7 +184,7 @@ class Pace:
 def pace(trials: Sequence[TrialRow], *, asked: int) -> Pace:
     """The pace so far, and the time to the end at that pace."""
     counts = Counter(trial.state for trial in trials)
-    seconds, trained = seconds_worked(trials), counts["trained"]
+    seconds, trained = seconds_worked(trials), sum(trial.is_training for trial in trials)
     left = seconds / trained * max(0, asked - trained) if trained else None
     return Pace(trained, asked, len(trials) - counts["running"], seconds, left)
 

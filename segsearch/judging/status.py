@@ -34,18 +34,19 @@ def status_lines(
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
     counts = Counter[str](trial.state for trial in trials)
-    counts.update(running=-len(waiting), waiting=len(waiting))
+    trained = sum(trial.is_training for trial in trials)
+    counts.update(running=-len(waiting), waiting=len(waiting), siblings=counts["trained"] - trained)
     asked = study.study.trials
     began = datetime.fromtimestamp(study.created).strftime("%Y-%m-%d %H:%M")
     lines = [
         f"Study    {study.name}, begun {began}",
-        f"Trials   {counts['trained']} of {asked} trained; " + (_others(counts) if trials else "none was begun yet"),
+        f"Trials   {trained} of {asked} trained; " + (_others(counts) if trials else "none was begun yet"),
     ]
     lines[-1] = lines[-1].removesuffix("; ")
     seconds = seconds_worked(trials)
-    left = max(0, asked - counts["trained"])
-    if counts["trained"] and seconds > 0:
-        each = seconds / counts["trained"]
+    left = max(0, asked - trained)
+    if trained and seconds > 0:
+        each = seconds / trained
         rest = f"about {duration(each * left)} left" if left else "finished"
         lines.append(f"Pace     {duration(each)} for a trained trial, rejected ones included; {rest}")
     lines += [f"Running  trial {trial.number}, for {duration(max(0.0, now - trial.started))}" for trial in held]
@@ -75,7 +76,7 @@ def _teacher(outcome: Outcome) -> list[str]:
 
 def _others(counts: Mapping[str, int]) -> str:
     """How many trials are in each state but trained, those that are in any."""
-    states = ("running", "waiting", *(state for state in STATES if state not in ("trained", "running")))
+    states = ("siblings", "running", "waiting", *(state for state in STATES if state not in ("trained", "running")))
     return ", ".join(f"{counts[state]} {state}" for state in states if counts[state] > 0)
 
 

@@ -15,8 +15,9 @@ from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
 from segsearch.search.memory import Intervals, Memory, open_memory
-from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.keys import from_json, to_json
+from segsearch.space.mutate import Params, siblings
 from segsearch.store import Counts, Failure, Store, TrialRow
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
@@ -107,6 +108,14 @@ def run_search(
 
 
 @dataclass(frozen=True)
+class Sibling:
+    """A file that the training of `origin` can leave, too, by all of the space's parameters."""
+
+    origin: TrialRow
+    params: Params
+
+
+@dataclass(frozen=True)
 class _Search:
     """One worker's loop."""
 
@@ -118,6 +127,7 @@ class _Search:
     evaluate: Evaluate
     on_event: Callable[[Event], None]
     said: set[str] = field(default_factory=set)  # what is said once
+    complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
 
     def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
         missed: list[TrialRow] = []  # since the last trial that was trained
@@ -132,7 +142,7 @@ class _Search:
                 if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
                     settled = now
                     self.memory.reconcile(self.worker)
-            work = self.worker.next(self.study.trials)
+            work = self._sibling() or self.worker.next(self.study.trials)
             if work == "done":
                 return "nothing_to_do" if idle else "done"
             idle = False
@@ -140,7 +150,7 @@ class _Search:
                 time.sleep(_WAIT_SECONDS)
                 continue
             ended = self._work(work)
-            if ended is None:
+            if ended is None or ended.origin is not None:
                 continue
             missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
@@ -153,7 +163,7 @@ class _Search:
         if trial is not None:
             self._say("put_back", trial)
 
-    def _work(self, work: Claimed | GivenUp | Literal["ask"]) -> TrialRow | None:
+    def _work(self, work: Claimed | GivenUp | Sibling | Literal["ask"]) -> TrialRow | None:
         """Bring one trial to its end; None where another worker took it over meanwhile."""
         ended: TrialRow | None
         if isinstance(work, GivenUp):
@@ -162,7 +172,7 @@ class _Search:
             self._say("resumed", work.trial)
             ended = self._evaluate(work.trial)
         else:
-            ended = self._ask()
+            ended = self._ask() if work == "ask" else self._begin(work)
             if ended.state == "running":
                 self._say("started", ended)
                 ended = self._evaluate(ended)
@@ -177,6 +187,29 @@ class _Search:
         # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
         candidate = from_json(Candidate, to_json(self.draw(trial)))
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
+
+    def _sibling(self) -> Sibling | None:
+        """What a training that came to its end can leave yet: a file of it that no trial has. None where that is all.
+
+        Several workers may look at once: the one that enters a candidate later has a duplicate.
+        """
+        if not self.study.search.siblings or self._trained() == len(self.complete):
+            return None
+        for origin in self.store.trials(self.study.name, ["trained"]):
+            if origin.origin is not None or origin.number in self.complete:
+                continue
+            known = self.worker.keys()
+            for params, candidate in siblings(self.draw, origin.params, most=self.study.search.siblings):
+                if from_json(Candidate, to_json(candidate)).key not in known:
+                    return Sibling(origin, params)
+            self.complete.add(origin.number)
+        return None
+
+    def _begin(self, sibling: Sibling) -> TrialRow:
+        number = self.memory.begin(self.draw, sibling.params)
+        candidate = from_json(Candidate, to_json(self.draw(Named(sibling.params))))
+        seed, origin = sibling.origin.seed, sibling.origin.number
+        return self.worker.enter(number, candidate, params=sibling.params, seed=seed, origin=origin)
 
     def _evaluate(self, trial: TrialRow) -> TrialRow | None:
         def made(stage: str, outcome: Outcome) -> None:

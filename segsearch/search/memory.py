@@ -14,9 +14,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
-from optuna.trial import Trial, TrialState
+from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 
 from segsearch.errors import DatabaseError
+from segsearch.space.draws import DrawCandidate
+from segsearch.space.mutate import Params
 from segsearch.store import Store, TrialRow
 from segsearch.store.database import begin_immediate
 from segsearch.store.explain import explained
@@ -70,12 +72,12 @@ def trial_seed(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big") >> 1
 
 
-def make_sampler(settings: SearchSettings, *, seed: int) -> BaseSampler:
-    """A fresh sampler: everything that it knows it reads from the stored trials."""
+def make_sampler(settings: SearchSettings, *, seed: int, siblings: int = 0) -> BaseSampler:
+    """A fresh sampler: everything that it knows it reads from the stored trials, of which so many are siblings."""
     if settings.sampler == "random":
         return RandomSampler(seed=seed)
-    # Designs that a study begins with are no random ones: those come on top of them.
-    startup = settings.startup_trials + (len(settings.first) if settings.startup_on_top else 0)
+    # Designs that a study begins with, and siblings, are no random ones: those come on top of them.
+    startup = settings.startup_trials + siblings + (len(settings.first) if settings.startup_on_top else 0)
     if settings.sampler == "nsga2":
         # Its first generation is random, as TPE's start is.
         return NSGAIISampler(population_size=max(2, startup), seed=seed)
@@ -152,8 +154,19 @@ class Memory:
             trial = self.optuna_study.ask()
         seed = trial_seed(self.study.seed, trial.number)
         # Optuna samples at the first suggestion, not in `ask`.
-        self.optuna_study.sampler = make_sampler(self.study.search, seed=seed)
+        siblings = self.store.counts(self.study.name).siblings if self.study.search.siblings else 0
+        self.optuna_study.sampler = make_sampler(self.study.search, seed=seed, siblings=siblings)
         return Asked(trial, seed, self.store.where)
+
+    def begin(self, draw: DrawCandidate, params: Params) -> int:
+        """The number of a new trial that nobody asked for: `params` are all that `draw` asks for."""
+        fixed = FixedTrial(dict(params))
+        draw(fixed)
+        running = create_trial(state=TrialState.RUNNING, params=fixed.params, distributions=fixed.distributions)
+        with explained(self.store.where):
+            study_id = self.storage.get_study_id_from_name(self.study.name)
+            trial_id = self.storage.create_new_trial(study_id, template_trial=running)
+            return self.storage.get_trial_number_from_id(trial_id)
 
     def tell(self, trial: TrialRow, worker: Worker) -> None:
         """Tell of a finished trial, unless that was done, and note that it is told. A duplicate teaches as its twin."""

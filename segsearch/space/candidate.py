@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -39,6 +39,14 @@ class Candidate:
     def key(self) -> str:
         """Content key: equal candidates have equal keys, on every machine."""
         return content_key(self)
+
+    @property
+    def learnt(self) -> Candidate:
+        """What its training makes: candidates of which this is equal share one.
+
+        Where a mask's classes are chosen, and what follows the export, is no matter of learning.
+        """
+        return replace(self, architecture=replace(self.architecture, answer_scale=1.0), after_export=())
 
     @cached_property
     def bits(self) -> int:

@@ -66,6 +66,10 @@ class Quantize:
     products in 16 bits, which saturate with full-range weights: the file would be right on one machine and wrong on
     another.
 
+    What lies within the first `float_convolutions` of a path from the image stays in float. The first maps have few
+    channels of very different ranges and many pixels: their rounding is amplified by what follows, and their time is
+    mostly memory's.
+
     `tail` is the share of the trial's optimizer steps that the weights learn on inside the quantized graph, in [0, 1)
     and on top of them: a float twin still shares the training. 0 is none.
     """
@@ -75,15 +79,20 @@ class Quantize:
     reduced_range: bool = True
     kind: Literal["quantize"] = "quantize"
     signed: Annotated[bool, later(False)] = False
+    float_convolutions: Annotated[int, later(0)] = 0
     tail: Annotated[float, later(0.0)] = 0.0
 
     def __post_init__(self) -> None:
+        found = self.float_convolutions
+        demand(found >= 0, "Quantize.float_convolutions must be at least 0", found, "0 quantizes all of them")
         demand(0 <= self.tail < 1, "Quantize.tail must lie in [0, 1)", self.tail, "use 0 for no training in int8")
 
     @property
     def words(self) -> str:
+        symmetric = " symmetric" if self.symmetric_activations else ""
+        begun = f" after {self.float_convolutions} convolutions" if self.float_convolutions else ""
         tail = f" with a trained tail of {self.tail:.0%}" if self.tail else ""
-        return f"int{self.bits}{' symmetric' if self.symmetric_activations else ''}{tail}"
+        return f"int{self.bits}{symmetric}{begun}{tail}"
 
 
 # A compression step stands before the export or after it by its type: the wrong order does not type-check.

@@ -18,6 +18,7 @@ from segsearch.store.schema import (
     grown,
     migrations,
     references,
+    siblings,
     spreads,
     starts,
     studies,
@@ -125,6 +126,11 @@ def _keep_grown(connection: Connection) -> None:
     grown.create(connection, checkfirst=True)
 
 
+def _keep_siblings(connection: Connection) -> None:
+    """Schema 13: which trials another one's training made. Those of before trained for themselves."""
+    siblings.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -140,6 +146,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_references,
     _keep_starts,
     _keep_grown,
+    _keep_siblings,
 )
 
 

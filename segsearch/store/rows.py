@@ -59,7 +59,8 @@ class TrialRow:
     """A trial without its raw evidence, which `Store.evidence` reads.
 
     `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` names its ONNX file.
-    A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats. `spread` is how
+    A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats, `origin` the one
+    whose training made this one's file, too; such a sibling counts for no training of its own. `spread` is how
     sure its mIoU is over images, as a listing reads it; what a worker holds of a trial comes without it.
     Times are seconds since 1970.
     """
@@ -80,6 +81,12 @@ class TrialRow:
     started: float
     finished: float | None
     spread: Spread | NoSpread = NOT_KEPT
+    origin: int | None = None
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it is one of the trained trials that a study asks for."""
+        return self.state == "trained" and self.origin is None
 
 
 @dataclass(frozen=True)
@@ -198,10 +205,11 @@ class PickRow:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials of a study are in each state."""
+    """How many trials of a study are in each state; `siblings` that were trained are no part of `trained`."""
 
     running: int = 0
     trained: int = 0
     rejected: int = 0
     failed: int = 0
     duplicate: int = 0
+    siblings: int = 0

@@ -60,6 +60,14 @@ trials = Table(
     Index("segsearch_trials_by_key", "study", "key"),
     Index("segsearch_trials_by_told", "study", "told"),
 )
+# Trials that another one's training made, and which: they come on top of those that a study asks for.
+siblings = Table(
+    "segsearch_siblings",
+    TABLES,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("origin", Integer, nullable=False),
+)
 # Raw counts and samples are large and seldom read: apart, so that a listing does not page through them.
 evidence = Table(
     "segsearch_evidence",

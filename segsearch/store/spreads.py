@@ -13,6 +13,7 @@ from segsearch.store import schema
 from segsearch.store.clock import stamp
 from segsearch.store.put import put
 from segsearch.store.rows import ConfirmationRow
+from segsearch.store.siblings import trials_with_origin
 
 trials, spreads, confirmations = schema.trials, schema.spreads, schema.confirmations
 
@@ -35,10 +36,10 @@ def spread_columns(images: PerImage | None) -> dict[str, Any]:
 
 
 def trials_with_spread() -> Select[Any]:
-    """Every trial with how sure its mIoU is, for `trial_row`; without the counts of each image."""
+    """Every trial with its origin and how sure its mIoU is, for `trial_row`; without the counts of each image."""
     same = (spreads.c.study == trials.c.study) & (spreads.c.trial == trials.c.number)
     columns = (spreads.c.low, spreads.c.high, spreads.c.reason, spreads.c.resampled)
-    return select(trials, *columns).outerjoin_from(trials, spreads, same)
+    return trials_with_origin().add_columns(*columns).outerjoin(spreads, same)
 
 
 def spread_in(row: Any) -> Spread | NoSpread:

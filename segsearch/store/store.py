@@ -38,6 +38,7 @@ from segsearch.store.rows import (
     TimingRow,
     TrialRow,
 )
+from segsearch.store.siblings import trained_in
 from segsearch.store.spreads import confirmations_of, images_of, put_confirmation, trials_with_spread
 from segsearch.store.stages import StoredWorkshop, stages_of
 from segsearch.store.trials import put_timing, slowdowns_of, timing_row, trial_row
@@ -140,10 +141,9 @@ class Store:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
         `space`, `texts` and `start` name the artifacts that hold the space's source, the study's lists and its
-        pretrained weights. May change: `trials` (never below what is trained), `search.give_up_after`,
-        `search.references`, `train.device`, `train.threads`, `timing.cores` (another number of them is another
-        machine), and where the same pixels, source and weights lie (`data.root`, `space`, `train.pretrained`). Raises
-        `StudyError` naming the first key that differs, `DatabaseError` where a server's workers share no folder.
+        pretrained weights. May change: `trials` (never below what is trained), what `studies.MAY_CHANGE` names, and
+        where the same pixels, source and weights lie (`data.root`, `space`, `train.pretrained`). Raises `StudyError`
+        naming the first key that differs, `DatabaseError` where a server's workers share no folder.
         """
         with self.writing() as connection:
             named = studies.Named(space, data_key, texts, start)
@@ -157,8 +157,7 @@ class Store:
 
     def ask_for(self, study: str, trials: int) -> None:
         """Change how many trained trials a stored study asks for, though never below what is trained."""
-        settings = self.study(study).study.model_copy(update={"trials": trials})
-        table = schema.studies
+        settings, table = self.study(study).study.model_copy(update={"trials": trials}), schema.studies
         with self.writing() as connection:
             connection.execute(select(table.c.name).where(table.c.name == study).with_for_update())
             studies.put_settings(connection, settings)
@@ -284,7 +283,9 @@ class Store:
         table = schema.trials
         query = select(table.c.state, func.count()).where(table.c.study == study).group_by(table.c.state)
         with self.reading() as connection:
-            return Counts(**{row[0]: row[1] for row in connection.execute(query)})
+            counts = Counts(**{row[0]: row[1] for row in connection.execute(query)})
+            trained = trained_in(connection, study)
+        return replace(counts, trained=trained, siblings=counts.trained - trained)
 
     def stages(self, study: str, trial: int | None = None, *, name: str | None = None) -> tuple[StageRow, ...]:
         """Finished stages in the order they finished; those that `trial` did, those of that name, or all."""

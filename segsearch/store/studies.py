@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from segsearch.errors import DatabaseError, StudyError
 from segsearch.settings.retrain import RetrainSettings
@@ -18,16 +18,18 @@ from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 from segsearch.store.put import put_first
 from segsearch.store.rows import StudyRow
+from segsearch.store.siblings import trained_in
 from segsearch.study import Study, as_begun, dump_study, flat, load_study
 from segsearch.workshop import Artifacts, raise_if_full
 
 # What may differ where a study is carried on: it changes how many trials or where they run, never what they are. The
-# same pixels, source and weights may lie elsewhere.
+# same pixels, source and weights may lie elsewhere; another number of `timing.cores` is another machine.
 MAY_CHANGE = frozenset(
     {
         "trials",
         "search.give_up_after",
         "search.references",
+        "search.siblings",
         "train.device",
         "train.threads",
         "timing.cores",
@@ -187,9 +189,6 @@ def demand_same(stored: StudyRow, study: Study, named: Named, *, where: str) -> 
 
 def put_settings(connection: Connection, study: Study) -> None:
     """Write the settings of a study whose row is locked. One that asks for fewer than are trained asks for these."""
-    table, trials = schema.studies, schema.trials
-    trained = connection.execute(
-        select(func.count()).where(trials.c.study == study.name, trials.c.state == "trained")
-    ).scalar_one()
+    table, trained = schema.studies, trained_in(connection, study.name)
     enough = study.model_copy(update={"trials": max(study.trials, trained)})
     connection.execute(update(table).where(table.c.name == study.name).values(settings=dump_study(enough)))

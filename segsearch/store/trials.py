@@ -70,6 +70,7 @@ def trial_row(row: Row[Any]) -> TrialRow:
         started=row.started,
         finished=row.finished,
         spread=spread_in(row._mapping),
+        origin=row._mapping.get("origin"),
     )
 
 

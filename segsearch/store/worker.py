@@ -22,6 +22,7 @@ from segsearch.store.clock import database_now, stamp
 from segsearch.store.lease import LEASE_SECONDS, RENEW_SECONDS, all_workers, is_alive, others, this_process
 from segsearch.store.put import put
 from segsearch.store.rows import Failure, State, TrialRow
+from segsearch.store.siblings import known_keys, put_sibling, trained_in, trials_with_origin
 from segsearch.store.spreads import put_spread
 from segsearch.store.store import Store
 from segsearch.store.trials import put_timing, trial_row
@@ -119,26 +120,35 @@ class Worker:
             connection.execute(delete(claims).where(claims.c.worker == self.id))
 
     def next(self, asked: int) -> Work:
-        """What to do towards `asked` trained trials. Running trials and promised ones count as trained ones here."""
+        """What to do towards `asked` trained trials. Running trials and promised ones count as trained ones here.
+
+        Siblings do not count, and one that was left is carried on in any case: it costs no training.
+        """
         with self._alone() as connection:
             alive, _ = others(connection, self.id)
-            trained = connection.execute(
-                select(func.count()).where(trials.c.study == self.study, trials.c.state == "trained")
-            ).scalar_one()
-            if trained >= asked:
-                return "done"
+            trained = trained_in(connection, self.study)
             running = connection.execute(self._select().where(trials.c.state == "running")).all()
             left = [row for row in running if row.worker not in alive]
+            if siblings := [row for row in left if row.origin is not None]:
+                return self._claim(connection, siblings[0])
+            if trained >= asked:
+                return "done"
+            held = [row for row in running if row.worker in alive and row.origin is None]
             promised = sum(1 for other in alive.values() if other.asking == self.study)
-            if trained + len(running) - len(left) + promised >= asked:
+            if trained + len(held) + promised >= asked:
                 return "wait"
             if left:
                 return self._claim(connection, left[0])
             connection.execute(update(workers).where(workers.c.id == self.id).values(asking=self.study))
             return "ask"
 
-    def enter(self, number: int, candidate: Candidate, *, params: Mapping[str, Any], seed: int) -> TrialRow:
-        """Store the trial that `next` promised: running, or a finished duplicate of one with an equal candidate."""
+    def enter(
+        self, number: int, candidate: Candidate, *, params: Mapping[str, Any], seed: int, origin: int | None = None
+    ) -> TrialRow:
+        """Store the trial that `next` promised: running, or a finished duplicate of one with an equal candidate.
+
+        `origin` is the trial whose training makes it, too; such a sibling was not promised.
+        """
         with self._alone() as connection:
             now = stamp(connection)
             twin = connection.execute(
@@ -166,8 +176,16 @@ class Worker:
                     finished=None if twin is None else now,
                 )
             )
-            connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
+            if origin is None:
+                connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
+            else:
+                put_sibling(connection, self.study, number, origin)
             return self._trial(connection, number)
+
+    def keys(self) -> frozenset[str]:
+        """The content keys of all candidates that the study has a trial of."""
+        with self.store.reading() as connection:
+            return known_keys(connection, self.study)
 
     def keep(
         self, number: int, state: State, *, evidence: Evidence | None = None, failure: Failure | None = None
@@ -267,10 +285,10 @@ class Worker:
         return GivenUp(trial) if trial.state == "failed" else Claimed(trial)
 
     def _select(self) -> Any:
-        return select(trials).where(trials.c.study == self.study).order_by(trials.c.number)
+        return trials_with_origin().where(trials.c.study == self.study).order_by(trials.c.number)
 
     def _is(self, number: int) -> Any:
         return and_(trials.c.study == self.study, trials.c.number == number)
 
     def _trial(self, connection: Connection, number: int) -> TrialRow:
-        return trial_row(connection.execute(select(trials).where(self._is(number))).one())
+        return trial_row(connection.execute(trials_with_origin().where(self._is(number))).one())

@@ -104,7 +104,6 @@ WHOLE: Mapping[str, str | float] = {
 _SHALLOW: Mapping[str, str | float] = {"stage4_depth": 2, "stage5_depth": 1, "decoder_width": 32}
 _DESIGNS: tuple[Mapping[str, str | float], ...] = (
     {**WHOLE, "bits": "32"},
-    WHOLE,
     {**WHOLE, **_SHALLOW, "width_multiplier": 0.75, "input_scale": "0.75", "answer_scale": "0.25"},
     {**WHOLE, **_SHALLOW, "width_multiplier": 0.5, "input_scale": "1", "answer_scale": "0.25", "skip_from": "8"},
 )

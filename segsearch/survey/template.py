@@ -83,6 +83,9 @@ hold = "images"
 [timing]
 threads = 1  # of the machine that the model will run on
 
+[search]
+siblings = 8  # further files that each training leaves, in seconds each: other precisions, classes chosen elsewhere
+
 {designs}\
 # A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. It is
 # worth its time only where it is better than they are: `segsearch status` shows its mIoU. {without}

@@ -21,10 +21,11 @@ from segsearch.networks.blocks import BLOCKS
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
 from segsearch.space.block_rules import BLOCK_RULES
+from segsearch.space.keys import to_json
 from segsearch.space.steps import Quantize
 from segsearch.trial.export import export
 from tests.blocks import leaves, stage_of
-from tests.graphs import float_convolutions, kinds
+from tests.graphs import early_convolutions, float_convolutions, kinds
 from tests.networks.designs import DECODERS, PLAIN
 
 SIZE = (48, 64)
@@ -274,3 +275,43 @@ def test_logging_is_left_as_it_was(model: Path, tmp_path: Path) -> None:
         assert root.level == logging.INFO
     finally:
         root.setLevel(before)
+
+
+def test_a_beginning_in_float_holds_the_first_convolutions_of_every_path(tmp_path: Path) -> None:
+    """Two paths begin at the image: the first convolutions by the order of the file would all be of one of them."""
+    paths = (
+        EncoderPath(Stem(8), (Stage("residual", 16, 1, 2), Stage("separable", 24, 2, 2))),
+        EncoderPath(Stem(8), (Stage("separable", 16, 1, 2),), scale=0.5),
+    )
+    two = Architecture(paths, (Join("concat", Feature(1, 1), 16),), Head(16))
+    model = exported(two, tmp_path / "float.onnx")
+    quantize(model, tmp_path / "int8.onnx", Quantize(float_convolutions=2), images=IMAGES)
+    early = early_convolutions(model, 2)
+    assert len(early) == 5, "a stem, a residual block's first and its shortcut, and two of the other path"
+    assert len(float_convolutions(tmp_path / "int8.onnx")) == len(early)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    in_float = [conv.name for conv in convs if makers.get(conv.input[1]) != "DequantizeLinear"]
+    assert in_float == early
+    assert all(makers[conv.input[0]] != "DequantizeLinear" for conv in convs if conv.name in early), "no way back"
+    files = (model, tmp_path / "int8.onnx")
+    exact, found = (RUNTIMES["onnxruntime"].open(file, threads=1).run(IMAGES[0]) for file in files)
+    assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.97
+
+
+def test_a_beginning_of_none_is_the_file_of_before(model: Path, tmp_path: Path) -> None:
+    quantize(model, tmp_path / "one.onnx", Quantize(), images=IMAGES)
+    quantize(model, tmp_path / "other.onnx", Quantize(float_convolutions=0), images=IMAGES)
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+    assert "float_convolutions" not in to_json(Quantize()), "and its key"
+
+
+def test_a_beginning_longer_than_the_network_leaves_it_in_float(model: Path, tmp_path: Path) -> None:
+    quantize(model, tmp_path / "int8.onnx", Quantize(float_convolutions=99), images=IMAGES)
+    assert "QuantizeLinear" not in kinds(tmp_path / "int8.onnx")
+
+
+def test_a_beginning_of_fewer_than_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        Quantize(float_convolutions=-1)

@@ -17,7 +17,7 @@ from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Candidate, Output
 from segsearch.space.draws import DrawFor, Facts
 from segsearch.trial.export import check_parity, count_macs, count_params, export
-from tests.graphs import float_convolutions
+from tests.graphs import early_convolutions, float_convolutions
 
 SIZE = (96, 128)
 CLASSES = 5
@@ -104,4 +104,5 @@ def export_and_quantize(candidate: Candidate, folder: Path) -> None:
         assert session.shape == (1, 3, *SIZE)
         assert answer.shape == (1, CLASSES, *SIZE)
         assert np.isfinite(answer).all()
-        assert float_convolutions(folder / "final.onnx") == []
+        early = early_convolutions(folder / "float.onnx", step.float_convolutions)
+        assert len(float_convolutions(folder / "final.onnx")) == len(early)

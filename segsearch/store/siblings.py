@@ -1,0 +1,36 @@
+"""Trials that another trial's training made, as they are written and read inside a transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from segsearch.store import schema
+from segsearch.store.put import put
+
+trials, siblings = schema.trials, schema.siblings
+
+SAME = (siblings.c.study == trials.c.study) & (siblings.c.trial == trials.c.number)
+
+
+def put_sibling(connection: Connection, study: str, number: int, origin: int) -> None:
+    """Note that the training of `origin` made a trial's file, too."""
+    put(connection, siblings, {"study": study, "trial": number}, {"origin": origin})
+
+
+def trials_with_origin() -> Select[Any]:
+    """Every trial with the one whose training made it, for `trial_row`."""
+    return select(trials, siblings.c.origin).outerjoin_from(trials, siblings, SAME)
+
+
+def trained_in(connection: Connection, study: str) -> int:
+    """How many trainings of a study came to their end: trained trials, without siblings."""
+    query = select(func.count()).select_from(trials.outerjoin(siblings, SAME))
+    query = query.where(trials.c.study == study, trials.c.state == "trained", siblings.c.origin.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def known_keys(connection: Connection, study: str) -> frozenset[str]:
+    """The content keys of all candidates that a study has a trial of."""
+    return frozenset(connection.execute(select(trials.c.key).where(trials.c.study == study)).scalars())

@@ -1,0 +1,113 @@
+"""One training, many files: siblings come on top of the trials that are asked for, and none is lost or made twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from segsearch.evidence.types import Evidence
+from segsearch.search import Event, run_search
+from segsearch.search.memory import make_sampler, open_memory
+from segsearch.space.candidate import Candidate
+from segsearch.store import Store
+from segsearch.workshop import Workshop
+from tests import fakes
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def begun(folder: Path, *, siblings: int = 3, **changes: object) -> tuple[Store, str]:
+    search = {"startup_trials": 2, "siblings": siblings}
+    store, row = fakes.start(folder, fakes.make_study(trials=3, search=search, **changes))
+    return store, row.name
+
+
+def family(store: Store, name: str) -> Counter[int | None]:
+    return Counter(trial.origin for trial in store.trials(name, ["trained"]))
+
+
+def test_each_training_leaves_its_siblings_on_top_of_what_is_asked(tmp_path: Path) -> None:
+    events: list[Event] = []
+    store, name = begun(tmp_path)
+    with store:
+        study = store.study(name).study
+        evaluate = fakes.make_evaluate(study.bounds)
+        ended = run_search(store, name, draw=fakes.draw, evaluate=evaluate, on_event=events.append)
+        counts = store.counts(name)
+        assert (ended.reason, counts.trained, counts.siblings, counts.duplicate) == ("done", 3, 3, 0)
+        found = family(store, name)
+        origins = [trial.number for trial in store.trials(name) if trial.origin is None]
+        assert found == {None: 3, **dict.fromkeys(origins, 1)}, "the fake space has two precisions"
+        for trial in store.trials(name):
+            if trial.origin is not None:
+                other = store.trial(name, trial.origin)
+                assert trial.candidate.learnt == other.candidate.learnt
+                assert trial.candidate.bits != other.candidate.bits
+                assert trial.seed == other.seed
+        assert max(event.trained for event in events) == 3
+        assert run_search(store, name, draw=fakes.draw, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def test_the_sampler_is_told_of_siblings(tmp_path: Path) -> None:
+    store, name = begun(tmp_path)
+    with store:
+        study = store.study(name).study
+        run_search(store, name, draw=fakes.draw, evaluate=fakes.make_evaluate(study.bounds))
+        with open_memory(store, study) as memory:
+            told = memory.optuna_study.trials
+        for trial in store.trials(name):
+            assert told[trial.number].state.name == "COMPLETE"
+            assert told[trial.number].params == dict(trial.params)
+            assert told[trial.number].values == [trial.values["miou"], trial.values["latency_ms"]]
+
+
+def test_a_study_that_is_carried_on_with_siblings_makes_those_of_earlier_trainings(tmp_path: Path) -> None:
+    store, name = begun(tmp_path, siblings=0)
+    with store:
+        study = store.study(name)
+        evaluate = fakes.make_evaluate(study.study.bounds)
+        run_search(store, name, draw=fakes.draw, evaluate=evaluate)
+        assert family(store, name) == {None: 3}
+        asks = fakes.make_study(trials=3, search={"startup_trials": 2, "siblings": 1})
+        store.begin_study(asks, artifacts=tmp_path / "artifacts", space=study.space, data_key="data")
+        assert run_search(store, name, draw=fakes.draw, evaluate=evaluate).reason == "done"
+        assert store.counts(name).siblings == 3
+
+
+def test_a_sibling_that_was_interrupted_is_carried_on_although_all_trials_are_trained(tmp_path: Path) -> None:
+    store, name = begun(tmp_path)
+    with store:
+        plain = fakes.make_evaluate(store.study(name).study.bounds)
+        stopped: list[int] = []
+
+        def stops(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+            if store.counts(name).trained == 3 and not stopped:
+                stopped.append(number)
+                raise KeyboardInterrupt
+            return plain(number, candidate, workshop)
+
+        with pytest.raises(KeyboardInterrupt):
+            run_search(store, name, draw=fakes.draw, evaluate=stops)
+        assert store.trial(name, stopped[0]).state == "running"
+        assert store.trial(name, stopped[0]).origin is not None
+        run_search(store, name, draw=fakes.draw, evaluate=stops)
+        assert store.trial(name, stopped[0]).state == "trained"
+        assert (store.counts(name).trained, store.counts(name).siblings) == (3, 3)
+
+
+def test_a_sibling_over_a_limit_or_that_fails_is_kept_with_its_reason_and_not_tried_again(tmp_path: Path) -> None:
+    store, name = begun(tmp_path)
+    with store:
+        limits = store.study(name).study.bounds
+        evaluate = fakes.make_evaluate(limits, fails=lambda number: store.trial(name, number).origin is not None)
+        run_search(store, name, draw=fakes.draw, evaluate=evaluate)
+        counts = store.counts(name)
+        assert (counts.trained, counts.siblings, counts.failed) == (3, 0, 3)
+        assert run_search(store, name, draw=fakes.draw, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def test_siblings_do_not_end_the_random_start_of_the_sampler() -> None:
+    settings = fakes.make_study(search={"startup_trials": 4, "siblings": 2}).search
+    assert make_sampler(settings, seed=0, siblings=6)._n_startup_trials == 10  # type: ignore[attr-defined]

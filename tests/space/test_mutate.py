@@ -1,0 +1,95 @@
+"""Points near a stored one: legal ones, whole ones, and those that one training makes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from segsearch.space.candidate import Named
+from segsearch.space.draws import Dice, Facts, Noting, settled
+from segsearch.space.load import load_space
+from segsearch.space.mutate import Replay, neighbours, siblings
+from tests import fakes
+
+SPACES = ["mobile", "efficientnet_lite", "deeplab", "all"]
+
+
+def drawn(name: str, seed: int, facts: Facts = Facts()):  # type: ignore[no-untyped-def]
+    draw = settled(load_space(name).draw, facts)
+    noting = Noting(Dice(random.Random(seed)))
+    candidate = draw(noting)
+    return draw, noting.noted, candidate
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_replay_without_a_change_is_the_very_candidate(name: str, seed: int) -> None:
+    draw, params, candidate = drawn(name, seed)
+    replay = Replay(params)
+    assert draw(replay) == candidate
+    assert replay.params == params
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_neighbour_is_a_whole_point_that_the_space_draws_again(name: str) -> None:
+    draw, params, _ = drawn(name, 3)
+    found = list(neighbours(draw, params))
+    assert len(found) > 10
+    for point, candidate in found[::5]:
+        assert draw(Named(point)) == candidate
+        assert sum(point.get(key) != params.get(key) for key in {*point, *params}) >= 1
+
+
+def test_a_branch_that_opens_is_answered_and_one_that_closes_leaves_no_parameter() -> None:
+    opened = {"channels": 8, "depth": 2, "block": "separable", "expansion": 2.5, "precision": "float"}
+    points = [point for point, _ in neighbours(fakes.draw, opened)]
+    assert {point["kernel"] for point in points if point["block"] == "conv"} == {3}
+    closed = opened | {"block": "conv", "kernel": 5}
+    assert all("kernel" not in point for point, _ in neighbours(fakes.draw, closed) if point["block"] == "separable")
+
+
+def test_a_float_without_steps_keeps_its_value() -> None:
+    points = [point for point, _ in neighbours(fakes.draw, {**POINT, "expansion": 2.5})]
+    assert {point["expansion"] for point in points} == {2.5}
+
+
+POINT = {"channels": 8, "depth": 2, "block": "separable", "expansion": 1.0, "precision": "float"}
+
+
+def test_siblings_differ_in_what_follows_the_training_alone() -> None:
+    draw, params, candidate = drawn("efficientnet_lite", 5)
+    found = siblings(draw, params, most=32)
+    assert len(found) >= 5
+    keys = {candidate.key}
+    for point, sibling in found:
+        assert sibling.learnt == candidate.learnt
+        assert sibling.key not in keys, "none twice, and not itself"
+        keys.add(sibling.key)
+        assert draw(Named(point)) == sibling
+    assert {one.bits for _, one in found} == {8, 32}
+    assert {one.architecture.answer_scale for _, one in found} == {0.25, 0.5, 1.0}
+
+
+def test_siblings_are_the_nearest_first_and_no_more_than_asked() -> None:
+    draw, params, _ = drawn("efficientnet_lite", 5)
+    assert siblings(draw, params, most=0) == []
+    few, many = siblings(draw, params, most=3), siblings(draw, params, most=32)
+    assert few == many[:3]
+    assert sum(point[key] != params[key] for point, _ in few for key in point if key in params) == 3
+
+
+def test_a_file_of_scores_has_no_siblings_by_where_classes_are_chosen() -> None:
+    draw, params, candidate = drawn("efficientnet_lite", 5, Facts(output="scores"))
+    found = [one for _, one in siblings(draw, params, most=32)]
+    assert len(found) == 2, "the two other precisions"
+    assert {one.architecture for one in found} == {candidate.architecture}
+
+
+def test_a_pruned_candidate_and_its_unpruned_form_are_no_siblings() -> None:
+    for seed in range(40):
+        draw, params, candidate = drawn("mobile", seed)
+        if candidate.before_export:
+            assert all(one.before_export == candidate.before_export for _, one in siblings(draw, params, most=32))
+            return
+    pytest.fail("no draw was pruned")
