@@ -22,8 +22,8 @@ from segsearch.training.losses import class_weights, label_offsets, scores_loss
 from segsearch.training.schedule import Schedule
 from segsearch.workshop import Progress, silent
 
-# Weights are relative to the largest of their channel, which is 64 or 127 steps of int8: the optimizer moves one by about
-# a fiftieth of such a step at a time. Ten times as fast, an epoch cost more than it gave back.
+# Weights are relative to the largest of their channel, which is 64 or 127 steps of int8: the optimizer moves one by
+# about a fiftieth of such a step at a time. Ten times as fast, an epoch cost more than it gave back.
 RATE = 3e-4
 
 
