@@ -106,7 +106,7 @@ def show(kind: Kind, ratios: Sequence[float], machine: Machine, effort: Effort, 
     files: dict[str, tuple[Path, float]] = {}
     for ratio in (1.0, *ratios):
         network = copy.deepcopy(whole)
-        factorize(OnMap(network, kind), Factorize(ratio, least_channels=1, least_saving=0.0), protected=())
+        factorize(OnMap(network, kind), Factorize(ratio, least_macs=0, least_saving=0.0), protected=())
         share = macs(network) / macs(whole)
         if ratio < 1 and share == 1:
             continue  # nothing falls

@@ -1,6 +1,10 @@
 """Low-rank factorization: one convolution becomes two or three of fewer multiply-accumulates.
 
 A 1x1 is the product of two (SVD); a k x k is a 1x1, a k x k core and a 1x1 (Tucker-2, Kim et al., arXiv:1511.06530).
+
+`Factorize`'s own limits are where time fell for every kind of layer in `benchmarks/lowrank.py --int8` (one thread,
+AVX2, in float and int8, at ranks of 1/4, 1/2 and 3/4): to 0.12 to 0.88 of it. Below them int8 took up to 1.7 times
+as long (a 3x3 of 16 channels at half its multiply-accumulates or less).
 """
 
 from __future__ import annotations
@@ -60,14 +64,15 @@ def factorize(
 
 
 def left_dense(network: nn.Module, step: Factorize, /, *, protected: tuple[nn.Module, ...]) -> tuple[Left, ...]:
-    """The convolutions that `factorize` would leave, and why."""
+    """The convolutions that `factorize` would leave, and why; a block that folds is one of them."""
     if step.idle:
         return ()
     unmerged = dict(_merged(network))
     plan = _plan(network, step, protected)
     for name, (whole, _) in unmerged.items():
         _put(network, name, whole)
-    return tuple(Left(name, found) for name, found in plan.items() if isinstance(found, str))
+    blocks = {conv: name for name, (_, conv) in unmerged.items()}
+    return tuple(Left(blocks.get(name, name), found) for name, found in plan.items() if isinstance(found, str))
 
 
 def factors_of(network: nn.Module, names: Collection[str]) -> frozenset[str]:
@@ -169,10 +174,10 @@ def _ranks(layer: nn.Conv2d, step: Factorize, read: int, made: int) -> Ranks | s
         return "it is grouped"
     if made == 1:
         return "it reads a mean over the map"
-    if min(inputs, outputs) < step.least_channels:
-        return f"fewer than {step.least_channels} channels"
     area = layer.kernel_size[0] * layer.kernel_size[1]
     whole = area * inputs * outputs * made
+    if whole < step.least_macs * made:
+        return f"fewer than {step.least_macs} multiply-accumulates a pixel"
     if area == 1:
         rank = step.rank(min(inputs, outputs))
         ranks, macs = Ranks(inputs, rank), rank * (inputs + outputs) * made

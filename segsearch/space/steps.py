@@ -72,19 +72,19 @@ class Prune:
 class Factorize:
     """Low-rank factorization: a convolution becomes two or three with fewer channels between them.
 
-    `ratio` of its channels is the rank. A layer is factorised where its narrower side has `least_channels` and at
-    least `least_saving` of its multiply-accumulates fall.
+    `ratio` of its channels is the rank. A layer is factorised that has `least_macs` multiply-accumulates for each pixel
+    that it makes (a 1x1 of 64 channels, a 3x3 of 24) and of which `least_saving` fall: less than that saves no time.
     """
 
     ratio: float
-    least_channels: int = 64
-    least_saving: float = 0.25
+    least_macs: int = 4096
+    least_saving: float = 0.3
     round_to: int = 8
     kind: Literal["factorize"] = "factorize"
 
     def __post_init__(self) -> None:
         demand(0 < self.ratio <= 1, "Factorize.ratio must lie in (0, 1]", self.ratio, "use 1 for no factorization")
-        demand(self.least_channels >= 1, "Factorize.least_channels must be at least 1", self.least_channels)
+        demand(self.least_macs >= 0, "Factorize.least_macs must be at least 0", self.least_macs)
         saving = self.least_saving
         demand(0 <= saving < 1, "Factorize.least_saving must lie in [0, 1)", saving, "0 takes whatever saves at all")
         demand(self.round_to >= 1, "Factorize.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")

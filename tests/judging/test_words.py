@@ -23,7 +23,7 @@ from segsearch.space.architecture import (
     Stem,
 )
 from segsearch.space.candidate import Candidate
-from segsearch.space.steps import Distill, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 from tests import fakes
 from tests.judging.reports import ALIKE, CLOSE, alike_in, drawn, study_row, timing
 
@@ -43,6 +43,10 @@ def test_a_candidate_in_words() -> None:
         "int8 symmetric"
     )
     assert in_text.describe(fakes.candidate(8, 1)).endswith("head 16; fp32")
+    steps = (Factorize(0.25), Prune(0.5, "batch_norm"), Factorize(1.0))
+    assert in_text.describe(replace(one, distill=None, before_export=steps, after_export=())).endswith(
+        "head 48; factorized to rank 25%; pruned 50% by batch norm; fp32"
+    )
     head = Head(48, upsample="pixel_shuffle")
     other = Candidate(replace(architecture, head=head, answer_scale=0.25), Distill(0.7, 2.0, "channel"))
     assert in_text.describe(other).endswith(
