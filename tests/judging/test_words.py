@@ -54,6 +54,19 @@ def test_a_candidate_in_words() -> None:
     )
 
 
+def test_layers_that_a_step_left_are_named_by_their_reasons_and_the_rest_counted() -> None:
+    one = replace(fakes.candidate(8, 1), before_export=(Factorize(0.25), Prune(0.5)))
+    few = "8 channels are too few to lose 50%"
+    left = [{}, {"stem.0": "it is protected", **{f"stages.{index}": few for index in range(6)}}]
+    assert in_text.left_lines(one, left) == [
+        (
+            "pruned 50% by l1, but for stem.0 (it is protected); "
+            f"stages.0, stages.1, stages.2, stages.3 and 2 more ({few})"
+        )
+    ]
+    assert in_text.left_lines(one, []) == [], "stages of before kept none"
+
+
 def test_what_stages_stems_and_contexts_are_beyond_the_plain_ones() -> None:
     stages = (
         Stage("mbconv", 24, 2, 2, expansion=4.0, squeeze=0.25, activation="hardswish"),

@@ -91,7 +91,7 @@ def test_what_steps_leave_as_it_is_is_told_by_the_stage(notebook: Notebook) -> N
     name = fine_tuned(candidate, full, bench, Stages(notebook), fidelity=Fidelity(2))
     (outcome,) = [one for one in notebook.outcomes.values() if "left" in one]
     factorized, pruned = outcome["left"]
-    assert factorized["encoders.0.context.branches.2.mix.0"] == "it reads a mean over the map"
+    assert factorized["encoders.0.stages.0.0.shortcut.0"] == "fewer than 2304 multiply-accumulates a pixel"
     assert factorized["head.scores"] == pruned["head.scores"] == "it is protected"
     assert pruned["encoders.0.stages.1.0.0.reduce"] == "8 channels are too few to lose 50%", "factors are named, too"
     network = compressed_shape(candidate, bench)
