@@ -117,14 +117,14 @@ def show(kind: Kind, ratios: Sequence[float], machine: Machine, effort: Effort, 
             quantize(plain, small, Quantize(), images=noise)
             files[f"int8 {ratio}"] = small, share
     for name, (file, share) in files.items():
-        precision, ratio = name.split()
-        if ratio == "1.0":
+        precision, rank = name.split()
+        if rank == "1.0":
             continue
         found = compare(file, files[f"{precision} 1.0"][0], machine, RUNTIME, effort=effort).comparison
         assert found is not None
         word = "falls" if found.high < 1 else "grows" if found.low > 1 else "the same"
         told = f"macs {share:.2f}x, time {found.ratio:.2f}x ({found.low:.2f} to {found.high:.2f}): {word}"
-        print(f"{kind.name:38s} {precision} rank {ratio:5s} {told}", flush=True)
+        print(f"{kind.name:38s} {precision} rank {rank:5s} {told}", flush=True)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch_pruning as tp
@@ -36,7 +36,7 @@ def weigher(network: nn.Module, graph: Any, step: Prune, losses: Losses | None) 
     """
     magnitude = tp.importance.GroupMagnitudeImportance(p=2 if step.criterion == "l2" else 1)
     if step.criterion in ("l1", "l2"):
-        return lambda group: magnitude(group)
+        return cast(Weigh, magnitude)
     if step.criterion == "random":
         return _dice(network, step)
     weigh = _LOOKS[step.criterion](network, graph, losses)
@@ -91,9 +91,11 @@ def _batch_norm(network: nn.Module, graph: Any, losses: Losses | None) -> Weigh:
 
 
 def _taylor(network: nn.Module, graph: Any, losses: Losses | None) -> Weigh:
-    """What the loss would change if a channel's weights were gone, to first order: |weight x gradient| summed.
+    """What the loss would change by if a channel's weights were gone, to first order: |sum of weight x gradient|.
 
-    Over the weights of all that make the channel and the mean of the batches (Molchanov et al., arXiv:1906.10771).
+    Of the weights of a layer that makes the channel, the mean over layers and batches (Molchanov et al.,
+    arXiv:1906.10771). The sum comes first: weights whose effects cancel count for nothing together. In evaluation
+    alone, as `prune` has it: while batch norm learns, the sum is 0 for every layer before one.
     """
     makers = [layer for layer in network.modules() if isinstance(layer, _MAKERS)]
     seen: dict[nn.Module, Tensor] = {}
@@ -103,9 +105,9 @@ def _taylor(network: nn.Module, graph: Any, losses: Losses | None) -> Weigh:
         for layer in makers:
             gradient = layer.weight.grad
             if gradient is not None:
-                product = (layer.weight.detach() * gradient).abs().double()
+                product = (layer.weight.detach() * gradient).double()
                 over = (0, 2, 3) if isinstance(layer, nn.ConvTranspose2d) else (1, 2, 3)
-                seen[layer] = seen.get(layer, 0.0) + product.sum(dim=over)
+                seen[layer] = seen.get(layer, 0.0) + product.sum(dim=over).abs()
     network.zero_grad(set_to_none=True)
     return _by_makers(graph, seen)
 
@@ -161,7 +163,7 @@ def _read(network: nn.Module, losses: Losses | None, told: Callable[[Tensor], Te
     seen: dict[nn.Module, Tensor] = {}
     if losses is None:
         return seen
-    count = dict.fromkeys((layer for layer in network.modules() if isinstance(layer, _MAKERS)), 0)
+    count: dict[nn.Module, int] = {layer: 0 for layer in network.modules() if isinstance(layer, _MAKERS)}
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen[layer] = seen.get(layer, 0.0) + told(inputs[0].detach()).mean(dim=(0, 2, 3)).double()

@@ -128,19 +128,19 @@ def _leading(gram: Tensor, rank: int) -> Tensor:
 
     Eigenvectors of a sum of squares are the singular vectors, and there are as many where weights are all zero.
     """
-    found = torch.linalg.eigh(gram).eigenvectors.flip(1)[:, :rank]
+    found: Tensor = torch.linalg.eigh(gram).eigenvectors.flip(1)[:, :rank]
     largest = found.gather(0, found.abs().argmax(dim=0, keepdim=True))
     return found * torch.where(largest < 0, -1.0, 1.0)
 
 
 def _like(layer: nn.Conv2d, weight: Tensor, *, spatial: bool = False, bias: bool = False) -> nn.Module:
     """A convolution of a layer's own type with these weights; its stride and padding where `spatial`, its `bias`."""
-    outputs, inputs, *kernel = weight.shape
+    outputs, inputs, height, width = weight.shape
     where: dict[str, Any] = {}
     if spatial:
         where = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
     # On no device: no weights are drawn that would be thrown away.
-    made = type(layer)(inputs, outputs, tuple(kernel), bias=False, device="meta", **where)
+    made = type(layer)(inputs, outputs, (height, width), bias=False, device="meta", **where)
     channels_last = layer.weight.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     made.weight = nn.Parameter(weight.to(layer.weight).contiguous(memory_format=layout))

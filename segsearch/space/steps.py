@@ -35,7 +35,7 @@ class Prune:
     """Structured pruning of the channel groups that count least; `ratio` of each group goes.
 
     `criterion` is the magnitude of weights (`l1`, `l2`), the scale of the batch norm that follows, what the loss would
-    change by first order (`taylor`), the mean absolute value after the activation, the share of it that is not zero
+    change by to first order (`taylor`), the mean absolute value after the activation, the share of it that is not zero
     (`zeros`), or chance.
     """
 
