@@ -45,7 +45,8 @@ def weigher(network: nn.Module, graph: Any, step: Prune, losses: Losses | None) 
         found = weigh(group)
         plain = magnitude(group)[: len(found)].to(found)
         top = plain.nan_to_num(0.0).max().clamp(min=1e-30)
-        return found + _TIE * found.max().clamp(min=1e-30) * plain.nan_to_num(0.0) / top
+        ties: Tensor = plain.nan_to_num(0.0) / top
+        return found + _TIE * found.max().clamp(min=1e-30) * ties
 
     return with_ties
 
