@@ -18,6 +18,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.judging.grown import stratified
 from segsearch.judging.picking import newest_pick
 from segsearch.judging.words import duration, in_words
+from segsearch.progress import Pace
 from segsearch.settings.retrain import Recipe, TrainOn
 from segsearch.store import NO_TRIAL, GrownRow, Store, StudyRow, TrialRow, open_store
 from segsearch.store.grown import grown_of, keep_grown, looks_at_test
@@ -152,14 +153,22 @@ def _train_all(
     failed: list[tuple[int, int, str]] = []
     line, done, what = "", len(work) - len(left), ""
 
-    def looked(step: int, loss: float, miou: float, total: int) -> None:
-        at = f"epoch {math.ceil(step * recipe.epochs / total)} of {recipe.epochs}"
-        watch.counted(WHAT, done, len(work), f"{what}   {at}: loss {loss:.3f}, miou {miou:.3f}", running=what)
+    once = study.train.steps_of_epoch(len(dataset.train))
+    pace = Pace()
+
+    def looked(stage: str, step: int, loss: float, miou: float, total: int) -> None:
+        whole = recipe.epochs * once
+        at = step_in_all(stage, step, total, whole)
+        left = pace.left(at, whole)
+        rest = f", about {duration(left)} left" if left else ""
+        found = f"epoch {math.ceil(at / once)} of {recipe.epochs}: loss {loss:.3f}, miou {miou:.3f}{rest}"
+        watch.counted(WHAT, done, len(work), f"{what}   {found}", running=what)
 
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress, looked=looked) as child:
         for trial, seed in left:
             what = f"trial {trial.number}" + (f", seed {seed}" if len(seeds) > 1 else "")
             watch.counted(WHAT, done, len(work), line, running=what)
+            pace = Pace()
             noted = Noted(store.workshop(row.name, NO_TRIAL, worker=worker.id))
             try:
                 line = f"{what}   {_grow(store, row.name, child, trial, recipe, seed, noted)}"
@@ -169,6 +178,11 @@ def _train_all(
                 line = f"{what}   failed: {why}"
         watch.counted(WHAT, done, len(work), line, running="")
     return failed
+
+
+def step_in_all(stage: str, step: int, total: int, whole: int) -> int:
+    """Which of the `whole` schedule's steps one of a stage's `total` is: what comes after the pruning ends it."""
+    return whole - total + step if stage == "fine-tune" else step
 
 
 WHAT = "trained to the end"

@@ -42,6 +42,20 @@ def test_the_pick_is_trained_to_the_end_and_its_curve_kept(command: Command, dat
     assert "as a proxy 0." in said.out
 
 
+def test_epochs_of_a_pruned_model_are_counted_through_both_trainings(command: Command, database: Path) -> None:
+    said = command("retrain", database, "--trial", 0)
+    assert re.findall(r"epoch (\d+) of (\d+)", said.out) == [("15", "20"), ("16", "20")]
+
+
+def test_how_long_it_still_takes_is_told_of_a_single_model(
+    command: Command, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10**6, 60))
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: float(next(now)))
+    said = command("retrain", database, "--trial", 0)
+    assert re.search(r"epoch 16 of 20: loss 0\.500, miou 0\.400, about \d+ min left", said.out)
+
+
 def test_what_is_there_is_not_trained_again_and_more_seeds_go_on(command: Command, database: Path) -> None:
     assert command("retrain", database, "--trial", 0).code == 0
     before = kept(database)
