@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_sample_of_the_front_says_whether_its_proxies_told_the_truth(command: 
     assert {row.recipe.epochs for row in kept(database).values()} == {7}
     assert "Kendall's tau of proxy and final miou over 3 models: 1.00" in said.out
     assert "is the best in the end." in said.out
-    assert " of 3 are beaten by another of them in the end" in said.out
+    assert "Of 3 that no other of them beats as proxies, 0 are beaten in the end." in said.out
 
 
 def test_programs_are_told_in_json_alone(command: Command, database: Path) -> None:
@@ -122,6 +123,21 @@ def test_a_wrong_command_line_is_refused(
 ) -> None:
     assert_refused(command("retrain", database, *arguments), *words)
     assert kept(database) == {}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--trial", "99"], ["--trial", "1", "--train-on", "train+val"], ["--front"]])
+def test_a_mistake_on_another_machine_leaves_nothing_of_it(
+    command: Command, database: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """The machine is kept once something is trained on it, and only --front asks which one it is."""
+    other = replace(fakes.MACHINE, key="other")
+    monkeypatch.setattr("segsearch.launch.machine_here", lambda store, study, progress: other)
+    said = command("retrain", database, *arguments)
+    assert_refused(said)
+    if arguments == ["--front"]:
+        assert "none of tiny was; `segsearch remeasure` times them here" in said.err
+    with open_store(database, read_only=True) as store:
+        assert [one.key for one in store.machines()] == [fakes.MACHINE.key]
 
 
 def test_nothing_trained_yet_is_said(command: Command, quick: None, tmp_path: Path) -> None:
