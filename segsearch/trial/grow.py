@@ -92,7 +92,7 @@ def tested(shipped: Exported, test: Dataset, bench: Bench, stages: Stages) -> Pe
     """The counts of the file on the test images, image by image: a look at them, kept as any stage is."""
 
     def make() -> Outcome:
-        session = bench.runtime.open(stages.artifacts.path(shipped.model), threads=1)
+        session = bench.runtime.open(stages.artifacts.verified(shipped.model), threads=1)
         with in_the_room(bench, stages.progress) as watched:
             found = score_images(session, test.validation, classes=test.classes, progress=watched)
         return {"images": to_json(found.images)}

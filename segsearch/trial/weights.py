@@ -56,7 +56,7 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
         begun: Outcome = {}
         if start is not None:
-            load_weights(network, stages.artifacts.path(start))
+            load_weights(network, stages.artifacts.verified(start))
         else:
             begun = begin(network, candidate.architecture, bench, stages)
         return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train", keep), **begun}
@@ -78,7 +78,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
 
     def make(keep: Keep) -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        load_weights(network, stages.artifacts.path(full))
+        load_weights(network, stages.artifacts.verified(full))
         network = apply_model_steps(network, steps)
         if schedule.epochs > 0:
             return _train(network, candidate.architecture, schedule, taught, bench, stages, "fine-tune", keep)
@@ -130,7 +130,7 @@ def begin(network: Network, architecture: Architecture, bench: Bench, stages: St
     """Give a new network the study's pretrained weights where it matches them, and say where; nothing without any."""
     if bench.start is None:
         return {}
-    parent = kept(stages.artifacts.path(bench.start))
+    parent = kept(stages.artifacts.verified(bench.start))
     report = inherit(network, architecture, parent.network, parent.architecture)
     return {"start": to_json(report), "parent": parent.name}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from segsearch.errors import DatabaseError
 from segsearch.settings.retrain import Recipe
 from segsearch.training.checkpoint import Look
 from segsearch.trial.evaluate import evaluate
@@ -42,6 +43,21 @@ def test_the_same_again_makes_nothing_and_another_seed_everything(notebook: Note
     other = grow(PLAIN, make_bench(), notebook, recipe=RECIPE, seed=1)
     assert other.evidence.artifact != first.evidence.artifact
     assert other.evidence.seed == 1
+
+
+@pytest.mark.parametrize(("altered", "forgotten"), [("weights", "parity"), ("model", "timing")])
+def test_what_was_altered_between_two_stages_is_not_built_upon(
+    notebook: Notebook, altered: str, forgotten: str
+) -> None:
+    """A training that was stopped goes on from files that lay on a disk meanwhile."""
+    grow(PLAIN, make_bench(), notebook, recipe=RECIPE, seed=0)
+    (name,) = {str(outcome[altered]) for outcome in notebook.outcomes.values() if altered in outcome}
+    with notebook.artifacts.path(name).open("ab") as stream:
+        stream.write(b"0")
+    for key in [key for key, outcome in notebook.outcomes.items() if forgotten in outcome]:
+        del notebook.outcomes[key]
+    with pytest.raises(DatabaseError, match=r"it was changed\. Copy it back"):
+        grow(PLAIN, make_bench(), notebook, recipe=RECIPE, seed=0)
 
 
 def test_what_learned_from_the_validation_images_is_judged_by_the_test_images_alone(notebook: Notebook) -> None:
