@@ -121,11 +121,20 @@ class Artifacts:
             handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=self.folder)
         except (FileExistsError, NotADirectoryError):
             raise DatabaseError(f"{self.folder}: artifacts need a folder, and a file is there. Move it away.") from None
+        except PermissionError as error:
+            raise DatabaseError(
+                f"{self.folder}: artifacts need a folder that can be written: {error.strerror}. Make it writable, or "
+                "work on a copy."
+            ) from None
         except OSError as error:
             raise_if_full(error, self.folder)
             raise
         os.close(handle)
         return Path(name)
+
+    def demand_writable(self) -> None:
+        """Raise `DatabaseError` where nothing could be kept, `StorageFull` where there is no room: before long work."""
+        self.scratch(".txt").unlink()
 
     def path(self, name: str) -> Path:
         """The file of that name. Raises `DatabaseError` where the name is not one of ours or the file is gone."""

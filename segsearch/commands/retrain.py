@@ -163,6 +163,7 @@ def _train_all(
         return []
     from segsearch.trial.contained import contained
 
+    row.artifacts.demand_writable()
     row.artifacts.sweep()
     order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
     failed: list[tuple[int, int, str]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from dataclasses import replace
@@ -92,6 +93,29 @@ def test_a_seed_that_fails_is_told_and_the_others_go_on(command: Command, databa
     assert said.code == 0
     assert "Failed   trial 0, seed 5: the loss became NaN" in said.out
     assert [seed for _, seed in kept(database)] == [0, 1, 2, 3, 4, 6]
+
+
+def test_where_everything_fails_a_program_sees_it(command: Command, database: Path) -> None:
+    with open_store(database) as store, store.writing() as connection:
+        settings = connection.exec_driver_sql("SELECT settings FROM segsearch_studies").scalar_one()
+        seed = str(settings).replace('"seed":0', '"seed":5').replace('"seed": 0', '"seed": 5')
+        connection.exec_driver_sql("UPDATE segsearch_studies SET settings = ?", (seed,))
+    said = command("retrain", database, "--trial", 0)
+    assert (said.code, kept(database)) == (1, {})
+    assert "Failed   trial 0, seed 5: the loss became NaN" in said.out
+    assert "final miou" not in said.out
+    assert command("retrain", database, "--trial", 0, "--json").code == 1
+
+
+def test_a_folder_that_keeps_nothing_is_said_before_hours_of_training(command: Command, database: Path) -> None:
+    folder = database.parent / "artifacts"
+    folder.chmod(0o555)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        assert_refused(command("retrain", database, "--trial", 0), "artifacts need a folder that can be written")
+    finally:
+        folder.chmod(0o755)
 
 
 def test_a_study_carried_on_may_say_more_of_retraining(command: Command, database: Path, study_file: Path) -> None:
