@@ -54,7 +54,7 @@ def train_again(
     The seed settles weights, order and crops. The teacher stays that of the study's own seed.
     Raises `TrialFailed` where a stage cannot be finished.
     """
-    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_seed=bench.schedule.seed)
+    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_by=bench.schedule)
     fidelity, stages = Fidelity(bench.schedule.epochs), Stages(workshop, progress)
     weights = trained(candidate, other, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, other, stages, fidelity=fidelity)

@@ -237,8 +237,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
 
 def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
     """How the teacher is trained: its own epochs, the rest as the study says."""
-    seed = bench.schedule.seed if bench.teacher_seed is None else bench.teacher_seed
-    schedule = replace(bench.schedule, epochs=teacher.epochs, steps=None, seed=seed)
+    schedule = replace(bench.teacher_by or bench.schedule, epochs=teacher.epochs, steps=None)
     return for_scale(schedule, teacher.architecture.input_scale, len(bench.dataset.train))
 
 
