@@ -18,7 +18,8 @@ Its schema, format 1 (what is null was not measured or is not there):
     machines    by key {cpu, cores, system, runtime}: the machines that latencies belong to
     provenance  {study, trial, seed, kind: "final" | "proxy", recipe, trainings, over_seeds, artifact, picked, data,
                 space, parameters, pretrained, versions, exported, commands}; a final was chosen among so many
-                `trainings`, and `over_seeds` is what the proxy's mIoU {seeds, mean, sd} is
+                `trainings`, `over_seeds` is what the proxy's mIoU {seeds, mean, sd} is, and `commands` are what trains
+                it to the end and what wrote this folder
 """
 
 from __future__ import annotations

@@ -37,6 +37,12 @@ def kind_lines(about: About) -> list[str]:
     return lines
 
 
+def made_by(about: About) -> list[str]:
+    """The commands that made it: of a proxy none trained it to the end."""
+    found = about["provenance"]
+    return [one for one in found["commands"] if found["kind"] == "final" or not one.startswith("segsearch retrain")]
+
+
 def latency_words(one: Mapping[str, Any]) -> str:
     """`4.21 ms (95 %: 4.18 to 4.25), machine a5e00aa9, 1 thread, pipeline`."""
     found = one["latency_ms"]
@@ -109,4 +115,4 @@ def parted(about: About) -> list[tuple[str, str]]:
     parts += [("picked", found["picked"])] if found["picked"] else []
     for key, one in about["machines"].items():
         parts.append((f"machine {key[:8]}", f"{one['cpu']}, {one['cores']} cores, {one['system']}, {one['runtime']}"))
-    return [*parts, *(("command", command) for command in found["commands"])]
+    return [*parts, *(("command", command) for command in made_by(about))]

@@ -117,6 +117,9 @@ def test_the_card_says_what_it_is_for_and_what_was_not_measured(masks: Path) -> 
         "Seed 0",
     ):
         assert words in card, words
+    made = card.split("## Made by")[1]
+    assert "segsearch export run/study.db" in made
+    assert RETRAIN not in made, "nobody trained a proxy to the end"
 
 
 def test_what_other_seeds_gave_is_told(masks: Path) -> None:
