@@ -34,6 +34,12 @@ def kind_lines(about: About) -> list[str]:
         lines.append("It learned from the validation images, too, which therefore judge nothing.")
     elif found["trainings"] > 1:
         lines.append("It was chosen among them by its validation mIoU, which flatters that number.")
+    scored, before = about["files"][0]["miou"], found["proxy_miou"]
+    if scored is not None and before is not None and scored["value"] < before:
+        lines.append(
+            f"It scores a validation mIoU of {scored['value']:.3f}, and as a proxy it scored {before:.3f}: this "
+            "training was too short, or harmed it."
+        )
     return lines
 
 
