@@ -47,6 +47,8 @@ def run(
     models were timed on others. `on_event` hears of every trial, `progress` of steps; True shows both as the command
     does. Returns the run, opened to read. Raises a `UserError` that says what to change.
     """
+    _demand_positive("trials", trials, int, "a whole number of 1 or more")
+    _demand_positive("minutes", minutes, (int, float), "a number above 0")
     settings = study_of(study)
     with watched(progress, on_event) as (steps, told):
         ended = launch.run(
@@ -138,6 +140,12 @@ def candidate_of(
         return settled(space.draw, facts)(Named(given))
     kind = type(given).__name__
     raise StudyError(f"What is evaluated is a Candidate, an Architecture or a space's parameters by name, got {kind}.")
+
+
+def _demand_positive(name: str, given: Any, kinds: type | tuple[type, ...], words: str) -> None:
+    """Raise `StudyError` unless it is None or a number above 0 of these kinds, whatever a notebook hands over."""
+    if given is not None and (isinstance(given, bool) or not isinstance(given, kinds) or not given > 0):
+        raise StudyError(f"{name} must be {words}, got {given!r}.")
 
 
 def _path(where: str | os.PathLike[str] | None) -> Path | None:
