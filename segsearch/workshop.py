@@ -23,6 +23,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]{1,12}")
 # A training that nobody went on with for so long is given up.
 CHECKPOINT_DAYS = 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Progress(Protocol):
@@ -121,14 +122,14 @@ class Artifacts:
             handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=self.folder)
         except (FileExistsError, NotADirectoryError):
             raise DatabaseError(f"{self.folder}: artifacts need a folder, and a file is there. Move it away.") from None
-        except PermissionError as error:
+        except OSError as error:
+            raise_if_full(error, self.folder)
+            if error.errno not in _CLOSED:
+                raise
             raise DatabaseError(
                 f"{self.folder}: artifacts need a folder that can be written: {error.strerror}. Make it writable, or "
                 "work on a copy."
             ) from None
-        except OSError as error:
-            raise_if_full(error, self.folder)
-            raise
         os.close(handle)
         return Path(name)
 
