@@ -144,7 +144,8 @@ def candidate_of(
 
 def _demand_positive(name: str, given: Any, kinds: type | tuple[type, ...], words: str) -> None:
     """Raise `StudyError` unless it is None or a number above 0 of these kinds, whatever a notebook hands over."""
-    if given is not None and (isinstance(given, bool) or not isinstance(given, kinds) or not given > 0):
+    number = isinstance(given, kinds) and not isinstance(given, bool)
+    if given is not None and not (number and given > 0):
         raise StudyError(f"{name} must be {words}, got {given!r}.")
 
 
