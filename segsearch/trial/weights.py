@@ -57,7 +57,7 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
         begun: Outcome = {}
         if start is not None:
-            load_weights(network, stages.artifacts.path(start))
+            load_weights(network, stages.artifacts.verified(start))
         else:
             begun = begin(network, candidate.architecture, bench, stages)
         return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train", keep), **begun}
@@ -80,7 +80,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
 
     def make(keep: Keep) -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        load_weights(network, stages.artifacts.path(full))
+        load_weights(network, stages.artifacts.verified(full))
         with in_the_room(bench, stages.progress) as watched:
             split, device = bench.dataset.train, bench.device
             losses = losses_over(split, schedule, classes=bench.classes, device=device, progress=watched)
@@ -144,7 +144,7 @@ def begin(network: Network, architecture: Architecture, bench: Bench, stages: St
     """Give a new network the study's pretrained weights where it matches them, and say where; nothing without any."""
     if bench.start is None:
         return {}
-    parent = kept(stages.artifacts.path(bench.start))
+    parent = kept(stages.artifacts.verified(bench.start))
     report = inherit(network, architecture, parent.network, parent.architecture)
     return {"start": to_json(report), "parent": parent.name}
 
@@ -251,8 +251,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
 
 def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
     """How the teacher is trained: its own epochs, the rest as the study says."""
-    seed = bench.schedule.seed if bench.teacher_seed is None else bench.teacher_seed
-    schedule = replace(bench.schedule, epochs=teacher.epochs, steps=None, seed=seed)
+    schedule = replace(bench.teacher_by or bench.schedule, epochs=teacher.epochs, steps=None)
     return for_scale(schedule, teacher.architecture.input_scale, len(bench.dataset.train))
 
 
