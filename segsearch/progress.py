@@ -82,21 +82,37 @@ class Pace:
 
 
 @dataclass
+class StagePace:
+    """How long the rest of a stage takes, from the steps made here: one that goes on began elsewhere."""
+
+    stage: tuple[str, int] = ("", 0)
+    pace: Pace = field(default_factory=Pace)
+
+    def left(self, stage: str, done: int, total: int) -> float | None:
+        """Seconds left, None while too little was seen of it, and at its end."""
+        if self.stage != (stage, total):
+            self.stage, self.pace = (stage, total), Pace()
+        left = self.pace.left(done, total)
+        return left if done < total and time.monotonic() - self.pace.began > SETTLING_SECONDS else None
+
+
+@dataclass
 class Lines:
     """One line for each trial that ends, and a sign of life in long stages."""
 
     console: Console
     pace: Pace = field(default_factory=Pace)
+    steps: StagePace = field(default_factory=StagePace)
     stage: str = ""
     said: float = 0.0
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
-        now = time.monotonic()
+        now, left = time.monotonic(), self.steps.left(stage, done, total)
         if stage != self.stage:
             self.stage, self.said = stage, now
         elif now - self.said >= SIGN_OF_LIFE_SECONDS and done < total:
             self.said = now
-            _say(self.console, f"  {stage}: {done} of {total}")
+            _say(self.console, f"  {stage}: {_of(done, total, left)}")
 
     def event(self, event: Event, /) -> None:
         left = self.pace.left(event.trained, event.asked)
@@ -119,7 +135,7 @@ class BarWatch:
     pace: Pace = field(default_factory=Pace)
     trials: TaskID | None = None
     stage: TaskID | None = None
-    stage_began: float = 0.0
+    steps: StagePace = field(default_factory=StagePace)
     name: str = ""
     running: str = ""
 
@@ -128,11 +144,10 @@ class BarWatch:
         if label != self.name:
             if self.stage is not None:
                 self.bars.remove_task(self.stage)
-            self.stage, self.name, self.stage_began = self.bars.add_task(plain(label), note=""), label, time.monotonic()
+            self.stage, self.name = self.bars.add_task(plain(label), note=""), label
+        left = self.steps.left(label, done, total)
         if self.stage is not None:
-            elapsed = time.monotonic() - self.stage_began
-            known = 0 < done < total and elapsed > SETTLING_SECONDS
-            note = f"about {duration(elapsed / done * (total - done))} left" if known else ""
+            note = f"about {duration(left)} left" if left is not None else ""
             self.bars.update(self.stage, completed=done, total=total, note=note)
 
     def event(self, event: Event, /) -> None:

@@ -23,6 +23,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]{1,12}")
 # A training that nobody went on with for so long is given up.
 CHECKPOINT_DAYS = 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Progress(Protocol):
@@ -123,9 +124,18 @@ class Artifacts:
             raise DatabaseError(f"{self.folder}: artifacts need a folder, and a file is there. Move it away.") from None
         except OSError as error:
             raise_if_full(error, self.folder)
-            raise
+            if error.errno not in _CLOSED:
+                raise
+            raise DatabaseError(
+                f"{self.folder}: artifacts need a folder that can be written: {error.strerror}. Make it writable, or "
+                "work on a copy."
+            ) from None
         os.close(handle)
         return Path(name)
+
+    def demand_writable(self) -> None:
+        """Raise `DatabaseError` where nothing could be kept, `StorageFull` where there is no room: before long work."""
+        self.scratch(".txt").unlink()
 
     def path(self, name: str) -> Path:
         """The file of that name. Raises `DatabaseError` where the name is not one of ours or the file is gone."""

@@ -18,6 +18,7 @@ from segsearch.commands.app import main
 from segsearch.search import run_search
 from segsearch.study import load_study
 from segsearch.trial.child import Task
+from segsearch.trial.contained import Looked, unwatched
 from segsearch.trial.types import Estimate
 from segsearch.workshop import Progress
 from tests import browsing, fakes, servers
@@ -132,13 +133,13 @@ def fake_room(**settings: Any) -> ModuleType:
     )
 
     @contextmanager
-    def contained(order: Task, *, progress: Progress, **_: object) -> Iterator[SimpleNamespace]:
+    def contained(order: Task, *, progress: Progress, looked: Looked = unwatched) -> Iterator[SimpleNamespace]:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
         yield SimpleNamespace(
             evaluate=evaluate,
             estimate=lambda candidates, artifacts: found,
             train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
-            grow=fakes.make_grow(progress, seconds=settings.get("seconds", 0.0)),
+            grow=fakes.make_grow(progress, looked, seconds=settings.get("seconds", 0.0)),
         )
 
     room.contained = contained

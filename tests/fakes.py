@@ -21,6 +21,7 @@ from segsearch.space.steps import Quantize
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.grown import keep_grown
 from segsearch.study import Study, parse_study
+from segsearch.trial.contained import Looked
 from segsearch.trial.types import Again, Grown
 from segsearch.workshop import Progress, Workshop
 
@@ -129,8 +130,13 @@ def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[C
     return train_again
 
 
-def make_grow(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidate, Recipe, int, Workshop], Grown]:
-    """Train to the end as a stage, a tenth better than the proxy of the same seed; seed 5 diverges."""
+def make_grow(
+    progress: Progress, looked: Looked, *, seconds: float = 0.0
+) -> Callable[[Candidate, Recipe, int, Workshop], Grown]:
+    """Train to the end as a stage, a tenth better than the proxy of the same seed; seed 5 diverges.
+
+    Whoever looks on is told of a pruned model with one step an epoch: three quarters of them come before the pruning.
+    """
 
     def grow(one: Candidate, recipe: Recipe, seed: int, workshop: Workshop) -> Grown:
         progress("train", 1, 2)
@@ -138,7 +144,10 @@ def make_grow(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidat
             raise TrialFailed("diverged", "the loss became NaN")
 
         def train() -> dict[str, Any]:
+            before = recipe.epochs * 3 // 4
+            looked("train", before, 0.7, 0.3, before)
             time.sleep(seconds)
+            looked("fine-tune", 1, 0.5, 0.4, recipe.epochs - before)
             name = workshop.artifacts.keep_bytes(content_key(one, recipe, seed).encode(), ".onnx")
             return {"weights": name, "losses": [0.5], "seconds": 60.0, "looks": [[5, 0.7, 0.3], [10, 0.5, 0.4]]}
 

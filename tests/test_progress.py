@@ -50,7 +50,27 @@ def test_a_long_stage_gives_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> N
     for step in range(100):
         now[0] = step
         watch.progress("train", step, 100)
-    assert said.getvalue().splitlines() == [f"  train: {step} of 100" for step in (30, 60, 90)]
+    assert said.getvalue().splitlines() == [
+        "  train: 30 of 100, about 1 min left",
+        "  train: 60 of 100, about 40 s left",
+        "  train: 90 of 100, about 10 s left",
+    ]
+
+
+def test_a_training_that_goes_on_is_not_as_quick_as_its_steps_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """900 steps of an earlier process cost this one nothing."""
+    now = [0.0]
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])
+    for terminal in (False, True):
+        said = io.StringIO()
+        with watching(Console(file=said, force_terminal=terminal, width=140)) as watch:
+            watch.progress("train", 0, 1)
+            for step in range(901, 921):
+                now[0] += 2.0
+                watch.progress("train", step, 1000)
+            if isinstance(watch, BarWatch):
+                watch.bars.refresh()
+        assert "about 3 min left" in said.getvalue()
 
 
 def test_bars_on_a_terminal_name_the_trial_and_its_stage() -> None:

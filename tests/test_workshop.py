@@ -266,3 +266,19 @@ def test_a_file_where_the_folder_should_be_is_the_users_to_cure(tmp_path: Path) 
     (tmp_path / "artifacts").write_text("in the way")
     with pytest.raises(UserError):
         Artifacts(tmp_path / "artifacts").keep_bytes(b"x", ".bin")
+
+
+def test_a_folder_that_is_closed_is_the_users_to_cure(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("root may write everywhere")
+        with pytest.raises(UserError, match="artifacts need a folder that can be written: Permission denied"):
+            Artifacts(tmp_path).demand_writable()
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_a_place_that_was_tried_holds_nothing_of_it(artifacts: Artifacts) -> None:
+    artifacts.demand_writable()
+    assert list(artifacts.folder.iterdir()) == []

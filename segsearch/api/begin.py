@@ -48,6 +48,8 @@ def run(
     machine where models were timed on others. `on_event` hears of every trial, `progress` of steps; True shows both as
     the command does. Returns the run, opened to read. Raises a `UserError` that says what to change.
     """
+    _demand_positive("trials", trials, int, "a whole number of 1 or more")
+    _demand_positive("minutes", minutes, (int, float), "a number above 0")
     settings = study_of(study)
     with watched(progress, on_event) as (steps, told):
         ended = launch.run(
@@ -140,6 +142,13 @@ def candidate_of(
         return settled(space.draw, facts)(Named(given))
     kind = type(given).__name__
     raise StudyError(f"What is evaluated is a Candidate, an Architecture or a space's parameters by name, got {kind}.")
+
+
+def _demand_positive(name: str, given: Any, kinds: type | tuple[type, ...], words: str) -> None:
+    """Raise `StudyError` unless it is None or a number above 0 of these kinds, whatever a notebook hands over."""
+    number = isinstance(given, kinds) and not isinstance(given, bool)
+    if given is not None and not (number and given > 0):
+        raise StudyError(f"{name} must be {words}, got {given!r}.")
 
 
 def _path(where: str | os.PathLike[str] | None) -> Path | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from segsearch.api.events import watched
 from segsearch.api.html import facts
@@ -87,6 +88,8 @@ def measure(
     ):
         if not low <= value <= high:
             raise StudyError(f"{name} must lie in [{low}, {high}], got {value!r}.")
+    if state not in get_args(State):
+        raise StudyError(f"state must be one of {', '.join(get_args(State))}; got {state!r}.")
     with watched(progress) as (steps, _):
         found = measure_own(
             Path(model),

@@ -106,7 +106,7 @@ class Run:
         """The trial of that number. Raises `StudyError` where there is none."""
         found = next((trial for trial in self.trials if trial.number == number), None)
         if found is None:
-            raise StudyError(f"{self.source.store.where}: study {self.name} has no trial {number}.")
+            raise StudyError(f"{self.source.store.where}: study {self.name} has no trial {number!r}.")
         return found
 
     def front(self, limits: Sequence[str] = (), *, machine: str | None = None) -> Front:

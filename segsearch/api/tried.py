@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from segsearch.api.events import watched
 from segsearch.api.html import line, scatter, table
@@ -113,6 +113,8 @@ def try_space(
             "try_space needs a count of 1 or more, 2 classes or more and sides of 32 pixels or more, got count "
             f"{count}, classes {classes}, {height} x {width}."
         )
+    if output not in get_args(Output):
+        raise StudyError(f"output must be one of {', '.join(get_args(Output))}; got {output!r}.")
     facts = Facts(output=output, has_teacher=has_teacher, classes=classes, height=height, width=width)
     found, source = settled(_drawing(draw), facts), random.Random(seed)
     drawn: list[Drawn] = []
@@ -141,6 +143,8 @@ def try_space(
 def _drawing(draw: Callable[..., Candidate] | str | os.PathLike[str]) -> DrawFor:
     if isinstance(draw, (str, os.PathLike)):
         return load_space(os.fspath(draw)).draw
+    if not callable(draw):
+        raise StudyError(f"What draws is a space's function, its file or its name, got {type(draw).__name__}.")
     code = getattr(draw, "__code__", None)
     return drawing(draw, code.co_filename if code is not None else getattr(draw, "__name__", "the space"))
 

@@ -90,9 +90,14 @@ def of_this_machine() -> list[Verdict]:
 def of_its_extras() -> list[Verdict]:
     """What may be installed beside."""
     from segsearch.commands import health
+    from segsearch.pretrained.packages import PACKAGES, is_installed
 
     runtimes = {name: health.version_of(name, module) for name, module in health.OTHER_RUNTIMES}
-    return [health.of_runtimes(runtimes), health.of_postgres(health.version_of("psycopg", "psycopg"))]
+    return [
+        health.of_runtimes(runtimes),
+        health.of_postgres(health.version_of("psycopg", "psycopg")),
+        health.of_weights([name for name in PACKAGES if is_installed(name)]),
+    ]
 
 
 def lines_of(verdicts: Sequence[Verdict]) -> list[str]:

@@ -85,6 +85,8 @@ def export(
         how = "made of the stored file, timed and scored anew" if one["derived"] else "the stored file's graph"
         say(f"{one['file']:<19}{one['answers']}, {how}", f"{'':<19}{latency_words(one)}")
         say(f"{'':<19}miou {miou_words(one['miou'])}")
+        if one["test_miou"] is not None:
+            say(f"{'':<19}test miou {miou_words(one['test_miou'])}")
     say(f"Wrote    {out}")
     suggest(f"cd {quoted(out)} && python run.py PHOTOS --out MASKS", "masks with numpy, Pillow and onnxruntime alone")
 

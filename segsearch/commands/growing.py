@@ -14,6 +14,8 @@ from segsearch.errors import StudyError
 from segsearch.settings.retrain import TrainOn
 from segsearch.terminal import console, quoted, say, stoppable, suggest, write
 
+# How the command ends where nothing could be trained to the end, so that a program sees it.
+EVERYTHING_FAILED = 1
 # Models that --front retrains where it is not told how many.
 SAMPLE = 8
 
@@ -89,12 +91,15 @@ def retrain(
         failed = [{"trial": number, "seed": seed, "reason": why} for number, seed, why in done.failed]
         told = {"models": as_objects(done.trials, done.grown), "honesty": honesty_object(found), "failed": failed}
         write(plain_json.dumps({**told, "looks_at_test": done.looks}, indent=2, allow_nan=False) + "\n")
-        return
-    say("")
-    console().print(as_table(done.trials, done.grown))
+        raise typer.Exit(0 if done.grown else EVERYTHING_FAILED)
+    if done.grown:
+        say("")
+        console().print(as_table(done.trials, done.grown))
     say("", *honesty_lines(found), *look_lines(done.grown, done.looks))
     say(*(f"Failed   trial {number}, seed {seed}: {why}" for number, seed, why in done.failed))
     for one in done.grown:
         say(f"Model    trial {one.trial}, seed {one.seed}: {done.folder / one.artifact}")
-    suggest(f"segsearch front {to_type(db, study)} --html front.html", "the chart, from proxies to final models")
-    say(*password_lines(db))
+    if done.grown:
+        suggest(f"segsearch front {to_type(db, study)} --html front.html", "the chart, from proxies to final models")
+        say(*password_lines(db))
+    raise typer.Exit(0 if done.grown else EVERYTHING_FAILED)

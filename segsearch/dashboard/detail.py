@@ -27,7 +27,7 @@ from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
 from segsearch.judging.compare import neighbours, next_words
 from segsearch.judging.fronts import Row
-from segsearch.judging.words import describe, trial_names, with_interval
+from segsearch.judging.words import describe, left_lines, trial_names, with_interval
 from segsearch.latency.room import machine_room
 from segsearch.settings.texts import read_names
 from segsearch.store import StageRow, StudyRow
@@ -216,6 +216,8 @@ def _numbers(scene: Scene, row: Row, evidence: Evidence | None, stages: Sequence
         shared = "" if trial.origin is None else f", of the training of trial {trial.origin}"
         pairs.append(("trial", f"seed {trial.seed}, attempt {trial.attempts}, finished {ended}{shared}"))
     if stages:
+        left = [line for stage in stages for line in left_lines(row.candidate, stage.outcome.get("left", ()))]
+        pairs += [("left as it was", line) for line in left]
         pairs.append(("stages", ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)))
     return card(heading("Numbers, and where they come from"), facts(pairs))
 

@@ -86,10 +86,23 @@ def read_image(path: Path, *, levels: Levels = None, exif: Exif = "turn") -> UIn
 
 def picture_as_rgb(picture: Image.Image, *, levels: Levels = None, exif: Exif = "turn") -> UInt8:
     """A picture that a program holds, read as `read_image` reads a file: (height, width, 3). Raises `Fault`."""
-    orientation = orientation_of(picture)
-    _load(picture, orientation)
-    upright = ImageOps.exif_transpose(picture) if exif == "turn" else _as_stored(picture, orientation)
-    return _as_rgb(upright, levels, "the picture")
+    try:
+        wide = _is_wide(picture)
+        orientation = orientation_of(picture)
+        _load(picture, orientation)
+        upright = ImageOps.exif_transpose(picture) if exif == "turn" else _as_stored(picture, orientation)
+    except Exception as error:  # one whose file is decoded only now: as in `open_picture`
+        raise Fault("unreadable", f"the picture must be readable, got: {error}; replace it.") from None
+    pixels = _as_rgb(upright, levels, "the picture")
+    if wide and levels != "high_byte":
+        _demand_light(pixels, "the picture")
+    return pixels
+
+
+def _is_wide(opened: Image.Image) -> bool:
+    """Whether 16 bits a colour will be cut to 8 when a file that was opened is decoded."""
+    tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
+    return bool(tiles) and ";16" in str(tiles[0].args) and not opened.mode.startswith("I")
 
 
 def _as_rgb(image: Image.Image, levels: Levels, where: Path | str) -> UInt8:
@@ -203,7 +216,7 @@ def open_picture(path: Path, role: str, *, exif: Exif = "turn") -> Image.Image:
                 raise OSError(f"a file of {frames} pictures, where one is expected")
             raw = str(stored.tile[0].args) if stored.tile else ""
             spread = _SPREAD.get(raw, 1) if stored.format == "PNG" else 1
-            wide = ";16" in raw and not stored.mode.startswith("I")
+            wide = _is_wide(stored)
             orientation = orientation_of(stored)
             _load(stored, orientation)
             found = ImageOps.exif_transpose(stored) if exif == "turn" else _as_stored(stored, orientation)
@@ -261,7 +274,7 @@ def stretched(values: NDArray[Any], black: float, white: float) -> UInt8:
     return shown
 
 
-def _demand_light(pixels: UInt8, path: Path) -> None:
+def _demand_light(pixels: UInt8, path: Path | str) -> None:
     if (found := int(pixels.max())) <= _DARK:
         raise Fault(
             "bits",

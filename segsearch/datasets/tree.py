@@ -52,16 +52,17 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def pictures_below(folder: Path) -> Iterator[Path]:
+def pictures_below(folder: Path, *, broken: bool = False) -> Iterator[Path]:
     """Picture files below a folder in no order, through linked folders, but never through one that holds itself.
 
-    Raises `DataError` where a folder below cannot be read; one that is not there holds none.
+    With `broken` links that lead nowhere are among them. Raises `DataError` where a folder below cannot be read; one
+    that is not there holds none.
     """
     if folder.is_dir():
-        yield from _below(folder, frozenset())
+        yield from _below(folder, frozenset(), broken)
 
 
-def _below(folder: Path, above: frozenset[Identity]) -> Iterator[Path]:
+def _below(folder: Path, above: frozenset[Identity], broken: bool) -> Iterator[Path]:
     here = identity_of(folder)
     if here in above:
         return
@@ -69,8 +70,8 @@ def _below(folder: Path, above: frozenset[Identity]) -> Iterator[Path]:
         if is_left_out(entry.name):
             continue
         if is_folder(entry):
-            yield from _below(folder / entry.name, above | {here})
-        elif entry.name.lower().endswith(SUFFIXES) and is_file(entry):
+            yield from _below(folder / entry.name, above | {here}, broken)
+        elif entry.name.lower().endswith(SUFFIXES) and (is_file(entry) or (broken and entry.is_symlink())):
             yield folder / entry.name
 
 

@@ -16,9 +16,10 @@ Its schema, format 1 (what is null was not measured or is not there):
     void        the number of unlabelled pixels in the masks that it learned from; no file answers it
     model       {design, precision, params, macs}
     machines    by key {cpu, cores, system, runtime}: the machines that latencies belong to
-    provenance  {study, trial, seed, kind: "final" | "proxy", recipe, trainings, over_seeds, artifact, picked, data,
-                space, parameters, pretrained, versions, exported, commands}; a final was chosen among so many
-                `trainings`, and `over_seeds` is what the proxy's mIoU {seeds, mean, sd} is
+    provenance  {study, trial, seed, kind: "final" | "proxy", recipe, trainings, proxy_miou, over_seeds, artifact,
+                picked, data, space, parameters, pretrained, versions, exported, commands}; a final was chosen among so
+                many `trainings`, `proxy_miou` is what the trial scored before, `over_seeds` is what the proxy's mIoU
+                {seeds, mean, sd} is, and `commands` are what trains it to the end and what wrote this folder
 """
 
 from __future__ import annotations
@@ -178,6 +179,7 @@ def _provenance(chosen: Chosen, dataset: Dataset, commands: Sequence[str]) -> di
         "kind": "proxy" if final is None else "final",
         "recipe": None if final is None else recipe_object(final.recipe),
         "trainings": chosen.finals,
+        "proxy_miou": chosen.trial.values.get("miou"),
         "over_seeds": None if again is None else {"seeds": again.seeds, "mean": again.mean, "sd": again.sd},
         "artifact": chosen.path.stem,
         "picked": chosen.reason,

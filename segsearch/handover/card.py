@@ -10,6 +10,7 @@ from segsearch.handover.words import (
     fed_words,
     kind_lines,
     latency_words,
+    made_by,
     miou_words,
     pretrained_words,
 )
@@ -45,7 +46,7 @@ def model_card(about: About) -> str:
         "## Limits",
         "\n".join(f"- {line}" for line in _limits(about)),
         "## Made by",
-        "```\n" + "\n".join(found["commands"]) + "\n```",
+        "```\n" + "\n".join(made_by(about)) + "\n```",
         f"Stored file SHA-256 {found['artifact']}, exported {found['exported']['date']}.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -5,6 +5,7 @@ MASKS/overlays the classes' colours over the image. What cannot be read is skipp
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -67,11 +68,14 @@ def main(images: Path, out: Path) -> int:
 
     about = json.loads(Path(__file__).with_name("model.json").read_text(encoding="utf-8"))
     options, model = onnxruntime.SessionOptions(), Path(__file__).with_name(about["files"][0]["file"])
+    if hashlib.sha256(model.read_bytes()).hexdigest() != about["files"][0]["sha256"]:
+        sys.exit(f"{model}: holds other bytes than model.json tells of; copy the folder anew")
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     colours = np.array([ImageColor.getrgb(one["colour"]) for one in about["classes"]], dtype=np.uint8)
     there = [one for one in sorted(images.rglob("*")) if one.suffix.lower() in SUFFIXES]
-    found, skipped = [one for one in there if out.resolve() not in one.resolve().parents], list[str]()
+    own = {out.resolve() / kind for kind in ("masks", "overlays")}
+    found, skipped = [one for one in there if own.isdisjoint(one.resolve().parents)], list[str]()
     root, paths = (images, found) if found else (images.parent, [images])
     alike = len({one.with_suffix("") for one in paths}) < len(paths)  # a.jpg and a.png: all keep their whole names
     for path in paths:

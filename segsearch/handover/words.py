@@ -34,7 +34,19 @@ def kind_lines(about: About) -> list[str]:
         lines.append("It learned from the validation images, too, which therefore judge nothing.")
     elif found["trainings"] > 1:
         lines.append("It was chosen among them by its validation mIoU, which flatters that number.")
+    scored, before = about["files"][0]["miou"], found["proxy_miou"]
+    if scored is not None and before is not None and scored["value"] < before:
+        lines.append(
+            f"It scores a validation mIoU of {scored['value']:.3f}, and as a proxy it scored {before:.3f}: this "
+            "training was too short, or harmed it."
+        )
     return lines
+
+
+def made_by(about: About) -> list[str]:
+    """The commands that made it: of a proxy none trained it to the end."""
+    found = about["provenance"]
+    return [one for one in found["commands"] if found["kind"] == "final" or not one.startswith("segsearch retrain")]
 
 
 def latency_words(one: Mapping[str, Any]) -> str:
@@ -109,4 +121,4 @@ def parted(about: About) -> list[tuple[str, str]]:
     parts += [("picked", found["picked"])] if found["picked"] else []
     for key, one in about["machines"].items():
         parts.append((f"machine {key[:8]}", f"{one['cpu']}, {one['cores']} cores, {one['system']}, {one['runtime']}"))
-    return [*parts, *(("command", command) for command in found["commands"])]
+    return [*parts, *(("command", command) for command in made_by(about))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
@@ -42,17 +42,20 @@ class Honesty:
     """How well proxies foretold.
 
     `tau` is Kendall's rank agreement of proxy and final mIoU with the 95 % interval over the models, `banded` that of
-    models of about one latency alone; `regret` is how far the proxies' best ends below the best; `dominated` are
-    trials that another one beats in mIoU and latency after all. None where there is nothing to compare.
+    models of about one latency alone; `regret` is how far the proxies' best ends below the best. `ahead` of the models
+    are beaten in mIoU and latency by no other one as proxies, and `dominated` are those of them that are in the end.
+    None where there is nothing to compare.
     """
 
     models: int
     tau: float | None
     interval: tuple[float, float] | None
     banded: float | None
+    banded_interval: tuple[float, float] | None
     regret: float
     best: int
     chosen: int
+    ahead: int
     dominated: tuple[int, ...]
 
 
@@ -91,21 +94,30 @@ def honesty_of(finals: Sequence[Final]) -> Honesty | None:
         return None
     best = max(finals, key=lambda one: one.final)
     chosen = max(finals, key=lambda one: one.proxy)
-    turned = costs([(one.final, one.latency_ms) for one in finals], ["maximize", "minimize"])
-    dominated = tuple(
-        one.trial for one, cost in zip(finals, turned, strict=True) if any(dominates(other, cost) for other in turned)
+    before, after = (
+        _beaten([(miou, one.latency_ms) for one, miou in zip(finals, mious, strict=True)])
+        for mious in ([one.proxy for one in finals], [one.final for one in finals])
     )
+    ahead = [index for index in range(len(finals)) if index not in before]
     enough = len(finals) >= FEWEST
     return Honesty(
         models=len(finals),
         tau=kendall(list(combinations(finals, 2))) if enough else None,
         interval=tau_interval(finals) if enough else None,
         banded=kendall(pairs_in_bands(finals)) if enough else None,
+        banded_interval=tau_interval(finals, banded=True) if enough else None,
         regret=best.final - chosen.final,
         best=best.trial,
         chosen=chosen.trial,
-        dominated=dominated,
+        ahead=len(ahead),
+        dominated=tuple(finals[index].trial for index in ahead if index in after),
     )
+
+
+def _beaten(points: Sequence[tuple[float, float]]) -> set[int]:
+    """Which of some models, given as mIoU and latency, another one beats."""
+    turned = costs(points, ["maximize", "minimize"])
+    return {index for index, cost in enumerate(turned) if any(dominates(other, cost) for other in turned)}
 
 
 def kendall(pairs: Sequence[tuple[Final, Final]]) -> float | None:
@@ -125,17 +137,28 @@ def _sign(value: float) -> int:
 
 def pairs_in_bands(finals: Sequence[Final]) -> list[tuple[Final, Final]]:
     """Pairs of about one latency: both in the same third of the models."""
+    return _within(finals, bands_of(finals))
+
+
+def bands_of(finals: Sequence[Final]) -> dict[int, int]:
+    """In which third of the models, by latency, each trial is; of a few models there are fewer parts."""
     ordered = sorted(finals, key=lambda one: one.latency_ms)
     bands = min(BANDS, max(1, len(ordered) // 2))
     cuts = [round(index * len(ordered) / bands) for index in range(bands + 1)]
-    return [pair for low, high in pairwise(cuts) for pair in combinations(ordered[low:high], 2)]
+    return {one.trial: band for band, (low, high) in enumerate(pairwise(cuts)) for one in ordered[low:high]}
 
 
-def tau_interval(finals: Sequence[Final]) -> tuple[float, float] | None:
-    """The 95 % interval of tau by drawing the models with replacement (Efron 1979, Annals of Statistics 7)."""
+def _within(models: Sequence[Final], bands: Mapping[int, int]) -> list[tuple[Final, Final]]:
+    return [(one, other) for one, other in combinations(models, 2) if bands[one.trial] == bands[other.trial]]
+
+
+def tau_interval(finals: Sequence[Final], *, banded: bool = False) -> tuple[float, float] | None:
+    """The 95 % interval of tau, or of that of models of about one latency alone, by drawing the models with replacement
+    (Efron 1979, Annals of Statistics 7); None where all draws are tied."""
     source = random.Random(SEED)
+    bands = bands_of(finals) if banded else dict.fromkeys((one.trial for one in finals), 0)
     drawn = (source.choices(finals, k=len(finals)) for _ in range(RESAMPLES))
-    found = sorted(tau for models in drawn if (tau := kendall(list(combinations(models, 2)))) is not None)
+    found = sorted(tau for models in drawn if (tau := kendall(_within(models, bands))) is not None)
     if not found:
         return None
     low, high = (found[min(len(found) - 1, int(share * len(found)))] for share in (0.025, 0.975))
@@ -180,11 +203,11 @@ def honesty_lines(found: Honesty | None) -> list[str]:
         return []
     lines = []
     if found.tau is not None:
-        low_high = f" (95 %: {found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
-        banded = f"; among models of about one latency {found.banded:.2f}" if found.banded is not None else ""
-        lines.append(
-            f"Kendall's tau of proxy and final miou over {found.models} models: {found.tau:.2f}{low_high}{banded}."
-        )
+        banded = ""
+        if found.banded is not None:
+            banded = f"; among models of about one latency {_with_ends(found.banded, found.banded_interval)}"
+        overall = _with_ends(found.tau, found.interval)
+        lines.append(f"Kendall's tau of proxy and final miou over {found.models} models: {overall}{banded}.")
     if found.best == found.chosen:
         lines.append(f"The proxies' best, trial {found.best}, is the best in the end.")
     else:
@@ -193,8 +216,14 @@ def honesty_lines(found: Honesty | None) -> list[str]:
             "the end."
         )
     names = f": {', '.join(map(str, found.dominated))}" if found.dominated else ""
-    lines.append(f"{len(found.dominated)} of {found.models} are beaten by another of them in the end{names}.")
+    lines.append(
+        f"Of {found.ahead} that no other of them beats as proxies, {len(found.dominated)} are beaten in the end{names}."
+    )
     return lines
+
+
+def _with_ends(tau: float, interval: tuple[float, float] | None) -> str:
+    return f"{tau:.2f}" + (f" (95 %: {interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
 def look_lines(grown: Sequence[GrownRow], looks: int) -> list[str]:

@@ -9,7 +9,7 @@ from segsearch.judging.fronts import Measured, Report
 from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate
 
-# Trials that a line names before it counts the rest.
+# Trials, or layers, that a line names before it counts the rest.
 MOST_NAMED = 4
 
 
@@ -68,6 +68,24 @@ def unsure_lines(report: Report) -> list[str]:
         f"miou{'' if len(trials) == len(report.front) else f' of {trial_names(trials)}'} has no interval: {reason}."
         for reason, trials in reasons.items()
     ]
+
+
+def left_lines(candidate: Candidate, left: Sequence[Mapping[str, str]]) -> list[str]:
+    """Which convolutions each step before the export left as they were, and why; a line for each step that did.
+
+    `left` has the names and reasons of each step, as the fine-tune stage keeps them.
+    """
+    lines = []
+    for step, told in zip(candidate.before_export, left, strict=False):
+        reasons: dict[str, list[str]] = {}
+        for layer, why in told.items():
+            reasons.setdefault(why, []).append(layer)
+        words = []
+        for why, layers in reasons.items():
+            more = f" and {len(layers) - MOST_NAMED} more" if len(layers) > MOST_NAMED else ""
+            words.append(f"{', '.join(layers[:MOST_NAMED])}{more} ({why})")
+        lines += [f"{step.words}, but for {'; '.join(words)}"] if words else []
+    return lines
 
 
 def precision(candidate: Candidate) -> str:

@@ -2,6 +2,9 @@
 
 It is a step between training (and pruning, which must find the layers as they learnt) and the export. A part that can
 be folded has `fold()`, which returns what takes its place: a module of the same function in evaluation.
+
+One that shall be factorised has `merge()` too, which returns what takes its place and goes on learning, with one
+convolution called `conv` (`compression.factorize`).
 """
 
 from __future__ import annotations

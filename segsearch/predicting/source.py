@@ -59,7 +59,7 @@ def source_of(text: str, *, is_own: Callable[[Path], bool]) -> Pictures | Video:
 
 
 def _below(folder: Path, is_own: Callable[[Path], bool]) -> Pictures:
-    paths = sorted(pictures_below(folder))
+    paths = sorted(pictures_below(folder, broken=True))
     found = tuple(Picture(path, path.relative_to(folder).as_posix()) for path in paths if not is_own(path))
     if not found:
         raise DataError(

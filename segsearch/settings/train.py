@@ -157,7 +157,11 @@ class TrainSettings(Settings):
 
     def steps_for(self, images: int) -> int:
         """Optimizer steps of a whole trial on so many training images, at input scale 0.5 where the scale matters."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * max(1, images // self.batch_size)
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_of_epoch(images)
+
+    def steps_of_epoch(self, images: int) -> int:
+        """Optimizer steps that go once through so many training images."""
+        return max(1, images // self.batch_size)
 
     @property
     def share_after_pruning(self) -> float:

@@ -16,7 +16,7 @@ from segsearch.space.architecture import (
 )
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts
-from segsearch.space.steps import Distill, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 
 __all__ = [
     "Architecture",
@@ -27,6 +27,7 @@ __all__ = [
     "Distill",
     "Draw",
     "EncoderPath",
+    "Factorize",
     "Facts",
     "Feature",
     "Head",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage
 from segsearch.space.block_rules import BLOCK_RULES, steps_in
 from segsearch.space.runs import Channels, made, same, split, spread, taken, width_of
-from segsearch.space.steps import BeforeExport
+from segsearch.space.steps import BeforeExport, Prune
 
 Size = tuple[int, int]
 
@@ -35,13 +35,14 @@ def shapes_of(
 ) -> Mapping[AnyMap, Shape]:
     """Every map by the feature that names it, contexts and the head included; `size` is the image's height and width.
 
-    The widths are those that `compression.prune` leaves.
+    The widths are those that `compression.prune` leaves; a factorization changes none but inside a layer.
     """
     sizes = _sizes(architecture, scaled(size, architecture.input_scale))
     maps = _maps(architecture, classes)
     before = {feature: width_of(channels) for feature, channels in maps.items()}
     for step in steps:
-        taken(maps.values(), step)
+        if isinstance(step, Prune):
+            taken(maps.values(), step)
     return {feature: Shape(sizes[feature], before[feature], width_of(maps[feature])) for feature in maps}
 
 

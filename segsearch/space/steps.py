@@ -27,12 +27,20 @@ class Distill:
         demand(0 < self.temperature < 1e3, "Distill.temperature must lie in (0, 1000)", self.temperature, "1 is plain")
 
 
+Criterion = Literal["l1", "l2", "batch_norm", "taylor", "activation", "zeros", "random"]
+
+
 @dataclass(frozen=True)
 class Prune:
-    """Structured pruning of the channel groups of least magnitude; `ratio` of each group goes."""
+    """Structured pruning of the channel groups that count least; `ratio` of each group goes.
+
+    `criterion` is the magnitude of weights (`l1`, `l2`), the scale of the batch norm that follows, what the loss would
+    change by to first order (`taylor`), the mean absolute value after the activation, the share of it that is not zero
+    (`zeros`), or chance.
+    """
 
     ratio: float
-    criterion: Literal["l1", "l2"] = "l1"
+    criterion: Criterion = "l1"
     round_to: int = 8
     kind: Literal["prune"] = "prune"
 
@@ -47,12 +55,56 @@ class Prune:
 
     @property
     def words(self) -> str:
-        return f"pruned {self.ratio:.0%} by {self.criterion}"
+        return f"pruned {self.ratio:.0%} by {self.criterion.replace('_', ' ')}"
+
+    @property
+    def looks(self) -> bool:
+        """Whether the choice depends on what training images do in the network."""
+        return self.criterion in ("taylor", "activation", "zeros")
 
     def left(self, channels: int, *, multiple: int) -> int:
         """Channels left of a layer: the multiple nearest to its share, at least one; all where it is smaller."""
         share = channels * (1 - self.ratio) / multiple
         return min(channels, max(1, math.floor(share + 0.5)) * multiple)
+
+
+@dataclass(frozen=True)
+class Factorize:
+    """Low-rank factorization: a convolution becomes two or three with fewer channels between them.
+
+    `ratio` of its channels is the rank. A layer is factorised that has `least_macs` multiply-accumulates for each pixel
+    that it makes (a 1x1 of 64 channels, a 3x3 of 24) and of which `least_saving` fall: less than that saves no time.
+    """
+
+    ratio: float
+    least_macs: int = 4096
+    least_saving: float = 0.3
+    round_to: int = 8
+    kind: Literal["factorize"] = "factorize"
+
+    def __post_init__(self) -> None:
+        demand(0 < self.ratio <= 1, "Factorize.ratio must lie in (0, 1]", self.ratio, "use 1 for no factorization")
+        demand(self.least_macs >= 0, "Factorize.least_macs must be at least 0", self.least_macs)
+        saving = self.least_saving
+        demand(0 <= saving < 1, "Factorize.least_saving must lie in [0, 1)", saving, "0 takes whatever saves at all")
+        demand(self.round_to >= 1, "Factorize.round_to must be at least 1", self.round_to, "8 keeps runtimes fast")
+
+    @property
+    def idle(self) -> bool:
+        """Whether the step changes nothing."""
+        return self.ratio == 1
+
+    @property
+    def looks(self) -> bool:
+        return False
+
+    @property
+    def words(self) -> str:
+        return f"factorized to rank {self.ratio:.0%}"
+
+    def rank(self, full: int) -> int:
+        """Rank left of a full one: the multiple nearest to its share, at least one; all where it is smaller."""
+        return min(full, max(1, math.floor(full * self.ratio / self.round_to + 0.5)) * self.round_to)
 
 
 @dataclass(frozen=True)
@@ -96,5 +148,5 @@ class Quantize:
 
 
 # A compression step stands before the export or after it by its type: the wrong order does not type-check.
-BeforeExport = Prune
+BeforeExport = Prune | Factorize
 AfterExport = Quantize

@@ -29,9 +29,9 @@ class Bench:
     """What stays the same for all candidates of a study.
 
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
-    candidate's training comes after the pruning. `teacher_seed` is the teacher's, where the students' is another.
-    `start` is the artifact of the pretrained weights that encoders begin with. `looks` is how often a training is
-    looked at on its way.
+    candidate's training comes after the pruning. `teacher_by` is what the teacher's schedule is made
+    from, where the students' is another. `start` is the artifact of the pretrained weights that encoders begin with.
+    `looks` is how often a training is looked at on its way.
     """
 
     dataset: Dataset
@@ -44,7 +44,7 @@ class Bench:
     room: Room
     device: torch.device
     teacher: Teacher | None = None
-    teacher_seed: int | None = None
+    teacher_by: Schedule | None = None
     output: Output = "scores"
     start: str | None = None
     looks: int = 0

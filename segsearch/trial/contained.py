@@ -27,10 +27,10 @@ COMMAND = (sys.executable, "-P", "-m", "segsearch.trial.child")
 # Of what a library says before it dies, this much of the last line is kept.
 LAST_WORDS = 200
 
-Looked = Callable[[int, float, float, int], None]
+Looked = Callable[[str, int, float, float, int], None]
 
 
-def unwatched(step: int, loss: float, miou: float, total: int) -> None:
+def unwatched(stage: str, step: int, loss: float, miou: float, total: int) -> None:
     """What a look found, where nobody asks."""
 
 
@@ -40,7 +40,8 @@ def contained(
 ) -> Iterator[Contained]:
     """A child for this worker: started at its first job, kept warm, begun anew after a death.
 
-    `looked` hears of each look at a long training: step, mean loss since the last one, mIoU, steps in all.
+    `looked` hears of each look at a long training: its stage, step, mean loss since the last one, mIoU, the stage's
+    steps in all.
     """
     child = Contained(order, progress, tuple(command), looked=looked)
     try:
@@ -188,7 +189,7 @@ class Contained:
                 stage, done, total = message["progress"]
                 self.progress(stage, done, total)
             elif "look" in message:
-                self.looked(*message["look"])
+                self.looked(self.begun[-1], *message["look"])
             elif any(kind in message for kind in kinds):
                 return message
 

@@ -55,7 +55,7 @@ def train_again(
     The seed settles weights, order and crops. The teacher stays that of the study's own seed.
     Raises `TrialFailed` where a stage cannot be finished.
     """
-    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_seed=bench.schedule.seed)
+    other = replace(bench, schedule=replace(bench.schedule, seed=seed), teacher_by=bench.schedule)
     fidelity, stages = Fidelity(bench.schedule.epochs), Stages(workshop, progress)
     weights = trained(candidate, other, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, other, stages, fidelity=fidelity)
@@ -68,7 +68,7 @@ def measured(shipped: Exported, bench: Bench, stages: Stages) -> Timing:
     """The latency of the file that ships."""
 
     def make() -> Outcome:
-        return {"timing": to_json(timed(stages.artifacts.path(shipped.model), bench, bench.effort))}
+        return {"timing": to_json(timed(stages.artifacts.verified(shipped.model), bench, bench.effort))}
 
     key = content_key(["measure", shipped.model, bench.machine.key, to_json(bench.effort)])
     return from_json(Timing, str(stages.once("measure", key, make)["timing"]))
@@ -81,7 +81,7 @@ def scored(shipped: Exported, bench: Bench, stages: Stages) -> Scored:
     """
 
     def make() -> Outcome:
-        session = bench.runtime.open(stages.artifacts.path(shipped.model), threads=torch.get_num_threads())
+        session = bench.runtime.open(stages.artifacts.verified(shipped.model), threads=torch.get_num_threads())
         with in_the_room(bench, stages.progress) as watched:
             found = score_images(session, bench.dataset.validation, classes=bench.dataset.classes, progress=watched)
         return {"confusion": to_json(found.confusion), "images": to_json(found.images)}

@@ -45,7 +45,7 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
 
     def make() -> Outcome:
         network = compressed_shape(candidate, bench)
-        load_weights(network, stages.artifacts.path(weights))
+        load_weights(network, stages.artifacts.verified(weights))
         images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
         with scratch(stages.artifacts) as target:
             export(network, bench.size, target, output=bench.output)
@@ -66,7 +66,7 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
 
     def make() -> Outcome:
         images = calibration_images(bench, CALIBRATION_IMAGES)
-        source = stages.artifacts.path(plain.model)
+        source = stages.artifacts.verified(plain.model)
         with after_export(source, graph_steps(candidate, bench), images, stages.artifacts) as target:
             note_levels(target, bench.dataset.levels)  # graph steps write a new file
             return {"model": stages.artifacts.keep(target)}

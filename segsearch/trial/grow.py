@@ -40,7 +40,7 @@ def grow(
     """Train a candidate by a recipe from a seed, compress it as it is stored, and judge the file that came of it.
 
     On the validation split, unless it learned from that, and on the `test` data, where there are any. The teacher
-    stays the study's own.
+    stays the study's own; what learns from validation images, too, is taught by the same design trained on all.
     Raises `TrialFailed` where a stage cannot be finished.
     """
     long = bench_of(bench, recipe, seed)
@@ -72,8 +72,8 @@ def bench_of(bench: Bench, recipe: Recipe, seed: int) -> Bench:
     dataset, looks = bench.dataset, LOOKS
     if recipe.train_on == "train+val":
         dataset, looks = dataset.trained_on_all, 0
-    teacher_seed = bench.schedule.seed if bench.teacher_seed is None else bench.teacher_seed
-    return replace(bench, dataset=dataset, schedule=schedule, teacher_seed=teacher_seed, looks=looks)
+    teacher_by = bench.teacher_by or bench.schedule
+    return replace(bench, dataset=dataset, schedule=schedule, teacher_by=teacher_by, looks=looks)
 
 
 def with_auxiliary(candidate: Candidate, weight: float) -> Candidate:
@@ -93,7 +93,7 @@ def tested(shipped: Exported, test: Dataset, bench: Bench, stages: Stages) -> Pe
     """The counts of the file on the test images, image by image: a look at them, kept as any stage is."""
 
     def make() -> Outcome:
-        session = bench.runtime.open(stages.artifacts.path(shipped.model), threads=1)
+        session = bench.runtime.open(stages.artifacts.verified(shipped.model), threads=1)
         with in_the_room(bench, stages.progress) as watched:
             found = score_images(session, test.validation, classes=test.classes, progress=watched)
         return {"images": to_json(found.images)}

@@ -52,7 +52,7 @@ def quantize_trained(
     schedule = tail_schedule(whole_schedule(candidate, bench, fidelity), candidate.tail, images)
 
     def make(keep: Keep) -> Outcome:
-        source, rounded = (stages.artifacts.path(file.model) for file in (plain, calibrated))
+        source, rounded = (stages.artifacts.verified(file.model) for file in (plain, calibrated))
         model = onnx.load(str(rounded))
         module = GraphModule(model, source=onnx.load(str(source)))
         with in_the_room(bench, stages.progress) as watched:

@@ -60,8 +60,7 @@ class Grown:
 def recipe_of(study: Study, images: int, *, epochs: int | None, train_on: TrainOn) -> Recipe:
     """The long schedule that a study asks for on so many training images, or one of so many epochs."""
     settings = study.retrain
-    steps = study.train.steps_for(images)
-    once = study.train.epochs or math.ceil(steps / max(1, images // study.train.batch_size))
+    once = study.train.epochs or math.ceil(study.train.steps_for(images) / study.train.steps_of_epoch(images))
     return Recipe(
         epochs=epochs or settings.epochs or TIMES * once,
         ema=settings.ema,

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from segsearch.compression import MODEL_STEPS
+from segsearch.compression import MODEL_STEPS, REPORTS, Losses, factors_of
 from segsearch.compression.distill import Teaching
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.networks import Network, build
@@ -27,6 +27,7 @@ from segsearch.space.steps import BeforeExport, Distill
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.checkpoint import Keep
 from segsearch.training.loop import Judge, train
+from segsearch.training.sample import SAMPLED_BATCHES, losses_over
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
 from segsearch.training.teacher import teach
 from segsearch.trial.bench import Bench, in_the_room, scratch
@@ -56,7 +57,7 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
         begun: Outcome = {}
         if start is not None:
-            load_weights(network, stages.artifacts.path(start))
+            load_weights(network, stages.artifacts.verified(start))
         else:
             begun = begin(network, candidate.architecture, bench, stages)
         return {**_train(network, candidate.architecture, schedule, taught, bench, stages, "train", keep), **begun}
@@ -75,11 +76,23 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
         return full
     schedule = _schedules(candidate, bench, fidelity)[1]
     taught = _taught(candidate, bench)
+    look = any(step.looks for step in steps)
 
     def make(keep: Keep) -> Outcome:
         network = build(candidate.architecture, bench.classes, seed=schedule.seed)
-        load_weights(network, stages.artifacts.path(full))
-        network = apply_model_steps(network, steps)
+        load_weights(network, stages.artifacts.verified(full))
+        with in_the_room(bench, stages.progress) as watched:
+            split, device = bench.dataset.train, bench.device
+            losses = losses_over(split, schedule, classes=bench.classes, device=device, progress=watched)
+            left: list[dict[str, str]] = []
+            for step in steps:
+                report = REPORTS.get(type(step))
+                told = report(network, step, protected=network.protected) if report else ()
+                left.append({one.layer: one.why for one in told})
+                apply_model_steps(network, [step], losses if step.looks else None)
+        return {**annealed(network, keep), "left": left}
+
+    def annealed(network: Network, keep: Keep) -> Outcome:
         if schedule.epochs > 0:
             return _train(network, candidate.architecture, schedule, taught, bench, stages, "fine-tune", keep)
         with in_the_room(bench, stages.progress) as watched:  # a study of a single epoch has none to spare
@@ -92,8 +105,9 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
             )
         return {"weights": save_weights(network, stages.artifacts), "losses": []}
 
+    looked = [f"looked at {SAMPLED_BATCHES} batches"] if look else []
     key = content_key(
-        ["fine-tune", full, *map(to_json, steps)], _recipe(candidate.architecture, schedule, taught, bench)
+        ["fine-tune", full, *map(to_json, steps), *looked], _recipe(candidate.architecture, schedule, taught, bench)
     )
     return str(stages.once_resumed("fine-tune", key, make)["weights"])
 
@@ -135,13 +149,13 @@ def begin(network: Network, architecture: Architecture, bench: Bench, stages: St
     """Give a new network the study's pretrained weights where it matches them, and say where; nothing without any."""
     if bench.start is None:
         return {}
-    parent = kept(stages.artifacts.path(bench.start))
+    parent = kept(stages.artifacts.verified(bench.start))
     report = inherit(network, architecture, parent.network, parent.architecture)
     return {"start": to_json(report), "parent": parent.name}
 
 
 def inherited_parameters(architecture: Architecture, bench: Bench, stages: Stages) -> frozenset[str]:
-    """The names of the parameters that began with pretrained weights; pruning keeps the names."""
+    """The names of the parameters that began with pretrained weights; pruning keeps the names, `factors_of` follows."""
     if bench.start is None:
         return frozenset()
     return match(architecture, header_of(stages.artifacts.path(bench.start)).architecture).parameters
@@ -169,7 +183,7 @@ def _train(
             classes=bench.classes,
             device=bench.device,
             teaching=teaching,
-            inherited=inherited_parameters(architecture, bench, stages),
+            inherited=factors_of(network, inherited_parameters(architecture, bench, stages)),
             keep=keep,
             judge=judge_of(schedule, bench, stages),
             stage=stage,
@@ -242,8 +256,7 @@ def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np
 
 def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
     """How the teacher is trained: its own epochs, the rest as the study says."""
-    seed = bench.schedule.seed if bench.teacher_seed is None else bench.teacher_seed
-    schedule = replace(bench.schedule, epochs=teacher.epochs, steps=None, seed=seed)
+    schedule = replace(bench.teacher_by or bench.schedule, epochs=teacher.epochs, steps=None)
     return for_scale(schedule, teacher.architecture.input_scale, len(bench.dataset.train))
 
 
@@ -253,9 +266,10 @@ def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
     return apply_model_steps(network, candidate.before_export)
 
 
-def apply_model_steps(network: Network, steps: Sequence[BeforeExport]) -> Network:
+def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: Losses | None = None) -> Network:
+    """The steps before the export, in place. `losses` choose what goes, and never the shapes."""
     for step in steps:
-        MODEL_STEPS[type(step)](network, step, protected=network.protected)
+        MODEL_STEPS[type(step)](network, step, protected=network.protected, losses=losses)
     return network
 
 

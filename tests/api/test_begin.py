@@ -106,6 +106,24 @@ def test_what_is_no_study_is_refused(study: Any, words: str) -> None:
         segsearch.run(study)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"trials": 0}, "trials must be a whole number of 1 or more, got 0"),
+        ({"trials": "5"}, "trials must be .* got '5'"),
+        ({"trials": True}, "trials must be .* got True"),
+        ({"minutes": -1}, "minutes must be a number above 0, got -1"),
+        ({"minutes": float("nan")}, "minutes must be .* got nan"),
+    ],
+)
+def test_options_that_are_none_are_refused_before_anything_is_stored(
+    tmp_path: Path, wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(StudyError, match=words):
+        segsearch.run(tiny_settings(), out=tmp_path / "run", **wrong)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_is_evaluated_may_be_told_in_three_ways(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     study, space = study_of(tiny_settings()), load_space(str(tmp_path / "space.py"))

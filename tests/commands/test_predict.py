@@ -220,7 +220,7 @@ def test_a_trial_that_is_not_there_is_refused(
 
 def test_what_is_no_model_or_no_input_is_refused(command: Command, model: Path, images: Path, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "out"]
-    assert_refused(command("predict", tmp_path / "gone.db", images, *out), "gone.db")
+    assert_refused(command("predict", tmp_path / "gone.db", images, *out), "gone.db: MODEL must be an exported folder")
     assert_refused(command("predict", images, images, *out), "model.json")
     assert_refused(command("predict", model, tmp_path / "gone", *out), "INPUT must be an image")
     assert_refused(command("predict", model, tmp_path / "exported", *out), "must hold images")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,20 @@ def test_the_pick_is_trained_to_the_end_and_its_curve_kept(command: Command, dat
     assert "as a proxy 0." in said.out
 
 
+def test_epochs_of_a_pruned_model_are_counted_through_both_trainings(command: Command, database: Path) -> None:
+    said = command("retrain", database, "--trial", 0)
+    assert re.findall(r"epoch (\d+) of (\d+)", said.out) == [("15", "20"), ("16", "20")]
+
+
+def test_how_long_it_still_takes_is_told_of_a_single_model(
+    command: Command, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10**6, 60))
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: float(next(now)))
+    said = command("retrain", database, "--trial", 0)
+    assert re.search(r"epoch 16 of 20: loss 0\.500, miou 0\.400, about \d+ min left", said.out)
+
+
 def test_what_is_there_is_not_trained_again_and_more_seeds_go_on(command: Command, database: Path) -> None:
     assert command("retrain", database, "--trial", 0).code == 0
     before = kept(database)
@@ -61,7 +77,7 @@ def test_a_sample_of_the_front_says_whether_its_proxies_told_the_truth(command: 
     assert {row.recipe.epochs for row in kept(database).values()} == {7}
     assert "Kendall's tau of proxy and final miou over 3 models: 1.00" in said.out
     assert "is the best in the end." in said.out
-    assert " of 3 are beaten by another of them in the end" in said.out
+    assert "Of 3 that no other of them beats as proxies, 0 are beaten in the end." in said.out
 
 
 def test_programs_are_told_in_json_alone(command: Command, database: Path) -> None:
@@ -77,6 +93,29 @@ def test_a_seed_that_fails_is_told_and_the_others_go_on(command: Command, databa
     assert said.code == 0
     assert "Failed   trial 0, seed 5: the loss became NaN" in said.out
     assert [seed for _, seed in kept(database)] == [0, 1, 2, 3, 4, 6]
+
+
+def test_where_everything_fails_a_program_sees_it(command: Command, database: Path) -> None:
+    with open_store(database) as store, store.writing() as connection:
+        settings = connection.exec_driver_sql("SELECT settings FROM segsearch_studies").scalar_one()
+        seed = str(settings).replace('"seed":0', '"seed":5').replace('"seed": 0', '"seed": 5')
+        connection.exec_driver_sql("UPDATE segsearch_studies SET settings = ?", (seed,))
+    said = command("retrain", database, "--trial", 0)
+    assert (said.code, kept(database)) == (1, {})
+    assert "Failed   trial 0, seed 5: the loss became NaN" in said.out
+    assert "final miou" not in said.out
+    assert command("retrain", database, "--trial", 0, "--json").code == 1
+
+
+def test_a_folder_that_keeps_nothing_is_said_before_hours_of_training(command: Command, database: Path) -> None:
+    folder = database.parent / "artifacts"
+    folder.chmod(0o555)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        assert_refused(command("retrain", database, "--trial", 0), "artifacts need a folder that can be written")
+    finally:
+        folder.chmod(0o755)
 
 
 def test_a_study_carried_on_may_say_more_of_retraining(command: Command, database: Path, study_file: Path) -> None:
@@ -108,6 +147,21 @@ def test_a_wrong_command_line_is_refused(
 ) -> None:
     assert_refused(command("retrain", database, *arguments), *words)
     assert kept(database) == {}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--trial", "99"], ["--trial", "1", "--train-on", "train+val"], ["--front"]])
+def test_a_mistake_on_another_machine_leaves_nothing_of_it(
+    command: Command, database: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """The machine is kept once something is trained on it, and only --front asks which one it is."""
+    other = replace(fakes.MACHINE, key="other")
+    monkeypatch.setattr("segsearch.launch.machine_here", lambda store, study, progress: other)
+    said = command("retrain", database, *arguments)
+    assert_refused(said)
+    if arguments == ["--front"]:
+        assert "none of tiny was; `segsearch remeasure` times them here" in said.err
+    with open_store(database, read_only=True) as store:
+        assert [one.key for one in store.machines()] == [fakes.MACHINE.key]
 
 
 def test_nothing_trained_yet_is_said(command: Command, quick: None, tmp_path: Path) -> None:

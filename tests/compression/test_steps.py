@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from segsearch.compression import GRAPH_STEPS, MODEL_STEPS
+from segsearch.compression import GRAPH_STEPS, MODEL_STEPS, REPORTS
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
 from segsearch.space import candidate
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
-from segsearch.space.steps import Prune, Quantize
+from segsearch.space.steps import Factorize, Prune, Quantize
 from segsearch.trial.export import export
 
 SIZE = (32, 48)
 ARCHITECTURE = Architecture((EncoderPath(Stem(8), (Stage("residual", 24, 1, 2),)),), (), Head(16))
 SETTINGS: dict[type[Any], list[Any]] = {
-    Prune: [Prune(0.0), Prune(0.25), Prune(0.5, "l2"), Prune(0.5, round_to=4)],
+    Prune: [Prune(0.0), Prune(0.25), Prune(0.5, "l2"), Prune(0.5, round_to=4), Prune(0.5, "taylor")],
+    Factorize: [Factorize(1.0), Factorize(0.25), Factorize(0.5, least_macs=0, least_saving=0.0, round_to=4)],
     Quantize: [Quantize(), Quantize(symmetric_activations=True)],
 }
 model_steps = pytest.mark.parametrize("step", [step for kind in MODEL_STEPS for step in SETTINGS[kind]], ids=repr)
@@ -31,6 +32,7 @@ def test_every_step_that_can_be_written_can_be_done() -> None:
     assert set(MODEL_STEPS) == set(get_args(candidate.BeforeExport) or (candidate.BeforeExport,))
     assert set(GRAPH_STEPS) == set(get_args(candidate.AfterExport) or (candidate.AfterExport,))
     assert not set(MODEL_STEPS) & set(GRAPH_STEPS)
+    assert set(REPORTS) <= set(MODEL_STEPS)
 
 
 @pytest.mark.parametrize("step", [step for steps in SETTINGS.values() for step in steps], ids=repr)

@@ -60,10 +60,10 @@ def test_a_running_page_hears_of_a_model_and_draws_it(small: Path) -> None:
     (card,) = ended_card(one)
     assert "1 model was trained to the end" in str(card)
     assert "Kendall" not in str(card)
-    assert "are beaten by another" not in str(card)
+    assert "beaten in the end" not in str(card)
     many.finish(small, second, 0.75)
     both = scene_of(reader)
-    assert "of 2 are beaten by another of them in the end" in str(ended_card(both))
+    assert "that no other of them beats as proxies" in str(ended_card(both))
     shown = front_of(both, drawings, dark=False)["data"]
     told = [trial for trace in shown if trace["uid"].startswith("trained to") for trial in trace["customdata"]]
     assert sorted(told) == sorted([first, second])

@@ -218,6 +218,15 @@ def test_float_images_are_stretched_and_nan_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "b.tif", levels=(-1.0, 1.0))
 
 
+def test_an_opened_picture_whose_file_breaks_off_is_a_fault_as_its_file_is(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for name in ("half.png", "half.jpg"):
+        Image.fromarray(noise).save(tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:2000])
+        with Image.open(tmp_path / name) as opened, pytest.raises(Fault, match="the picture must be readable, got"):
+            picture_as_rgb(opened)
+
+
 def test_sixteen_bit_colours_that_would_be_black_are_refused(tmp_path: Path) -> None:
     twelve = bytes([0]) + b"".join(value.to_bytes(2, "big") for value in (4095, 2000, 100) * 2)
     sixteen = bytes([0]) + b"".join(value.to_bytes(2, "big") for value in (65535, 32768, 100) * 2)
@@ -226,6 +235,8 @@ def test_sixteen_bit_colours_that_would_be_black_are_refused(tmp_path: Path) -> 
     _png(tmp_path / "dark.png", [twelve[1:]], width=2, bits=16, colour=2)
     with pytest.raises(Fault, match=r"got nothing above 15 there, so that 16 levels would be left"):
         read_image(tmp_path / "dark.png")
+    with Image.open(tmp_path / "dark.png") as opened, pytest.raises(Fault, match="the picture: of 16 bits a colour"):
+        picture_as_rgb(opened)
     assert read_image(tmp_path / "dark.png", levels="high_byte").max() == 15, "studies of before go on"
 
 

@@ -77,6 +77,21 @@ def test_a_final_model_stands_beside_its_proxy(masks: Path) -> None:
     assert kind_lines(about)[1] == "It was chosen among them by its validation mIoU, which flatters that number."
 
 
+def test_a_training_that_harmed_is_not_handed_over_in_silence(masks: Path) -> None:
+    """Whoever tried `retrain --epochs 1` hands over what came of it from then on."""
+    number = numbers_of(masks)[0]
+    finish(masks, number, seed=10)
+    about = all_of(masks, number)[0]
+    scored = about["files"][0]["miou"]["value"]
+    about["provenance"]["proxy_miou"] = scored
+    assert not [line for line in kind_lines(about) if "as a proxy" in line]
+    about["provenance"]["proxy_miou"] = scored + 0.2
+    assert kind_lines(about)[-1] == (
+        f"It scores a validation mIoU of {scored:.3f}, and as a proxy it scored {scored + 0.2:.3f}: this training was "
+        "too short, or harmed it."
+    )
+
+
 def test_a_final_model_of_another_machine_is_on_no_chart_with_these(masks: Path) -> None:
     number = numbers_of(masks)[0]
     finish(masks, number, seed=10, machine="another")
@@ -117,6 +132,9 @@ def test_the_card_says_what_it_is_for_and_what_was_not_measured(masks: Path) -> 
         "Seed 0",
     ):
         assert words in card, words
+    made = card.split("## Made by")[1]
+    assert "segsearch export run/study.db" in made
+    assert RETRAIN not in made, "nobody trained a proxy to the end"
 
 
 def test_what_other_seeds_gave_is_told(masks: Path) -> None:

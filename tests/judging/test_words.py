@@ -23,7 +23,7 @@ from segsearch.space.architecture import (
     Stem,
 )
 from segsearch.space.candidate import Candidate
-from segsearch.space.steps import Distill, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 from tests import fakes
 from tests.judging.reports import ALIKE, CLOSE, alike_in, drawn, study_row, timing
 
@@ -43,11 +43,28 @@ def test_a_candidate_in_words() -> None:
         "int8 symmetric"
     )
     assert in_text.describe(fakes.candidate(8, 1)).endswith("head 16; fp32")
+    steps = (Factorize(0.25), Prune(0.5, "batch_norm"), Factorize(1.0))
+    assert in_text.describe(replace(one, distill=None, before_export=steps, after_export=())).endswith(
+        "head 48; factorized to rank 25%; pruned 50% by batch norm; fp32"
+    )
     head = Head(48, upsample="pixel_shuffle")
     other = Candidate(replace(architecture, head=head, answer_scale=0.25), Distill(0.7, 2.0, "channel"))
     assert in_text.describe(other).endswith(
         "head 48 pixel shuffle; classes at x0.25; taught 0.7 at T 2 by channel; fp32"
     )
+
+
+def test_layers_that_a_step_left_are_named_by_their_reasons_and_the_rest_counted() -> None:
+    one = replace(fakes.candidate(8, 1), before_export=(Factorize(0.25), Prune(0.5)))
+    few = "8 channels are too few to lose 50%"
+    left = [{}, {"stem.0": "it is protected", **{f"stages.{index}": few for index in range(6)}}]
+    assert in_text.left_lines(one, left) == [
+        (
+            "pruned 50% by l1, but for stem.0 (it is protected); "
+            f"stages.0, stages.1, stages.2, stages.3 and 2 more ({few})"
+        )
+    ]
+    assert in_text.left_lines(one, []) == [], "stages of before kept none"
 
 
 def test_what_stages_stems_and_contexts_are_beyond_the_plain_ones() -> None:

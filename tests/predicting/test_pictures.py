@@ -272,7 +272,8 @@ def test_a_folder_is_read_in_the_order_of_names_without_earlier_results(tmp_path
     for name in ("b.png", "a/2.jpg", "a/10.jpg", "c.PNG", "out/labels/a.png", ".hidden/x.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "d.png").symlink_to(tmp_path / "gone")
     found = source_of(str(tmp_path), is_own=lambda path: "labels" in path.parts)
     assert isinstance(found, Pictures)
-    assert names(found.found) == ["a/10.jpg", "a/2.jpg", "b.png", "c.PNG"]
+    assert names(found.found) == ["a/10.jpg", "a/2.jpg", "b.png", "c.PNG", "d.png"], "a link to nowhere is told"
     assert found.own == 1

@@ -9,13 +9,13 @@ import pytest
 
 from segsearch.space.candidate import Named
 from segsearch.space.draws import Dice, Facts, Recorder, settled
-from segsearch.space.steps import Distill, Prune
+from segsearch.space.steps import Distill, Factorize, Prune
 from tests.trial.studies import draw
 
 
 def test_settled_takes_out_what_cannot_matter() -> None:
     candidate = replace(draw(Dice(random.Random(0))), distill=Distill(0.5), before_export=(Prune(0.25),))
-    idle = replace(candidate, distill=Distill(0.0), before_export=(Prune(0.0),))
+    idle = replace(candidate, distill=Distill(0.0), before_export=(Prune(0.0), Factorize(1.0)))
     with_teacher = settled(lambda choose, facts: candidate, Facts(has_teacher=True))(Dice(random.Random(0)))
     without = settled(lambda choose, facts: candidate, Facts())(Dice(random.Random(0)))
     nothing = settled(lambda choose, facts: idle, Facts(has_teacher=True))(Dice(random.Random(0)))

@@ -27,7 +27,7 @@ from segsearch.space.architecture import (
 )
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
-from segsearch.space.steps import Distill, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 from tests.space.designs import SMALL
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
@@ -91,7 +91,11 @@ candidates = st.builds(
     Candidate,
     architectures,
     st.none() | st.builds(Distill, st.floats(0, 1), st.floats(0.1, 100)),
-    st.lists(st.builds(Prune, st.floats(0, 0.99), st.sampled_from(["l1", "l2"]), counts), max_size=2).map(tuple),
+    st.lists(
+        st.builds(Prune, st.floats(0, 0.99), st.sampled_from(["l1", "l2", "zeros"]), counts)
+        | st.builds(Factorize, st.floats(0.01, 1), counts, st.floats(0, 0.99), counts),
+        max_size=2,
+    ).map(tuple),
     st.lists(st.builds(Quantize, st.just(8), st.booleans()), max_size=2).map(tuple),
 )
 
@@ -146,6 +150,10 @@ def test_keys_are_equal_exactly_where_candidates_are(one: Candidate, other: Cand
         {"distill": Distill(0.5)},
         {"before_export": (Prune(0.5),)},
         {"before_export": (Prune(0.5, "l2"),)},
+        {"before_export": (Prune(0.5, "taylor"),)},
+        {"before_export": (Factorize(0.5),)},
+        {"before_export": (Factorize(0.5), Prune(0.5))},
+        {"before_export": (Prune(0.5), Factorize(0.5))},
         {"after_export": (Quantize(),)},
         {"after_export": (Quantize(symmetric_activations=True),)},
         {"architecture": replace(SMALL.architecture, input_scale=0.5)},

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segsearch.space.candidate import Named
-from segsearch.space.steps import Distill, Prune
+from segsearch.space.steps import Distill, Factorize, Prune
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,11 @@ from segsearch.space.steps import Distill, Prune
         (lambda: Prune(1.0), r"Prune.ratio must lie in \[0, 1\), got 1.0"),
         (lambda: Prune(-0.1), r"Prune.ratio must lie in \[0, 1\), got -0.1"),
         (lambda: Prune(float("nan")), r"Prune.ratio must lie in \[0, 1\), got nan"),
+        (lambda: Factorize(0.0), r"Factorize.ratio must lie in \(0, 1\], got 0.0; use 1 for no factorization."),
+        (lambda: Factorize(1.5), r"Factorize.ratio must lie in \(0, 1\], got 1.5"),
+        (lambda: Factorize(0.5, least_saving=1.0), r"Factorize.least_saving must lie in \[0, 1\), got 1.0"),
+        (lambda: Factorize(0.5, least_macs=-1), "Factorize.least_macs must be at least 0, got -1"),
+        (lambda: Factorize(0.5, round_to=0), "Factorize.round_to must be at least 1, got 0"),
         (lambda: Prune(0.5, round_to=0), "Prune.round_to must be at least 1, got 0"),
         (lambda: Distill(1.1), r"Distill.weight must lie in \[0, 1\], got 1.1"),
         (lambda: Distill(float("nan")), r"Distill.weight must lie in \[0, 1\], got nan"),

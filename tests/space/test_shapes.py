@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from segsearch.compression.prune import prune
 from segsearch.networks import build
 from segsearch.networks.blocks import BLOCKS
 from segsearch.space.architecture import (
@@ -29,7 +28,8 @@ from segsearch.space.architecture import (
 from segsearch.space.draws import Dice
 from segsearch.space.load import load_space
 from segsearch.space.shapes import ContextMap, HeadMap, Shape, scaled, shapes_of
-from segsearch.space.steps import Prune
+from segsearch.space.steps import BeforeExport, Factorize, Prune
+from segsearch.trial.weights import apply_model_steps
 from tests.blocks import leaves, stage_of
 
 SIZE = (90, 122)  # divides by nothing
@@ -237,11 +237,10 @@ def drawn() -> dict[str, Architecture]:
     return {f"mobile {index}": draw(Dice(source)).architecture for index in range(12)}
 
 
-def built(architecture: Architecture, steps: Sequence[Prune]) -> dict[Feature, tuple[tuple[int, int], int]]:
+def built(architecture: Architecture, steps: Sequence[BeforeExport]) -> dict[Feature, tuple[tuple[int, int], int]]:
     """What the maps of the real network measure."""
     network: Any = build(architecture, 5).eval()
-    for step in steps:
-        prune(network, step, protected=network.protected)
+    apply_model_steps(network, steps)
     found: dict[Feature, tuple[tuple[int, int], int]] = {}
 
     def watch(layer: Any, feature: Feature) -> None:
@@ -277,6 +276,15 @@ def test_two_prunings_are_told_too(architecture: Architecture) -> None:
     steps = (Prune(0.25), Prune(0.375))
     shapes = shapes_of(architecture, SIZE, steps, classes=5)
     assert {feature: (shape.size, shape.left) for feature, shape in shapes.items()} == built(architecture, steps)
+
+
+@pytest.mark.parametrize("architecture", CASES.values(), ids=CASES)
+def test_a_factorization_changes_no_map_and_no_pruning_before_it_or_after(architecture: Architecture) -> None:
+    """A block that folds is merged, and is still pruned with what it adds."""
+    factorize = Factorize(0.5, least_macs=0, least_saving=0.0)
+    for steps in ((factorize, Prune(0.375)), (Prune(0.375), factorize)):
+        shapes = shapes_of(architecture, SIZE, steps, classes=5)
+        assert {feature: (shape.size, shape.left) for feature, shape in shapes.items()} == built(architecture, steps)
 
 
 def test_what_a_dense_stage_keeps_by_hand() -> None:

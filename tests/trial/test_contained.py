@@ -19,6 +19,7 @@ from segsearch.errors import DataError, StorageFull, StudyError, TrialFailed, Us
 from segsearch.evidence.objectives import Rejected
 from segsearch.latency.machine import this_machine
 from segsearch.runtimes import RUNTIMES
+from segsearch.settings.retrain import Recipe
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
 from segsearch.space.steps import Distill, Prune, Quantize
@@ -159,6 +160,18 @@ def test_what_a_library_prints_disturbs_nothing(order: Task, notebook: Notebook)
     chatty += "e.evaluate = loud\n"
     with contained(order, command=[sys.executable, "-c", chatty + "main()"]) as child:
         assert child.evaluate(0, PLAIN, notebook).confusion is not None
+
+
+def test_looks_at_a_long_training_are_told_with_their_stage(order: Task, notebook: Notebook) -> None:
+    """The steps of a pruned model's two trainings are counted apart: whoever shows them must know which they are."""
+    heard = list[tuple[str, int, float, float, int]]()
+    recipe = Recipe(epochs=4, ema=0.9, auxiliary=0.4, small_start=0.0, balanced=False)
+    with contained(order, looked=lambda *look: heard.append(look)) as child:
+        found = child.grow(replace(WHOLE, distill=None), recipe, 0, notebook)
+    assert found.evidence.confusion is not None
+    assert list(dict.fromkeys(stage for stage, *_ in heard)) == ["train", "fine-tune"]
+    ends = {stage: (step, total) for stage, step, _, _, total in heard}
+    assert all(step == total for step, total in ends.values())
 
 
 def test_a_child_that_died_between_two_trials_is_started_again(order: Task, notebook: Notebook) -> None:

@@ -14,7 +14,7 @@ import torch
 from segsearch.networks import build
 from segsearch.networks.layers import Conv2d
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
-from segsearch.space.steps import Prune
+from segsearch.space.steps import Factorize, Prune
 from segsearch.trial.convolutions import SCANNER, Convolution, ScanOrder, scan_convolutions
 from segsearch.trial.scan import apart, attempt, convolutions_of, tried
 from segsearch.trial.weights import apply_model_steps
@@ -59,6 +59,17 @@ def test_the_scan_looks_at_pruned_widths_too() -> None:
     pruned = [one for one in after if one.kernel == 1 and one.stride == 2]
     assert [str(one) for one in pruned] == ["16 -> 16, 1x1, stride 2, on 16x24, channels_last"]
     assert len(before) == len(after) == 7
+
+
+def test_the_scan_looks_at_factors_too() -> None:
+    path = EncoderPath(Stem(16), (Stage("residual", 64, 1, 2), Stage("residual", 96, 1, 2)))
+    network = build(Architecture((path,), (), Head(32)), 5)
+    network = apply_model_steps(network, (Factorize(0.25, least_macs=0),))
+    found = [str(one) for one in convolutions_of(network, 64, 96) if one.kernel == 1 and one.stride == 2]
+    assert found == [
+        "16 -> 8, 1x1, stride 2, on 32x48, channels_last",
+        "64 -> 16, 1x1, stride 2, on 16x24, channels_last",
+    ]
 
 
 def test_a_crash_is_told_with_its_convolution_and_the_rest_is_tried() -> None:

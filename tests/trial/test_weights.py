@@ -18,15 +18,25 @@ from segsearch.pretrained.inherit import inherit
 from segsearch.pretrained.match import Report
 from segsearch.pretrained.parent import Parent, keep, kept
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
-from segsearch.space.keys import from_json
-from segsearch.space.steps import Distill
+from segsearch.space.keys import content_key, from_json
+from segsearch.space.steps import Distill, Factorize, Prune
 from segsearch.training.loop import train
+from segsearch.training.sample import losses_over
+from segsearch.training.schedule import around_pruning, at_epochs
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
 from segsearch.trial.score import score
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Teacher
-from segsearch.trial.weights import Fidelity, _recipe, fine_tuned, load_weights, trained
+from segsearch.trial.weights import (
+    Fidelity,
+    _recipe,
+    apply_model_steps,
+    compressed_shape,
+    fine_tuned,
+    load_weights,
+    trained,
+)
 from tests.scenes import tiny_dataset
 from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench
 
@@ -72,6 +82,63 @@ def test_steps_are_a_whole_trials_and_what_is_held_follows_the_input_scale(
     schedule = replace(bench.schedule, crop=1.0, height=None, width=None, hold=hold).of_steps(12, 12)
     evaluate(PRUNED, replace(bench, schedule=schedule), notebook, progress=watch)
     assert (steps["train"], steps["fine-tune"]) == (before, after)
+
+
+def test_what_steps_leave_as_it_is_is_told_by_the_stage(notebook: Notebook) -> None:
+    bench, steps = make_bench(), (Factorize(0.5, least_macs=2304), Prune(0.5))
+    candidate = replace(PLAIN, before_export=steps)
+    full = trained(candidate, bench, Stages(notebook), fidelity=Fidelity(2))
+    name = fine_tuned(candidate, full, bench, Stages(notebook), fidelity=Fidelity(2))
+    (outcome,) = [one for one in notebook.outcomes.values() if "left" in one]
+    factorized, pruned = outcome["left"]
+    assert factorized["encoders.0.stages.0.0.shortcut.0"] == "fewer than 2304 multiply-accumulates a pixel"
+    assert factorized["head.scores"] == pruned["head.scores"] == "it is protected"
+    assert pruned["encoders.0.stages.1.0.0.reduce"] == "8 channels are too few to lose 50%", "factors are named, too"
+    network = compressed_shape(candidate, bench)
+    load_weights(network, notebook.artifacts.path(name))
+
+
+@pytest.mark.parametrize("criterion", ["taylor", "activation", "zeros"])
+def test_criteria_that_look_at_data_choose_by_training_images_the_same_each_time(
+    notebook: Notebook, criterion: Literal["taylor", "activation", "zeros"]
+) -> None:
+    bench, step = make_bench(), Prune(0.5, criterion)
+    candidate = replace(PLAIN, before_export=(step,))
+    full = trained(candidate, bench, Stages(notebook), fidelity=Fidelity(1))  # no epoch is left to fine-tune
+    chosen, steps = [], list[tuple[str, int, int]]()
+    for seen in (True, True, False):
+        network = build(ARCHITECTURE, 3)
+        load_weights(network, notebook.artifacts.path(full))
+        losses = losses_over(
+            bench.dataset.train,
+            bench.schedule,
+            classes=3,
+            device=bench.device,
+            progress=lambda *told: steps.append(told),
+        )
+        chosen.append(apply_model_steps(network, (step,), losses if seen else None).state_dict())
+    assert steps == [("look", done, 16) for _ in range(2) for done in range(1, 17)]
+    assert all(torch.equal(chosen[0][name], chosen[1][name]) for name in chosen[0])
+    assert chosen[0].keys() == chosen[2].keys()
+    assert any(not torch.equal(chosen[0][name], chosen[2][name]) for name in chosen[0]), "images decide"
+    name = fine_tuned(candidate, full, bench, Stages(notebook), fidelity=Fidelity(1))
+    state = load_file(notebook.artifacts.path(name))
+    kept = [key for key in state if key.endswith("0.weight")]
+    assert all(torch.equal(state[key], chosen[0][key]) for key in kept), "the stage shows them"
+
+
+def test_keys_of_steps_that_look_at_nothing_are_those_of_before(notebook: Notebook) -> None:
+    bench = make_bench()
+    for criterion in ("l1", "taylor"):
+        candidate = replace(PLAIN, before_export=(Prune(0.5, criterion),))  # type: ignore[arg-type]
+        full = trained(candidate, bench, Stages(notebook), fidelity=Fidelity(2))
+        fine_tuned(candidate, full, bench, Stages(notebook), fidelity=Fidelity(2))
+    schedule = around_pruning(at_epochs(bench.schedule, 2), bench.fine_tune_share, len(bench.dataset.train))[1]
+    recipe = _recipe(ARCHITECTURE, schedule, None, bench)
+    plain = '{"criterion":"l1","kind":"prune","ratio":0.5,"round_to":8}'
+    looked = plain.replace("l1", "taylor"), "looked at 16 batches"
+    assert content_key(["fine-tune", full, plain], recipe) in notebook.outcomes
+    assert content_key(["fine-tune", full, *looked], recipe) in notebook.outcomes
 
 
 # ---- fidelity
@@ -222,6 +289,24 @@ def test_what_inherits_learns_slowly_before_the_pruning_and_after_it(
     (before, slow), (after, still) = asked
     assert before == after
     assert slow == still == {one for one in before if one.startswith(("encoders.0.stem.", "encoders.0.stages."))}
+
+
+def test_factors_of_what_inherits_learn_slowly_too(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[set[str], set[str]]] = []
+
+    def watched(network: Network, *args: Any, inherited: Collection[str], **words: Any) -> Any:
+        names = {name for name, _ in network.named_parameters()}
+        asked.append((names, names & set(inherited)))
+        return train(network, *args, inherited=inherited, **words)
+
+    monkeypatch.setattr("segsearch.trial.weights.train", watched)
+    bench = make_bench(start=kept_parent(notebook))
+    candidate = replace(PLAIN, before_export=(Factorize(0.5, least_macs=2304), Prune(0.25)))
+    name = trained(candidate, bench, Stages(notebook), fidelity=Fidelity(2))
+    fine_tuned(candidate, name, bench, Stages(notebook), fidelity=Fidelity(2))
+    _, (after, slow) = asked
+    assert slow == {one for one in after if one.startswith(("encoders.0.stem.", "encoders.0.stages."))}
+    assert "encoders.0.stages.1.0.0.core.weight" in slow
 
 
 def test_a_candidate_that_matches_nothing_trains_as_it_was_drawn(notebook: Notebook) -> None:

@@ -89,19 +89,58 @@ class QARep(nn.Module):
     @torch.no_grad()
     def fold(self) -> nn.Module:
         """One convolution of the same function, with what the norms have learnt; summed in float64."""
+        weight, bias = self._beside_the_input()
+        if self.adds:
+            own, centre = torch.arange(len(weight)), weight.shape[-1] // 2
+            weight[own, own, centre, centre] += 1
+        weight, bias = _normed(weight, bias, self.norm)
+        folded = self._with(weight)
+        folded.bias = nn.Parameter(bias.to(folded.weight))
+        return nn.Sequential(folded, self.activate)
+
+    @torch.no_grad()
+    def merge(self) -> nn.Module:
+        """The 3x3 and the 1x1 as one convolution that goes on learning, of the same function.
+
+        The input is still added where it was: it has full rank, which a factorization would lose.
+        """
+        weight, bias = self._beside_the_input()
+        norm = copy.deepcopy(self.norm)
+        assert norm.running_mean is not None
+        norm.running_mean -= bias.to(norm.running_mean)
+        return Merged(self._with(weight), norm, self.activate, adds=self.adds)
+
+    def _beside_the_input(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the 3x3 after its norm plus the 1x1, in float64."""
         conv, norm = self.main
         assert isinstance(conv, Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         weight, bias = _normed(conv.weight.double(), torch.zeros_like(conv.weight[:, 0, 0, 0]).double(), norm)
-        centre = conv.kernel_size[0] // 2
-        weight = weight + F.pad(self.point.weight.double(), (centre,) * 4)
-        if self.adds:
-            own = torch.arange(conv.out_channels)
-            weight[own, own, centre, centre] += 1
-        weight, bias = _normed(weight, bias, self.norm)
-        folded = copy.deepcopy(conv)
-        folded.weight, folded.bias = nn.Parameter(weight.to(conv.weight)), nn.Parameter(bias.to(conv.weight))
-        return nn.Sequential(folded, self.activate)
+        return weight + F.pad(self.point.weight.double(), (conv.kernel_size[0] // 2,) * 4), bias
+
+    def _with(self, weight: Tensor) -> Conv2d:
+        """A convolution like the 3x3 with another weight."""
+        conv = self.main[0]
+        assert isinstance(conv, Conv2d)
+        made = copy.deepcopy(conv)
+        made.weight = nn.Parameter(weight.to(conv.weight))
+        return made
+
+
+class Merged(nn.Module):
+    """What a block of convolutions beside one another becomes that is merged: `conv`, the input where it `adds` it."""
+
+    def __init__(self, conv: Conv2d, norm: nn.BatchNorm2d, activate: nn.Module, *, adds: bool) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+        self.activate = activate
+        self.adds = adds
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.conv(x)
+        made: Tensor = self.activate(self.norm(total + x if self.adds else total))
+        return made
 
 
 def _normed(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
