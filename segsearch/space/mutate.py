@@ -65,8 +65,8 @@ def neighbours(draw: DrawCandidate, params: Params) -> Iterator[tuple[Params, Ca
 def siblings(draw: DrawCandidate, params: Params, *, most: int) -> list[tuple[Params, Candidate]]:
     """At most so many candidates that the same training makes, the nearest first.
 
-    They differ in where a mask's classes are chosen and in the steps after the export. A space that asks for nothing
-    of that kind has none.
+    They differ in where a mask's classes are chosen and in the steps after the export, but for those with a tail of
+    training of their own. A space that asks for nothing of that kind has none.
     """
     if most < 1:
         return []
@@ -77,7 +77,7 @@ def siblings(draw: DrawCandidate, params: Params, *, most: int) -> list[tuple[Pa
         following = []
         for near in wave:
             for point, candidate in neighbours(draw, near):
-                if candidate.learnt == origin.learnt and candidate.key not in seen:
+                if candidate.learnt == origin.learnt and not candidate.tail and candidate.key not in seen:
                     seen.add(candidate.key)
                     found.append((point, candidate))
                     following.append(dict(point))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from segsearch.space.candidate import Named
+from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, Facts, Noting, settled
 from segsearch.space.load import load_space
 from segsearch.space.mutate import Replay, neighbours, siblings
+from segsearch.space.steps import Quantize
 from tests import fakes
 
 SPACES = ["mobile", "efficientnet_lite", "deeplab", "all"]
@@ -84,6 +86,15 @@ def test_a_file_of_scores_has_no_siblings_by_where_classes_are_chosen() -> None:
     found = [one for _, one in siblings(draw, params, most=32)]
     assert len(found) == 2, "the two other precisions"
     assert {one.architecture for one in found} == {candidate.architecture}
+
+
+def test_a_sibling_has_no_tail_of_training_of_its_own() -> None:
+    def draw(choose: Draw) -> Candidate:
+        tail = choose.suggest_float("tail", 0.0, 0.5, step=0.25)
+        return replace(fakes.candidate(8, 1), after_export=(Quantize(tail=tail),))
+
+    assert [point["tail"] for point, _ in siblings(draw, {"tail": 0.5}, most=9)] == [0.0]
+    assert siblings(draw, {"tail": 0.0}, most=9) == []
 
 
 def test_a_pruned_candidate_and_its_unpruned_form_are_no_siblings() -> None:
