@@ -209,5 +209,6 @@ def tab(browser: Any) -> Iterator[browsing.Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = browsing.Page(context.new_page())
     yield page
+    page.page.unroute_all(behavior="ignoreErrors")  # an answer that is late for the end of its test
     context.close()
     assert page.wrong == []

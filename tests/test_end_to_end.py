@@ -20,6 +20,7 @@ from PIL import Image
 
 from segsearch.datasets import open_dataset
 from segsearch.runtimes import RUNTIMES
+from segsearch.store import open_store
 from segsearch.study import read_study
 from segsearch.trial.score import score
 from tests.scenes import tiny_dataset
@@ -141,7 +142,9 @@ def test_a_study_written_for_a_plain_folder_runs_as_written(plain_folder: Path, 
     study, out = tmp_path / "studies" / "mine.toml", tmp_path / "run"
     said("new", plain_folder, "--out", study)
     said("run", study, "--out", out, "--trials", 1)
-    assert list(rows(out / "study.db").values()).count("trained") == 1
+    with open_store(out / "study.db", read_only=True) as store:
+        counts = store.counts("mine")
+    assert (counts.trained, counts.siblings) == (1, 8), "one training, and the files that it leaves"
 
 
 @pytest.fixture(params=["1m", "3m"])

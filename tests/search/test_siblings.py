@@ -11,7 +11,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
 from segsearch.space.candidate import Candidate
-from segsearch.store import Store
+from segsearch.store import Store, open_store
 from segsearch.workshop import Workshop
 from tests import fakes
 
@@ -111,3 +111,15 @@ def test_a_sibling_over_a_limit_or_that_fails_is_kept_with_its_reason_and_not_tr
 def test_siblings_do_not_end_the_random_start_of_the_sampler() -> None:
     settings = fakes.make_study(search={"startup_trials": 4, "siblings": 2}).search
     assert make_sampler(settings, seed=0, siblings=6)._n_startup_trials == 10  # type: ignore[attr-defined]
+
+
+def test_a_database_of_before_gets_the_table_and_its_trials_trained_for_themselves(tmp_path: Path) -> None:
+    store, name = begun(tmp_path, siblings=0)
+    with store:
+        run_search(store, name, draw=fakes.draw, evaluate=fakes.make_evaluate(store.study(name).study.bounds))
+        with store.writing() as connection:
+            connection.exec_driver_sql("DROP TABLE segsearch_siblings")
+            connection.exec_driver_sql("DELETE FROM segsearch_migrations WHERE number >= 13")
+    with open_store(fakes.where(tmp_path)) as store:
+        assert {trial.origin for trial in store.trials(name)} == {None}
+        assert store.counts(name).trained == 3
