@@ -1,4 +1,4 @@
-"""What int8 loses and where: how ranges are chosen, and how many of the first convolutions stay in float.
+"""What int8 loses, by how many of the first convolutions stay in float.
 
     python benchmarks/mixed.py --db runs/camvid/study.db [--trial N ...] [--data ../shared/camvid]
 
@@ -59,9 +59,9 @@ def main() -> int:
                 miou = score_images(session, data.validation, classes=data.classes).confusion.miou
                 exact = miou if exact is None else exact
                 timing = measure(file, machine, runtime, effort=Effort())
-                print(
-                    f"{trial.number:6d}  {name:28s}{miou:7.4f}{exact - miou:+8.4f}{timing.latency_ms:8.2f}", flush=True
-                )
+                low, high = timing.interval_ms or (timing.latency_ms, timing.latency_ms)
+                told = f"{timing.latency_ms:8.2f} ({low:.2f} to {high:.2f})"
+                print(f"{trial.number:6d}  {name:28s}{miou:7.4f}{exact - miou:+8.4f}{told}", flush=True)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -206,6 +206,11 @@ class Architecture:
     input_scale: float = 1.0
     trunk: int = 0
     answer_scale: Annotated[float, later(1.0)] = 1.0
+
+    @property
+    def learnt(self) -> Architecture:
+        """What learns of it: where a file takes its classes is no matter of learning."""
+        return replace(self, answer_scale=1.0)
 
     @property
     def output_stride(self) -> int:

@@ -46,7 +46,7 @@ class Candidate:
 
         Where a mask's classes are chosen, and what follows the export, is no matter of learning.
         """
-        return replace(self, architecture=replace(self.architecture, answer_scale=1.0), after_export=())
+        return replace(self, architecture=self.architecture.learnt, after_export=())
 
     @cached_property
     def bits(self) -> int:

@@ -133,7 +133,7 @@ def _taught(candidate: Candidate, bench: Bench) -> Distill | None:
 def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | None, bench: Bench) -> list[str]:
     """Everything that settles trained weights, for the key of their stage."""
     return [
-        to_json(replace(architecture, answer_scale=1.0)),  # where a file takes its classes is no matter of learning
+        to_json(architecture.learnt),
         to_json(schedule),
         to_json(taught) if taught else "alone",
         to_json(bench.teacher) if taught else "no teacher",
