@@ -14,7 +14,9 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import BaseModel, StudyModel
 from optuna.trial import FixedTrial, Trial, TrialState, create_trial
+from sqlalchemy import func, inspect, select
 
 from segsearch.errors import DatabaseError
 from segsearch.space.draws import DrawCandidate
@@ -197,8 +199,27 @@ class Memory:
             self.optuna_study.tell(number, learnt.values, state=learnt.state, skip_if_finished=True)
 
 
+def _make_tables(store: Store) -> None:
+    """Make Optuna's tables and their indexes, all or none.
+
+    Optuna itself makes one after the other and never looks for the indexes of a table that stands: killed between the
+    two, names of studies are not unique, the next worker makes the study a second time, and no worker opens it again.
+    What earlier versions left so is mended.
+    """
+    with explained(store.where), store.engine.begin() as connection:
+        studies = StudyModel.__table__
+        if inspect(connection).has_table(studies.name):
+            first = select(func.min(studies.c.study_id)).group_by(studies.c.study_name)
+            connection.execute(studies.delete().where(studies.c.study_id.not_in(first)))
+        BaseModel.metadata.create_all(connection)
+        for table in BaseModel.metadata.tables.values():
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+
+
 def _open_storage(store: Store) -> RDBStorage:
     """Optuna's own tables, on the store's connector."""
+    _make_tables(store)
     attempts = 5
     while True:
         try:

@@ -402,10 +402,19 @@ def _share_met(row: TrialRow, sampler: str, seed: int) -> float:
 # ---- kills ---------------------------------------------------------------------------------------------------------
 
 
-def work(folder: Path, study: Study, *, seconds: float, kill_at_commit: int | None = None) -> None:
+def work(
+    folder: Path,
+    study: Study,
+    *,
+    seconds: float,
+    kill_at_commit: int | None = None,
+    kill_after_table: str | None = None,
+) -> None:
     """A worker process: a search from the start or from wherever the database in `folder` stands."""
     if kill_at_commit is not None:
         _die_at_commit(kill_at_commit)
+    if kill_after_table is not None:
+        _die_after_table(kill_after_table)
     store, row = fakes.start(folder, study)
     whole = fakes.make_evaluate(study.bounds, seconds=seconds)
 
@@ -428,6 +437,13 @@ def _die_at_commit(count: int) -> None:
         nonlocal left
         left -= 1
         if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_after_table(name: str) -> None:
+    @event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
+    def executed(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.lstrip().startswith(f"CREATE TABLE {name} "):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -485,6 +501,35 @@ def kill_at_commit(folder: Path, study: Study, number: int) -> bool:
 @pytest.mark.parametrize("number", [1, 5, 9, 17, 20, 23])
 def test_killed_at_a_commit_it_carries_on(tmp_path: Path, killed_study: Study, number: int) -> None:
     assert kill_at_commit(tmp_path, killed_study, number)
+
+
+def check_indexes(folder: Path) -> None:
+    with open_store(fakes.where(folder)) as store:
+        assert [bool(index["unique"]) for index in sqlalchemy.inspect(store.engine).get_indexes("studies")] == [True]
+        assert len(sqlalchemy.inspect(store.engine).get_indexes("trials")) == 1
+
+
+@pytest.mark.parametrize("table", ["studies", "trials", "alembic_version"])
+def test_killed_after_a_table_of_optuna_it_carries_on(tmp_path: Path, killed_study: Study, table: str) -> None:
+    for _ in range(2):
+        process = spawn(tmp_path, killed_study, seconds=0.0, kill_after_table=table)
+        process.join(60)
+        if process.exitcode == 0:  # the first had made it already
+            break
+        assert process.exitcode == -signal.SIGKILL
+    else:
+        finish_and_check(tmp_path, killed_study, {})
+    check_indexes(tmp_path)
+
+
+def test_a_study_that_a_kill_had_doubled_opens_again(tmp_path: Path) -> None:
+    study = fakes.make_study(trials=2)
+    store, _ = fakes.start(tmp_path, study)
+    with store, open_memory(store, study), store.engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX ix_studies_study_name")
+        connection.exec_driver_sql(f"INSERT INTO studies (study_name) VALUES ('{study.name}')")
+    finish_and_check(tmp_path, study, {})
+    check_indexes(tmp_path)
 
 
 @pytest.mark.slow
