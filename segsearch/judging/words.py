@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from segsearch.evidence.images import NoSpread
-from segsearch.judging.fronts import Measured, Report
 from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate
+
+if TYPE_CHECKING:  # a progress line needs neither a front nor a database
+    from segsearch.judging.fronts import Measured, Report
 
 # Trials, or layers, that a line names before it counts the rest.
 MOST_NAMED = 4
