@@ -122,8 +122,10 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
 
 
 def _siblings_seconds(study: Study, found: Estimate) -> float:
-    """What the siblings of a training take at most: each passes the gate, and is timed."""
-    return study.search.siblings * (found.gate_seconds + study.timing.max_seconds)
+    """What the siblings of a training take at most: each passes the gate, and is timed; a tail learns on before."""
+    siblings, tails = study.search.siblings, study.search.tails
+    tail = study.train.share_after_pruning * (found.seconds_per_trial - found.gate_seconds)
+    return (siblings + tails * (1 + siblings)) * (found.gate_seconds + study.timing.max_seconds) + tails * tail
 
 
 def beyond_words(forecast: Forecast) -> str:

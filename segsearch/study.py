@@ -69,7 +69,8 @@ class SearchSettings(_Frozen):
     `startup_trials` at random on top of them before it uses what it learned (with `startup_on_top` false: they count).
     `references` names those that `segsearch compare` compares the front with, where it is given none: they are no part
     of the search. `siblings` is how many further files a training may leave, each a trial of its own that differs in
-    what follows the training: its precision, or where a mask's classes are chosen.
+    what follows the training: its precision, or where a mask's classes are chosen. `tails` is how many networks may
+    learn on from it for a while, pruned or in int8: some of a training's minutes each, and as many files each.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -79,6 +80,7 @@ class SearchSettings(_Frozen):
     first: tuple[Mapping[str, Scalar], ...] = ()
     references: tuple[str, ...] = ()
     siblings: Annotated[int, Field(ge=0, le=32)] = 0
+    tails: Annotated[int, Field(ge=0, le=16)] = 0
 
     _lists = field_validator("first", "references", mode="before")(_tuple)
 
@@ -197,6 +199,7 @@ ONCE: Mapping[str, Scalar] = {
     "output": "scores",
     "train.recipe": 1,
     "search.startup_on_top": False,
+    "train.fine_tune_on_top": False,
     "data.levels": "high_byte",
 }
 

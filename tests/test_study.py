@@ -211,6 +211,9 @@ def test_a_study_that_was_stored_before_there_were_weights_to_start_from_has_non
 # Every way a study file can be wrong: one line that names the file, the key and what was found.
 
 
+TAKEN = {"epochs": 4, "fine_tune_epochs": 4, "fine_tune_on_top": False, "height": 64, "width": 64}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -276,7 +279,7 @@ def test_a_study_that_was_stored_before_there_were_weights_to_start_from_has_non
         ("train.epochs", ..., ["train: exactly one of epochs and steps", "got neither; steps = 800"]),
         ("teacher.epochs", 3, ["'teacher.choices' is missing"]),
         # parts that do not fit
-        ("train.fine_tune_epochs", 4, ["fine_tune_epochs must be smaller than epochs (4), got 4"]),
+        ("train", TAKEN, ["fine_tune_epochs must be smaller than epochs (4), got 4; leave out fine_tune_on_top"]),
         ("train.fine_tune_share", 0.3, ["for a study that counts steps", "got 0.3; write fine_tune_epochs"]),
         ("train.steps", 900, ["exactly one of epochs and steps", "got epochs = 4 and steps = 900"]),
         ("train", {"steps": 1}, ["steps must lie in [2, 10000000], got 1"]),

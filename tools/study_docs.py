@@ -57,8 +57,10 @@ WORDS: Mapping[str, str] = {
     "train.height": "Height of a view in pixels of the network's own grid, in place of `crop`.",
     "train.width": "Width of a view, with `height`.",
     "train.batch_size": "Images of a step.",
-    "train.fine_tune_epochs": "Of a pruned candidate, the epochs after the pruning, of `epochs` in all; 2 unless said.",
+    "train.fine_tune_epochs": "Of a pruned candidate, the epochs after the pruning; 2 unless said.",
     "train.fine_tune_share": "Of a pruned candidate, the share of `steps` after the pruning; 0.25 unless said.",
+    "train.fine_tune_on_top": "Whether these come on top of the whole schedule, which a pruned candidate then shares "
+    "with its unpruned twin, or are taken from it.",
     "train.hold": "What candidates of all input scales have equal: images seen, steps, or about the seconds spent.",
     "train.learning_rate": "The highest rate of the schedule.",
     "train.weight_decay": "The optimizer's decay of weights.",
@@ -88,6 +90,8 @@ WORDS: Mapping[str, str] = {
     "search.references": "Networks that `segsearch compare` compares the front with.",
     "search.siblings": "Further files that each training may leave: trials of their own that differ in what follows "
     "the training (precision, where a mask's classes are chosen) and count for none of `trials`.",
+    "search.tails": "Networks that may learn on from each training for a while, pruned or in int8, with as many files "
+    "each; trials of their own that count for none of `trials`.",
     "retrain.epochs": f"How long; without it {TIMES} times as long as the study's own schedule.",
     "retrain.ema": "Decay of the average of the weights that remains; 0 keeps the last ones.",
     "retrain.auxiliary": "Weight of one more loss on the encoder's last map, where a network has none; 0 for none.",

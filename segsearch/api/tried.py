@@ -174,6 +174,7 @@ def _bench(facts: Facts, *, seed: int, seconds: float, progress: Progress) -> Be
         dataset=_noise(facts, seed),
         schedule=schedule_of(TrainSettings(epochs=1), seed=seed, images=2),
         fine_tune_share=0.0,
+        fine_tune_on_top=False,
         effort=Effort(max_seconds=seconds),
         limits=(),
         runtime=runtime,

@@ -193,13 +193,21 @@ class _Search:
 
         Several workers may look at once: the one that enters a candidate later has a duplicate.
         """
-        if not self.study.search.siblings or self._trained() == len(self.complete):
+        wanted = self.study.search
+        if not (wanted.siblings or wanted.tails) or self._trained() == len(self.complete):
             return None
         for origin in self.store.trials(self.study.name, ["trained"]):
             if origin.origin is not None or origin.number in self.complete:
                 continue
             known = self.worker.keys()
-            for params, candidate in siblings(self.draw, origin.params, most=self.study.search.siblings):
+            found = siblings(
+                self.draw,
+                origin.params,
+                most=wanted.siblings,
+                tails=wanted.tails,
+                pruned=self.study.train.fine_tune_on_top,
+            )
+            for params, candidate in found:
                 if from_json(Candidate, to_json(candidate)).key not in known:
                     return Sibling(origin, params)
             self.complete.add(origin.number)

@@ -35,17 +35,18 @@ def is_weights_file(pretrained: str) -> bool:
 
 
 class TrainSettings(Settings):
-    """`[train]`: one complete annealed schedule; a pruned candidate spends the last part of it after the pruning.
+    """`[train]`: one complete annealed schedule, and for a pruned candidate a part after the pruning.
 
-    It is as long as `epochs` say, `fine_tune_epochs` of them for that part, or exactly as many optimizer `steps`,
-    `fine_tune_share` of them. Crops show the share `crop` of each side of the image, whatever the network's input
-    scale is, or are `height` x `width` pixels of the network's own grid, after its input scale. Things in them have
-    their own size times a zoom between the two given; it never takes a share of the image beyond the image.
-    `hold` is what candidates of different input scales have in common (`training.schedule.for_scale`). `threads` are
-    those of training and scoring, without it torch's own choice; sums in another order may change the last digits.
-    `recipe` is how training and quantization are done where that has changed: a study of recipe 1 goes on so.
-    `pretrained` is whose weights encoders begin with where they match: those that a package ships, a file's, or none.
-    The layers that inherit learn at `start_rate` times the others' rate.
+    It is as long as `epochs` say, or exactly as many optimizer `steps`. The part after a pruning is `fine_tune_epochs`
+    or `fine_tune_share` of the steps, on top of the rest, which a pruned candidate shares with its unpruned twin; with
+    `fine_tune_on_top` false it is taken from the rest. Crops show the share `crop` of each side of the image, whatever
+    the network's input scale is, or are `height` x `width` pixels of the network's own grid, after its input scale.
+    Things in them have their own size times a zoom between the two given; it never takes a share of the image beyond
+    the image. `hold` is what candidates of different input scales have in common (`training.schedule.for_scale`).
+    `threads` are those of training and scoring, without it torch's own choice; sums in another order may change the
+    last digits. `recipe` is how training and quantization are done where that has changed: a study of recipe 1 goes on
+    so. `pretrained` is whose weights encoders begin with where they match: those that a package ships, a file's, or
+    none. The layers that inherit learn at `start_rate` times the others' rate.
     """
 
     epochs: Positive | None = None
@@ -56,6 +57,7 @@ class TrainSettings(Settings):
     batch_size: Annotated[int, Field(ge=2)] = 8
     fine_tune_epochs: Positive | None = None
     fine_tune_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    fine_tune_on_top: bool = True
     hold: Literal["images", "steps", "seconds"] = "images"
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
@@ -108,9 +110,11 @@ class TrainSettings(Settings):
                 f"fine_tune_share is for a study that counts steps, and this one counts epochs; got "
                 f"{self.fine_tune_share:g}; write fine_tune_epochs"
             )
-        if self.epochs is not None and self.fine_tune_epochs is not None and 1 < self.epochs <= self.fine_tune_epochs:
+        within = self.fine_tune_epochs is not None and not self.fine_tune_on_top
+        if self.epochs is not None and within and 1 < self.epochs <= (self.fine_tune_epochs or 0):
             raise ValueError(
-                f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}"
+                f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}; "
+                "leave out fine_tune_on_top = false, or write fewer"
             )
         return self
 
@@ -165,7 +169,7 @@ class TrainSettings(Settings):
 
     @property
     def share_after_pruning(self) -> float:
-        """The share of a pruned candidate's training that comes after the pruning."""
+        """What comes after a pruning, as a share of the whole schedule."""
         return self.fine_tune_share or (self.fine_tune_epochs or 0) / (self.epochs or 1)
 
 

@@ -48,6 +48,14 @@ class Candidate:
         """
         return replace(self, architecture=self.architecture.learnt, after_export=())
 
+    @property
+    def parent(self) -> Candidate:
+        """What it is before it is compressed: candidates of which this is equal can all be made from one network.
+
+        Those that are pruned, or learn on in int8, have some training of their own on top of that network's.
+        """
+        return replace(self.learnt, before_export=())
+
     @cached_property
     def bits(self) -> int:
         """Bit width of the weights that ship."""

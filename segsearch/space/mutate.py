@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,36 +52,58 @@ def _nearest(wanted: Any, choices: tuple[Any, ...]) -> Any:
 
 def neighbours(draw: DrawCandidate, params: Params) -> Iterator[tuple[Params, Candidate]]:
     """Every legal point that differs from `params` in one parameter, and in what depends on it, with its candidate."""
+    for _, point, candidate in _changed(draw, params, leave=frozenset()):
+        yield point, candidate
+
+
+def _changed(draw: DrawCandidate, params: Params, *, leave: Collection[str]) -> Iterator[tuple[str, Params, Candidate]]:
+    """Neighbours with the name of what was changed, which is none of `leave`."""
     here = Replay(params)
     draw(here)
     for name, choices in here.choices.items():
-        for other in choices:
+        for other in () if name in leave else choices:
             if other != here.params[name]:
                 there = Replay({**here.params, name: other})
                 candidate = draw(there)
-                yield there.params, candidate
+                yield name, there.params, candidate
 
 
-def siblings(draw: DrawCandidate, params: Params, *, most: int) -> list[tuple[Params, Candidate]]:
-    """At most so many candidates that the same training makes, the nearest first.
+def siblings(
+    draw: DrawCandidate, params: Params, *, most: int, tails: int = 0, pruned: bool = True
+) -> list[tuple[Params, Candidate]]:
+    """Candidates that one training leads to: first those that it makes, then those with a tail of their own.
 
-    They differ in where a mask's classes are chosen and in the steps after the export, but for those with a tail of
-    training of their own. A space that asks for nothing of that kind has none.
+    At most `most` differ in where a mask's classes are chosen and in the steps after the export. `tails` more networks
+    learn on for a while, in int8 or (`pruned`) after steps before the export, and each of the latter has `most` further
+    files, too. The nearest come first. A space that asks for nothing of that kind has none.
     """
-    if most < 1:
-        return []
     first = Replay(params)
     origin = draw(first)
-    seen, found, wave = {origin.key}, list[tuple[Params, Candidate]](), [dict(first.params)]
+    seen, wave, left = {origin.key}, [dict(first.params)] if most or tails else [], tails
+    # What is learnt together, with its files: a network, or one file that learns on.
+    families: dict[Candidate, list[tuple[Params, Candidate]]] = {origin.learnt: []}
+    leave: set[str] = set()  # parameters of the network itself
     while wave:
         following = []
+        touched = set[str]()
         for near in wave:
-            for point, candidate in neighbours(draw, near):
-                if candidate.learnt == origin.learnt and not candidate.tail and candidate.key not in seen:
-                    seen.add(candidate.key)
-                    found.append((point, candidate))
-                    following.append(dict(point))
-                    if len(found) == most:
-                        return found
+            for name, point, candidate in _changed(draw, near, leave=leave):
+                if candidate.parent != origin.parent:
+                    continue
+                touched.add(name)
+                if candidate.key in seen:
+                    continue
+                seen.add(candidate.key)
+                following.append(dict(point))
+                family = candidate if candidate.tail else candidate.learnt
+                if family not in families:
+                    free = pruned and family == origin.parent  # the network that a pruned one was
+                    if not free and (left == 0 or not (pruned or candidate.tail)):
+                        continue
+                    left -= not free
+                    families[family] = []
+                if len(families[family]) < most + (family != origin.learnt):
+                    families[family].append((point, candidate))
+        leave = leave or set(first.params) - touched
         wave = following
-    return found
+    return [one for family in families.values() for one in family]

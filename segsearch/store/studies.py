@@ -30,6 +30,7 @@ MAY_CHANGE = frozenset(
         "search.give_up_after",
         "search.references",
         "search.siblings",
+        "search.tails",
         "train.device",
         "train.threads",
         "timing.cores",

@@ -111,16 +111,18 @@ def for_scale(schedule: Schedule, input_scale: float, images: int) -> Schedule:
     return replace(settled, epochs=max(1, _nearest(schedule.epochs / pixels)))
 
 
-def around_pruning(schedule: Schedule, share: float, images: int) -> tuple[Schedule, Schedule]:
-    """A pruned network's schedule before and after the pruning: each is annealed, and together they are as long.
+def around_pruning(schedule: Schedule, share: float, images: int, *, on_top: bool = False) -> tuple[Schedule, Schedule]:
+    """A pruned network's schedule before and after the pruning, each annealed: whole and some more, or as long in all.
 
-    `share` of the epochs or steps come after, at a third of the rate; where there are none to spare, 0 of them.
+    `share` of the epochs or steps come after, at a third of the rate: `on_top` of the whole schedule, which the network
+    shares with its unpruned twin, or taken from it; where there are none to spare, 0 of them.
     """
     length = schedule.epochs if schedule.steps is None else schedule.steps
-    after = min(max(1, _nearest(share * length)), length - 1)
+    after = max(1, _nearest(share * length))
+    after = after if on_top else min(after, length - 1)
     before, rest = (
         replace(schedule, epochs=count) if schedule.steps is None else schedule.of_steps(count, images)
-        for count in (length - after, after)
+        for count in (length if on_top else length - after, after)
     )
     return before, replace(rest, learning_rate=schedule.learning_rate / 3)
 

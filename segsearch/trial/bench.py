@@ -28,8 +28,8 @@ from segsearch.workshop import Artifacts, Progress
 class Bench:
     """What stays the same for all candidates of a study.
 
-    `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of a pruned
-    candidate's training comes after the pruning. `teacher_by` is what the teacher's schedule is made
+    `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of it comes
+    after a pruning, on top of it or taken from it. `teacher_by` is what the teacher's schedule is made
     from, where the students' is another. `start` is the artifact of the pretrained weights that encoders begin with.
     `looks` is how often a training is looked at on its way.
     """
@@ -37,6 +37,7 @@ class Bench:
     dataset: Dataset
     schedule: Schedule
     fine_tune_share: float
+    fine_tune_on_top: bool
     effort: Effort
     limits: tuple[Limit, ...]
     runtime: Runtime

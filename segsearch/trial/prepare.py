@@ -60,6 +60,7 @@ def make_bench(
         dataset=dataset,
         schedule=schedule_of(study.train, seed=study.seed, images=len(dataset.train)),
         fine_tune_share=study.train.share_after_pruning,
+        fine_tune_on_top=study.train.fine_tune_on_top,
         effort=effort_of(study),
         limits=study.bounds,
         runtime=runtime,
@@ -126,7 +127,8 @@ def estimate(
             weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
-            trainings.append(seconds * (1 + candidate.tail))
+            pruned = bench.fine_tune_share if candidate.before_export and bench.fine_tune_on_top else 0.0
+            trainings.append(seconds * (1 + pruned + candidate.tail))
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error

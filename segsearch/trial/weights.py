@@ -121,7 +121,9 @@ def whole_schedule(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> Sc
 def _schedules(candidate: Candidate, bench: Bench, fidelity: Fidelity) -> tuple[Schedule, Schedule]:
     """How the candidate is trained first, and how once more after the steps before the export, where there are any."""
     images, whole = len(bench.dataset.train), whole_schedule(candidate, bench, fidelity)
-    return around_pruning(whole, bench.fine_tune_share, images) if candidate.before_export else (whole, whole)
+    if not candidate.before_export:
+        return whole, whole
+    return around_pruning(whole, bench.fine_tune_share, images, on_top=bench.fine_tune_on_top)
 
 
 def _taught(candidate: Candidate, bench: Bench) -> Distill | None:

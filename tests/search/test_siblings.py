@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from segsearch.evidence.types import Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
-from segsearch.space.candidate import Candidate
+from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.steps import Prune
 from segsearch.store import Store, open_store
 from segsearch.workshop import Workshop
 from tests import fakes
@@ -48,6 +50,42 @@ def test_each_training_leaves_its_siblings_on_top_of_what_is_asked(tmp_path: Pat
                 assert trial.seed == other.seed
         assert max(event.trained for event in events) == 3
         assert run_search(store, name, draw=fakes.draw, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def draw_pruned(choose: Draw) -> Candidate:
+    """A space with something of everything that one training leads to."""
+    plain = fakes.draw(choose)
+    ratio = choose.suggest_float("prune_ratio", 0.0, 0.5, step=0.25)
+    return replace(plain, before_export=(Prune(ratio),) if ratio else ())
+
+
+def test_networks_that_learn_on_from_a_training_are_siblings_with_files_of_their_own(tmp_path: Path) -> None:
+    store, row = fakes.start(
+        tmp_path, fakes.make_study(trials=2, search={"startup_trials": 9, "siblings": 1, "tails": 2})
+    )
+    with store:
+        evaluate = fakes.make_evaluate(row.study.bounds)
+        run_search(store, row.name, draw=draw_pruned, evaluate=evaluate)
+        counts = store.counts(row.name)
+        assert (counts.trained, counts.duplicate) == (2, 0)
+        for origin in store.trials(row.name, ["trained"]):
+            if origin.origin is None:
+                files = [one for one in store.trials(row.name, ["trained"]) if one.origin == origin.number]
+                assert len(files) == 5, "another precision, and two pruned networks in two precisions each"
+                networks = {one.candidate.learnt for one in files} | {origin.candidate.learnt}
+                assert len(networks) == 3
+                assert {one.candidate.parent for one in files} == {origin.candidate.parent}
+                assert files[0].candidate.learnt == origin.candidate.learnt, "what needs no training comes first"
+        assert run_search(store, row.name, draw=draw_pruned, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def test_a_study_of_before_has_no_pruned_siblings_as_its_pruned_candidates_train_apart(tmp_path: Path) -> None:
+    study = fakes.make_study(trials=2, search={"startup_trials": 9, "tails": 2})
+    train = study.train.model_copy(update={"fine_tune_on_top": False})
+    store, row = fakes.start(tmp_path, study.model_copy(update={"train": train}))
+    with store:
+        run_search(store, row.name, draw=draw_pruned, evaluate=fakes.make_evaluate(row.study.bounds))
+        assert store.counts(row.name).siblings == 0
 
 
 def test_the_sampler_is_told_of_siblings(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from segsearch.space.candidate import Candidate, Draw, Named
-from segsearch.space.draws import Dice, Facts, Noting, settled
+from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
 from segsearch.space.load import load_space
-from segsearch.space.mutate import Replay, neighbours, siblings
+from segsearch.space.mutate import Params, Replay, neighbours, siblings
 from segsearch.space.steps import Quantize
 from tests import fakes
 
@@ -97,10 +97,51 @@ def test_a_sibling_has_no_tail_of_training_of_its_own() -> None:
     assert siblings(draw, {"tail": 0.0}, most=9) == []
 
 
-def test_a_pruned_candidate_and_its_unpruned_form_are_no_siblings() -> None:
-    for seed in range(40):
+def pruned_draw(seeds: int = 40) -> tuple[DrawCandidate, Params, Candidate]:
+    for seed in range(seeds):
         draw, params, candidate = drawn("mobile", seed)
         if candidate.before_export:
-            assert all(one.before_export == candidate.before_export for _, one in siblings(draw, params, most=32))
-            return
+            return draw, params, candidate
     pytest.fail("no draw was pruned")
+
+
+def test_where_the_part_after_a_pruning_is_taken_from_the_training_an_unpruned_form_is_no_sibling() -> None:
+    draw, params, candidate = pruned_draw()
+    found = siblings(draw, params, most=32, tails=4, pruned=False)
+    assert found
+    assert all(one.before_export == candidate.before_export for _, one in found)
+
+
+def test_the_network_that_a_pruned_one_was_is_a_file_of_the_same_training() -> None:
+    draw, params, candidate = pruned_draw()
+    found = [one for _, one in siblings(draw, params, most=2)]
+    assert [one.before_export == () for one in found] == [False, False, True, True, True]
+    assert all(one.parent == candidate.parent for one in found)
+
+
+def test_tails_are_further_networks_with_as_many_files_after_those_that_need_no_training() -> None:
+    draw, params, candidate = drawn("efficientnet_lite", 5)
+    assert not candidate.before_export
+    plain = siblings(draw, params, most=3)
+    found = siblings(draw, params, most=3, tails=2)
+    assert found[:3] == plain
+    rest = [one for _, one in found[3:]]
+    networks = list(dict.fromkeys(one.learnt for one in rest))
+    assert (len(networks), len(rest)) == (2, 8), "each as it is, and three more files"
+    assert [one.learnt for one in rest] == [one for one in networks for _ in range(4)], "one network after the other"
+    for one in rest:
+        assert one.before_export
+        assert one.parent == candidate.parent
+    assert all(draw(Named(point)) == one for point, one in found)
+    assert len({one.key for _, one in found} | {candidate.key}) == 12
+
+
+def test_a_file_that_learns_on_in_int8_is_a_tail_by_itself() -> None:
+    def draw(choose: Draw) -> Candidate:
+        tail = choose.suggest_float("tail", 0.0, 0.5, step=0.25)
+        return replace(fakes.candidate(8, 1), after_export=(Quantize(tail=tail),))
+
+    for pruned in (True, False):
+        found = siblings(draw, {"tail": 0.0}, most=9, tails=1, pruned=pruned)
+        assert [point["tail"] for point, _ in found] == [0.25]
+        assert len(siblings(draw, {"tail": 0.0}, most=0, tails=9, pruned=pruned)) == 2

@@ -865,7 +865,10 @@ def test_a_database_of_schema_1_is_brought_up_to_date(tmp_path: Path) -> None:
     schema_1(tmp_path / "study.db")
     with open_store(tmp_path / "study.db") as store:
         fresh = fakes.make_study(limits=["latency_ms<=9"], output="scores")
-        train, search = fresh.train.model_copy(update={"recipe": 1}), {"startup_on_top": False}
+        train, search = (
+            fresh.train.model_copy(update={"recipe": 1, "fine_tune_on_top": False}),
+            {"startup_on_top": False},
+        )
         data = fresh.data.model_copy(update={"levels": "high_byte"})
         fresh = fresh.model_copy(
             update={"data": data, "train": train, "search": fresh.search.model_copy(update=search)}

@@ -120,6 +120,16 @@ def test_a_pruned_network_spends_the_same_steps_and_keeps_its_share_where_they_s
     assert [part.steps for part in around_pruning(SHARE.of_steps(1, IMAGES), 0.25, IMAGES)] == [1, 0]
 
 
+def test_on_top_a_pruned_network_trains_as_its_twin_does_and_then_some_more() -> None:
+    counted = SHARE.of_steps(101, IMAGES)
+    for schedule, share, after in ((counted, 0.25, 25), (counted, 0.001, 1), (SHARE.of_steps(1, IMAGES), 0.25, 1)):
+        first, second = around_pruning(schedule, share, IMAGES, on_top=True)
+        assert first == schedule, "to the last setting: the weights are the twin's"
+        assert (second.steps, second.learning_rate) == (after, schedule.learning_rate / 3)
+    first, second = around_pruning(SCHEDULE, 1.5, IMAGES, on_top=True)
+    assert (first, second.epochs) == (SCHEDULE, round(1.5 * SCHEDULE.epochs)), "longer than the whole, where asked"
+
+
 @pytest.mark.parametrize("count", range(2, 60))
 @pytest.mark.parametrize("given", [1, 2, 3, 7])
 def test_a_share_is_the_epochs_that_it_was_made_of(count: int, given: int) -> None:

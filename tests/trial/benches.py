@@ -66,6 +66,7 @@ def make_bench(**changes: object) -> Bench:
             seed=0,
         ),
         fine_tune_share=1 / 3,
+        fine_tune_on_top=False,
         effort=Effort(warmup_runs=1, max_seconds=0.5),
         limits=(),
         runtime=runtime,

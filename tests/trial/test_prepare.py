@@ -86,13 +86,14 @@ def test_an_estimate_is_of_what_would_be_trained(tmp_path: Path, monkeypatch: py
 def test_an_estimate_follows_what_is_held_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that takes a second whatever it holds: what is left of the estimate are the steps."""
     monkeypatch.setattr("segsearch.trial.prepare._seconds_per_step", lambda architecture, schedule, bench: 1.0)
-    candidate = settled(draw, Facts())(Dice(random.Random(0)))  # input scale 1
+    candidate = settled(draw, Facts())(Dice(random.Random(0)))  # input scale 1, pruned
+    assert candidate.before_export
     trained = {}
     for hold in ("images", "steps", "seconds"):
         train = {"steps": 80, "crop": 1.0, "batch_size": 4, "hold": hold}
         found = estimate([candidate], bench_of(make_study(train=train, teacher=TEACHER)), Artifacts(tmp_path))
         trained[hold] = round(found.seconds_per_trial - found.gate_seconds), round(found.teacher_seconds)
-    assert trained == {"images": (80, 3), "steps": (80, 3), "seconds": (20, 3)}
+    assert trained == {"images": (100, 3), "steps": (100, 3), "seconds": (25, 3)}, "a quarter comes after the pruning"
 
 
 def test_a_schedule_is_what_the_study_says_and_steps_become_epochs() -> None:

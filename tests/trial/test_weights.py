@@ -84,6 +84,16 @@ def test_steps_are_a_whole_trials_and_what_is_held_follows_the_input_scale(
     assert (steps["train"], steps["fine-tune"]) == (before, after)
 
 
+def test_on_top_a_pruned_candidate_shares_the_training_of_its_unpruned_twin(notebook: Notebook) -> None:
+    bench = make_bench(fine_tune_on_top=True)
+    evaluate(PLAIN, bench, notebook)
+    evaluate(PRUNED, bench, notebook)
+    assert [name for name in notebook.made if name in ("train", "fine-tune")] == ["train", "fine-tune"]
+    notebook.made.clear()
+    evaluate(PRUNED, make_bench(), notebook)
+    assert [name for name in notebook.made if name in ("train", "fine-tune")] == ["train", "fine-tune"]
+
+
 def test_what_steps_leave_as_it_is_is_told_by_the_stage(notebook: Notebook) -> None:
     bench, steps = make_bench(), (Factorize(0.5, least_macs=2304), Prune(0.5))
     candidate = replace(PLAIN, before_export=steps)

@@ -1,0 +1,153 @@
+"""Whether pruning a trained network pays: its pruned children beside networks of the same widths that train alone.
+
+    python benchmarks/children.py runs/camvid/study.db --trials 0 4 --data ../shared/camvid
+        [--ratios 0.125 0.25 0.5] [--seeds 2] [--tail 3] [--children 3]
+
+A child is the trial's network as it was trained, pruned and annealed for `--tail` more epochs at a third of the rate.
+Its rival is pruned to the same widths before it trains (from the study's pretrained weights where there are any, so
+that it inherits their largest channels) and trains alone for the child's tail and its share of the parent's epochs: of
+`--children` files and the parent itself each pays one. Both are trained from the same seeds, which settle order and
+crops; the parent has its own. `whole` is the rival with all the epochs that parent and tail had. mIoU is the
+network's in torch, on the validation split. Trainings are kept (`kept.py`): stopped, it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+
+import torch
+from kept import Job, outcomes
+
+from segsearch.datasets import Dataset, open_dataset
+from segsearch.judging.reading import open_to_read
+from segsearch.networks import build
+from segsearch.pretrained.inherit import inherit
+from segsearch.pretrained.parent import kept
+from segsearch.settings.data import DataSettings
+from segsearch.space.architecture import Architecture
+from segsearch.space.keys import to_json
+from segsearch.space.steps import Criterion, Prune
+from segsearch.training.loop import train
+from segsearch.training.schedule import Schedule, for_scale
+from segsearch.trial.export import count_macs
+from segsearch.trial.prepare import schedule_of
+from segsearch.trial.score_network import score_network
+from segsearch.trial.weights import apply_model_steps, load_weights
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A trained network: what it is, its weights, how it was trained, and the pretrained weights that it began with."""
+
+    trial: int
+    architecture: Architecture
+    weights: Path
+    schedule: Schedule
+    start: Path | None
+
+    def of_itself(self, data: Dataset) -> float:
+        network = build(self.architecture, len(data.classes))
+        load_weights(network, self.weights)
+        return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
+
+    def child(self, prune: Prune, schedule: Schedule, data: Dataset) -> float:
+        network = build(self.architecture, len(data.classes), seed=schedule.seed)
+        load_weights(network, self.weights)
+        apply_model_steps(network, [prune])
+        train(network, data.train, schedule, classes=len(data.classes), device=CPU)
+        return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
+
+    def alone(self, prune: Prune, schedule: Schedule, data: Dataset) -> float:
+        network = build(self.architecture, len(data.classes), seed=schedule.seed)
+        if self.start is not None:
+            known = kept(self.start)
+            inherit(network, self.architecture, known.network, known.architecture)
+        apply_model_steps(network, [prune])
+        train(network, data.train, schedule, classes=len(data.classes), device=CPU)
+        return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
+
+    def job(self, part: str, prune: Prune, schedule: Schedule, data: Dataset) -> Job:
+        about = [self.weights.name, part, to_json(prune), to_json(schedule), data.key, f"torch {torch.__version__}"]
+        make = self.child if part == "child" else self.alone
+        return Job(["children", *about], partial(make, prune, schedule, data))
+
+    def macs_left(self, prune: Prune, data: Dataset) -> float:
+        height, width = data.validation.images.shape[1:3]
+        whole, less = build(self.architecture, len(data.classes)), build(self.architecture, len(data.classes))
+        apply_model_steps(less, [prune])
+        return count_macs(less, (height, width)) / count_macs(whole, (height, width))
+
+
+def parents_of(database: Path, trials: list[int], data: Path, void: int, cache: Path) -> tuple[list[Parent], Dataset]:
+    with open_to_read(str(database)) as store:
+        row = store.study()
+        settings = row.study.data
+        opened = DataSettings(
+            kind="folders", root=str(data.resolve()), height=settings.height, width=settings.width, void=void
+        )
+        dataset = open_dataset(opened, cache=cache)
+        images = len(dataset.train)
+        schedule = schedule_of(row.study.train, seed=row.study.seed, images=images)
+        found = []
+        for trial in trials:
+            architecture = store.trial(row.name, trial).candidate.architecture
+            names = [str(stage.outcome["weights"]) for stage in store.stages(row.name, trial, name="train")]
+            settled = for_scale(schedule, architecture.input_scale, images)
+            start = None if row.start is None else row.artifacts.path(row.start)
+            found.append(Parent(trial, architecture, row.artifacts.path(names[0]), settled, start))
+    return found, dataset
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("database", type=Path, nargs="?")
+    parser.add_argument("--trials", type=int, nargs="+", default=(0,))
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--void", type=int, default=11)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "segsearch-pruning")
+    parser.add_argument("--ratios", type=float, nargs="+", default=(0.125, 0.25, 0.5))
+    parser.add_argument("--criterion", default="l1")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--tail", type=int, default=3, help="epochs after the pruning")
+    parser.add_argument("--children", type=int, default=3, help="files that share the parent's training with it")
+    parser.add_argument("--whole", action="store_true", help="the rival with all of the epochs, too")
+    options = parser.parse_args()
+    if options.database is None or options.data is None:
+        print("children: needs a study's database, its trials, and --data, a folder of CamVid's layout.")
+        return
+    parents, data = parents_of(options.database, options.trials, options.data, options.void, options.cache)
+    criterion: Criterion = options.criterion
+    print(f"{'parent':>6s}{'ratio':>7s}{'MACs':>6s}{'seed':>5s}{'parent':>8s}{'child':>8s}{'alone':>8s}{'gain':>8s}")
+    gains = []
+    for seed in range(options.seeds):
+        for parent in parents:
+            whole = parent.schedule
+            key = ["children", parent.weights.name, "parent", data.key]
+            (before,) = outcomes([Job(key, partial(parent.of_itself, data))])
+            for ratio in options.ratios:
+                prune = Prune(ratio, criterion)
+                tail = replace(whole, epochs=options.tail, seed=seed, learning_rate=whole.learning_rate / 3)
+                share = round(whole.epochs / (options.children + 1))
+                lengths = [options.tail + share] + ([options.tail + whole.epochs] if options.whole else [])
+                jobs = [parent.job("child", prune, tail, data)]
+                jobs += [parent.job("alone", prune, replace(whole, epochs=one, seed=seed), data) for one in lengths]
+                child, alone, *rest = outcomes(jobs)
+                gains.append(child - alone)
+                print(
+                    f"{parent.trial:6d}{ratio:7.3f}{parent.macs_left(prune, data):6.2f}{seed:5d}"
+                    f"{before:8.4f}{child:8.4f}{alone:8.4f}{child - alone:+8.4f}"
+                    + "".join(f"   whole {one:.4f}" for one in rest),
+                    flush=True,
+                )
+    print(f"mean of {len(gains)} gains: {mean(gains):+.4f}")
+
+
+if __name__ == "__main__":
+    main()
