@@ -1,19 +1,23 @@
 """What a tail of training inside the int8 graph gives back of what the rounding took.
 
     python benchmarks/qat.py FLOAT.onnx [...] --data ../shared/camvid [--epochs N] [--rates R ...] [--parts PART ...]
+        [--first CONVOLUTIONS] [--seeds N]
 
 Needs float files that segsearch exported of a folder of CamVid's layout (the artifacts of a study's `export` stages).
 Each is calibrated as a study does it, and scored on the validation split: the float file, the int8 file, and the int8
 file after a tail of so many epochs. `labels`, `file` and `both` say what the tail learns from, `scales` learns the
 scales of activations as well, `float` trains the float file as long in the same way and calibrates it then: what more
-training is worth without any rounding in it. The last column is the share of pixels of which the graph that was trained
-and ONNX Runtime say the same, on every eighth validation image. Tails are kept (`kept.py`): stopped, it goes on.
+training is worth without any rounding in it. `--first` leaves so many convolutions in float.
+
+The last column is the share of pixels of which the graph that was trained and ONNX Runtime say the same, on every
+eighth validation image. Tails are kept (`kept.py`): stopped, it goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +53,16 @@ class Tail:
     part: str
     epochs: float
     rate: float
+    first: int = 0
+    seed: int = 0
+
+    @property
+    def schedule(self) -> Schedule:
+        return replace(STUDY, seed=self.seed)
 
     def settles(self, data: Dataset) -> list[str]:
-        about = [self.part, str(self.epochs), str(self.rate), to_json(STUDY), data.key, str(SIZE)]
+        about = [self.part, str(self.epochs), str(self.rate), to_json(self.schedule), data.key, str(SIZE)]
+        about += [f"first {self.first}"] if self.first else []
         return ["qat", sha256_of(self.source), *about, f"torch {torch.__version__}", RUNTIME.version]
 
     def target(self, data: Dataset) -> Path:
@@ -59,11 +70,12 @@ class Tail:
         return FOLDER / f"{Job(self.settles(data), lambda: 0.0).name}.onnx"
 
 
-def calibrated(source: Path, data: Dataset) -> Path:
-    target = FOLDER / f"{sha256_of(source)}.int8.onnx"
+def calibrated(source: Path, data: Dataset, first: int) -> Path:
+    target = FOLDER / f"{sha256_of(source)}.int8{f'-{first}' if first else ''}.onnx"
     if not target.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        quantize(source, target, Quantize(), images=spread_over(data.train.images, CALIBRATION_IMAGES))
+        images = spread_over(data.train.images, CALIBRATION_IMAGES)
+        quantize(source, target, Quantize(float_convolutions=first), images=images)
     return target
 
 
@@ -75,10 +87,10 @@ def trained(tail: Tail, data: Dataset) -> Job:
     """mIoU of the int8 file after a tail; the file is kept."""
 
     def make() -> float:
-        begun = tail.source if tail.part == "float" else calibrated(tail.source, data)
+        begun = tail.source if tail.part == "float" else calibrated(tail.source, data, tail.first)
         model = onnx.load(str(begun))
         module = GraphModule(model, source=onnx.load(str(tail.source)), learn_scales=tail.part == "scales")
-        schedule = tail_schedule(STUDY, tail.epochs / STUDY.epochs, len(data.train), rate=tail.rate)
+        schedule = tail_schedule(tail.schedule, tail.epochs / STUDY.epochs, len(data.train), rate=tail.rate)
         train_tail(
             module,
             data.train,
@@ -91,7 +103,7 @@ def trained(tail: Tail, data: Dataset) -> Job:
         target = tail.target(data)
         onnx.save(written_back(module, model), str(target))
         if tail.part == "float":
-            target = calibrated(target, data)
+            target = calibrated(target, data, tail.first)
         return miou_of(target, data)
 
     return Job(tail.settles(data), make)
@@ -121,6 +133,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rates", type=float, nargs="*", default=[RATE])
     parser.add_argument("--parts", nargs="*", choices=list(AIMS), default=list(AIMS))
+    parser.add_argument("--first", type=int, default=0, help="convolutions that stay in float")
+    parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.data is None or not arguments.files:
         print("qat: needs float files that segsearch exported, and --data, a folder of CamVid's layout.")
@@ -130,21 +144,22 @@ def main() -> None:
     data = open_dataset(settings, cache=Path("runs/.cache"))
     print(f"{'file':14s}{'what learns':>22s}{'mIoU':>8s}{'to float':>10s}{'alike':>8s}")
     for source in arguments.files:
-        key = ["qat", sha256_of(source), data.key, RUNTIME.version]
+        first = arguments.first
+        key = ["qat", sha256_of(source), data.key, RUNTIME.version, *([f"first {first}"] if first else [])]
         plain, rounded = outcomes(
             [
                 Job([*key, "float"], lambda source=source: miou_of(source, data)),
-                Job([*key, "int8"], lambda source=source: miou_of(calibrated(source, data), data)),
+                Job([*key, "int8"], lambda source=source, first=first: miou_of(calibrated(source, data, first), data)),
             ]
         )
         print(f"{source.stem[:12]:14s}{'float file':>22s}{plain:8.4f}")
         print(f"{'':14s}{'calibrated':>22s}{rounded:8.4f}{rounded - plain:+10.4f}", flush=True)
-        for rate in arguments.rates:
-            for part in arguments.parts:
-                tail = Tail(source, part, arguments.epochs, rate)
-                (miou,) = outcomes([trained(tail, data)])
-                (alike,) = outcomes([agreement(tail, data)])
-                print(f"{'':14s}{f'{part} at {rate:g}':>22s}{miou:8.4f}{miou - plain:+10.4f}{alike:8.4f}", flush=True)
+        for rate, seed, part in product(arguments.rates, range(arguments.seeds), arguments.parts):
+            tail = Tail(source, part, arguments.epochs, rate, first, seed)
+            (miou,) = outcomes([trained(tail, data)])
+            (alike,) = outcomes([agreement(tail, data)])
+            words = f"{part} at {rate:g}, seed {seed}"
+            print(f"{'':14s}{words:>22s}{miou:8.4f}{miou - plain:+10.4f}{alike:8.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -74,36 +74,46 @@ def siblings(
     """Candidates that one training leads to: first those that it makes, then those with a tail of their own.
 
     At most `most` differ in where a mask's classes are chosen and in the steps after the export. `tails` more networks
-    learn on for a while, in int8 or (`pruned`) after steps before the export, and each of the latter has `most` further
-    files, too. The nearest come first. A space that asks for nothing of that kind has none.
+    learn on for a while: those in int8 first, which leave a file each, then (`pruned`) those with steps before the
+    export, which have `most` further files, too. The nearest come first. A space that asks for nothing of that kind has
+    none.
     """
     first = Replay(params)
     origin = draw(first)
-    seen, wave, left = {origin.key}, [dict(first.params)] if most or tails else [], tails
-    # What is learnt together, with its files: a network, or one file that learns on.
-    families: dict[Candidate, list[tuple[Params, Candidate]]] = {origin.learnt: []}
+    related = _related(draw, first.params, origin) if most or tails else []
+    # What is learnt together: a network with its files, or one file that learns on.
+    families: dict[Candidate, list[tuple[Params, Candidate]]] = {_family(one): [] for _, one in related}
+    families = {origin.learnt: [], **families}
+    free = {origin.learnt, *([origin.parent] if pruned else [])}  # a pruned network was trained whole
+    dear = [one for one in families if one not in free and (pruned or one.before_export == origin.before_export)]
+    dear = [one for one in dear if not one.tail or one.architecture == origin.architecture]
+    chosen = [one for one in families if one in free] + sorted(dear, key=lambda one: bool(one.before_export))[:tails]
+    for point, candidate in related:
+        family = _family(candidate)
+        if len(families[family]) < most + (family != origin.learnt):
+            families[family].append((point, candidate))
+    return [one for family in chosen for one in families[family]]
+
+
+def _family(candidate: Candidate) -> Candidate:
+    """What settles all that a candidate learns."""
+    return candidate if candidate.tail else candidate.learnt
+
+
+def _related(draw: DrawCandidate, params: Params, origin: Candidate) -> list[tuple[Params, Candidate]]:
+    """Every other candidate that is made from the same network by compression alone, the nearest first."""
+    seen, found, wave = {origin.key}, list[tuple[Params, Candidate]](), [params]
     leave: set[str] = set()  # parameters of the network itself
     while wave:
-        following = []
-        touched = set[str]()
+        touched, following = set[str](), list[tuple[Params, Candidate]]()
         for near in wave:
             for name, point, candidate in _changed(draw, near, leave=leave):
-                if candidate.parent != origin.parent:
-                    continue
-                touched.add(name)
-                if candidate.key in seen:
-                    continue
-                seen.add(candidate.key)
-                following.append(dict(point))
-                family = candidate if candidate.tail else candidate.learnt
-                if family not in families:
-                    free = pruned and family == origin.parent  # the network that a pruned one was
-                    if not free and (left == 0 or not (pruned or candidate.tail)):
-                        continue
-                    left -= not free
-                    families[family] = []
-                if len(families[family]) < most + (family != origin.learnt):
-                    families[family].append((point, candidate))
-        leave = leave or set(first.params) - touched
-        wave = following
-    return [one for family in families.values() for one in family]
+                if candidate.parent == origin.parent:
+                    touched.add(name)
+                    if candidate.key not in seen:
+                        seen.add(candidate.key)
+                        following.append((dict(point), candidate))
+        leave = leave or set(params) - touched
+        found += following
+        wave = [point for point, _ in following]
+    return found
