@@ -104,17 +104,20 @@ def draw_distill(choose: Draw) -> Distill | None:
 
 
 def draw_prune(choose: Draw) -> tuple[Prune, ...]:
-    """Seldom: in a short schedule a network that is narrow from the start beats one that is pruned to its widths."""
+    """Seldom: most pruned networks come from a training that is done (`[search] tails`), and cost a part of one."""
     if not seldom(choose, "prune_die"):
         return ()
-    criterion = choose.suggest_categorical("prune_criterion", ("l1", "l2"))
-    return (Prune(choose.suggest_float("prune_ratio", 0.125, 0.5, step=0.125), criterion),)
+    return (Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25)),)
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
-    """Floats, int8, or mixed: int8 but for the first three convolutions, where rounding costs most and saves least."""
-    bits = choose.suggest_categorical("bits", ("32", "8", "mixed"))
-    return () if bits == "32" else (Quantize(float_convolutions=3 if bits == "mixed" else 0),)
+    """Floats, int8, mixed: int8 but for the first three convolutions, where rounding costs most and saves least; or
+    mixed and trained on for a while as it is rounded, which is worth more than it costs.
+    """
+    bits = choose.suggest_categorical("bits", ("32", "8", "mixed", "trained"))
+    if bits == "32":
+        return ()
+    return (Quantize(float_convolutions=0 if bits == "8" else 3, tail=0.07 if bits == "trained" else 0.0),)
 
 
 def seldom(choose: Draw, name: str) -> bool:
