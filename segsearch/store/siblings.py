@@ -36,5 +36,5 @@ def trained_in(connection: Connection, study: str) -> int:
 
 def known_keys(connection: Connection, study: str) -> frozenset[str]:
     """The content keys of all candidates that a study has a trial of, but for those that were only looked at."""
-    query = select(trials.c.key).where(trials.c.study == study, trials.c.state != "screened")
+    query = select(trials.c.key).where(trials.c.study == study, trials.c.state.not_in(("screened", "duplicate")))
     return frozenset(connection.execute(query).scalars())
