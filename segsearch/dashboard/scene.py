@@ -102,8 +102,9 @@ def _wrong(looked: Looked) -> Trouble | None:
 def _machines(seen: Seen, error: str) -> Trouble:
     """Several machines, or one that is not there."""
     counts = {machine.key: 0 for machine in seen.machines}
+    trained = {trial.number for trial in seen.trials if trial.state == "trained"}
     for timing in seen.timings:
-        if timing.machine in counts:
+        if timing.machine in counts and timing.trial in trained:
             counts[timing.machine] += 1
     choices = tuple((one.short, f"{machine_words(one)}: {counts[one.key]} models") for one in seen.machines)
     if not choices:
