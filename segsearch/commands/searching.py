@@ -161,7 +161,8 @@ def check(study: StudyFile) -> None:
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *_start_lines(found),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
-        f"Time     about {duration(found.seconds)} for the trained trials, "
+        f"Time     about {duration(found.seconds)} for the trained trials"
+        f"{' and the looks before them' if settings.search.screen else ''}, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
     )

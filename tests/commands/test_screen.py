@@ -35,6 +35,17 @@ def waiting(database: Path) -> int:
         return store.trials("tiny", ["screened"])[0].number
 
 
+@pytest.mark.usefixtures("quick")
+def test_what_is_looked_at_is_in_the_time_that_a_study_takes(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three trials two are the best of sixteen: thirty looks of two seconds, beside 150 s of training."""
+    monkeypatch.chdir(tmp_path)
+    assert "about 2 min for the trained trials, and" in command("check", study_file).out
+    study_file.write_text(study_file.read_text() + "\n[search]\nstartup_trials = 1\nscreen = 16\n")
+    assert "about 4 min for the trained trials and the looks before them, and" in command("check", study_file).out
+
+
 def test_a_study_is_carried_on_with_it_and_without(database: Path, command: Command) -> None:
     assert "Trials   3 of 3 trained; 6 looked at\n" in command("status", database).out
     assert "rejected ones and looks included; finished" in command("status", database).out

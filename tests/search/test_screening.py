@@ -16,7 +16,8 @@ from segsearch.errors import SearchStuck, TrialFailed
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.types import Evidence
 from segsearch.search import Evaluate, Event, run_search
-from segsearch.search.memory import open_memory
+from segsearch.search.memory import open_memory, trial_seed
+from segsearch.search.screen import choose
 from segsearch.space.candidate import Candidate
 from segsearch.store import Store, TrialRow, open_store, schema
 from segsearch.store.worker import at_work
@@ -116,26 +117,34 @@ def check_settled(store: Store, study: Study) -> tuple[TrialRow, ...]:
 def test_each_training_is_the_best_of_all_that_were_looked_at(tmp_path: Path) -> None:
     study = screening()
     store, _ = fakes.start(tmp_path, study)
+    pool, chosen, said = set[int](), list[int](), list[str]()
+    looks, rows = 0, store.trials("fake")
+
+    def follow(event: Event) -> None:
+        nonlocal looks, rows
+        if event.kind == "screened":
+            pool.add(event.trial.number)
+        if event.kind == "fell_back" and event.why:
+            said.append(event.why)
+        if event.kind == "promoted":
+            assert looks == 4, "so many between two trainings"
+            assert event.best_of == len(pool)
+            ranking = choose(rows, study, seed=trial_seed(study.seed, len(rows)))
+            assert event.trial.number == ranking.numbers[0]
+            pool.remove(event.trial.number)
+            chosen.append(event.trial.number)
+            looks = 0
+        if event.kind in ("trained", "screened", "rejected"):
+            looks += event.trial.gate_only
+            rows = store.trials("fake")
+
     with store:
-        events = search(store, study)
-        rows = {row.number: row for row in check_settled(store, study)}
-        pool, looks, chosen = set[int](), 0, []
-        for event in events:
-            if event.kind == "screened":
-                pool.add(event.trial.number)
-            if event.kind in ("screened", "rejected") and event.trial.gate_only:
-                looks += 1
-            if event.kind == "promoted":
-                assert looks == 4, "so many between two trainings"
-                assert event.best_of == len(pool)
-                best = min(pool, key=lambda number: (fakes.latency_of(rows[number].candidate), number))
-                assert event.trial.number == best
-                pool.remove(best)
-                chosen.append(best)
-                looks = 0
+        keywords = {"draw": fakes.draw, "evaluate": make_evaluate(study), "gate": make_gate(study)}
+        run_search(store, "fake", on_event=follow, **keywords)  # type: ignore[arg-type]
+        settled = check_settled(store, study)
         assert len(chosen) == study.trials - 1
-        assert pool == {row.number for row in rows.values() if row.state == "screened"}, "the pool stays"
-        assert [event.why for event in events if event.kind == "fell_back"] == ["a stand-in ranks by latency alone"]
+        assert pool == {row.number for row in settled if row.state == "screened"}, "the pool stays"
+        assert len(said) == len(set(said)), "a reason is said once"
         assert all(store.evidence("fake", number) is not None for number in pool)
         assert {timing.trial for timing in store.timings("fake")} >= pool
 
