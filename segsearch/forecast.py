@@ -30,7 +30,8 @@ ESTIMATED_DRAWS = 24
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `check` found out. `seconds` is for all trained trials, without those that a limit rejects.
+    """What `check` found out. `seconds` is for all trained trials and what is looked at for them, without what a limit
+    rejects.
 
     Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     `beyond` of the checked draws ask for a rate or bins larger than their map; `most_beyond` is what most of them ask.
@@ -102,7 +103,9 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         classes=len(dataset.classes),
         train_images=len(dataset.train),
         validation_images=len(dataset.validation),
-        seconds=(found.seconds_per_trial + _siblings_seconds(study, found)) * study.trials + found.teacher_seconds,
+        seconds=(found.seconds_per_trial + _siblings_seconds(study, found)) * study.trials
+        + _screening_seconds(study, found)
+        + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         needed_bytes=round(found.bytes_per_trial * study.trials),
         free_bytes=free_bytes(folder),
@@ -126,6 +129,12 @@ def _siblings_seconds(study: Study, found: Estimate) -> float:
     siblings, tails = study.search.siblings, study.search.tails
     tail = study.train.share_after_pruning * (found.seconds_per_trial - found.gate_seconds)
     return (siblings + tails * (1 + siblings)) * (found.gate_seconds + study.timing.max_seconds) + tails * tail
+
+
+def _screening_seconds(study: Study, found: Estimate) -> float:
+    """What a study looks at before it trains, in all: one of each `screen` candidates is trained in the end."""
+    screened = max(0, study.trials - study.search.trained_before_screening)
+    return screened * max(0, study.search.screen - 1) * found.gate_seconds
 
 
 def beyond_words(forecast: Forecast) -> str:

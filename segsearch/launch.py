@@ -18,7 +18,7 @@ from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
-from segsearch.study import Study, as_begun, dump_study
+from segsearch.study import Study, as_begun, dump_study, search_with
 from segsearch.trial.types import facts_of, teacher_of
 from segsearch.workshop import Artifacts, Progress, existing, raise_if_full
 
@@ -56,13 +56,14 @@ def run(
     db: str | None = None,
     trials: int | None,
     siblings: int | None = None,
+    screen: int | None = None,
     minutes: float | None,
     machine: str | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
     """Search as a study says, from the start or from where its database stands."""
-    study = adjusted(study, data=data, trials=trials, siblings=siblings)
+    study = adjusted(study, data=data, trials=trials, siblings=siblings, screen=screen)
     space = load_space(study.space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
@@ -90,16 +91,7 @@ def run(
             texts=keep_texts(artifacts, texts),
             start=start,
         )
-        summary = _search(
-            store,
-            row,
-            space,
-            dataset,
-            here,
-            minutes=minutes,
-            progress=progress,
-            on_event=on_event,
-        )
+        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
     return Ended(database, row.name, here.key, summary)
 
 
@@ -110,6 +102,7 @@ def resume(
     data: Path | None,
     trials: int | None,
     siblings: int | None = None,
+    screen: int | None = None,
     minutes: float | None,
     machine: str | None,
     progress: Progress,
@@ -119,7 +112,7 @@ def resume(
     with open_store(where) as store:
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
-        study = adjusted(row.study, data=data, trials=trials, siblings=siblings)
+        study = adjusted(row.study, data=data, trials=trials, siblings=siblings, screen=screen)
         here = demand_machine(store, study, machine, progress)
         space = stored_space(row)
         texts = row.texts or texts_of(study.data)
@@ -132,16 +125,7 @@ def resume(
             texts=keep_texts(row.artifacts, texts),
             start=row.start,
         )
-        summary = _search(
-            store,
-            row,
-            space,
-            dataset,
-            here,
-            minutes=minutes,
-            progress=progress,
-            on_event=on_event,
-        )
+        summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
     return Ended(where, row.name, here.key, summary)
 
 
@@ -179,13 +163,20 @@ def demand_machine(store: Store, study: Study, wanted: str | None, progress: Pro
     return here
 
 
-def adjusted(study: Study, *, data: Path | None, trials: int | None = None, siblings: int | None = None) -> Study:
-    """The study with what the command line says instead."""
+def adjusted(
+    study: Study,
+    *,
+    data: Path | None,
+    trials: int | None = None,
+    siblings: int | None = None,
+    screen: int | None = None,
+) -> Study:
+    """The study with what the command line says instead. Raises `StudyError`."""
     changes: dict[str, Any] = {}
     if trials is not None:
         changes["trials"] = trials
-    if siblings is not None:
-        changes["search"] = study.search.model_copy(update={"siblings": siblings})
+    if siblings is not None or screen is not None:
+        changes["search"] = search_with(study.search, siblings=siblings, screen=screen)
     if data is not None:
         if study.data.kind != "folders":
             raise StudyError(f"--data is for studies of a folder, and this one's data.kind is {study.data.kind!r}.")
@@ -304,7 +295,9 @@ def _search(
     draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
     order = order_of_row(row, row.study, space, dataset, here)
     with contained(order, progress=progress) as child:
-        return run_search(store, row.name, draw=draw, evaluate=child.evaluate, minutes=minutes, on_event=on_event)
+        return run_search(
+            store, row.name, draw=draw, evaluate=child.evaluate, gate=child.gate, minutes=minutes, on_event=on_event
+        )
 
 
 def order_of_row(row: StudyRow, study: Study, space: Space, dataset: Dataset, machine: Machine) -> Task:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from segsearch.judging.words import duration, in_words
+from segsearch.judging.words import duration, in_words, state_words
 from segsearch.terminal import plain
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class StagePace:
 
 @dataclass
 class Lines:
-    """One line for each trial that ends, and a sign of life in long stages."""
+    """One line for each trial that ends, and a sign of life in long stages and among many looks."""
 
     console: Console
     pace: Pace = field(default_factory=Pace)
@@ -116,8 +116,9 @@ class Lines:
 
     def event(self, event: Event, /) -> None:
         left = self.pace.left(event.trained, event.asked)
-        if event.kind != "started":
-            self.said = time.monotonic()
+        now = time.monotonic()
+        if event.kind != "started" and (not _is_look(event) or now - self.said >= SIGN_OF_LIFE_SECONDS):
+            self.said = now
             _say(self.console, _sentence(event, left))
 
     def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:
@@ -152,9 +153,9 @@ class BarWatch:
 
     def event(self, event: Event, /) -> None:
         left = self._all("trained trials", event.trained, event.asked)
-        under_way = event.kind in ("started", "resumed", "waiting", "taught", "begun")
+        under_way = event.kind in ("started", "resumed", "fell_back", "promoted", "waiting", "taught", "begun")
         self.running = f"trial {event.trial.number}" if under_way else ""
-        if event.kind not in ("started", "resumed"):
+        if event.kind not in ("started", "resumed") and not _is_look(event):
             _say(self.bars.console, _sentence(event, left))
 
     def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:
@@ -177,14 +178,17 @@ def _sentence(event: Event, left: float | None) -> str:
     """`trial 7   trained    miou 0.512, latency_ms 4.31   41 s   (3 of 8, about 3 min left)`; of a teacher its mIoU."""
     if event.start is not None:
         return f"start: {event.start}"
+    if event.why is not None:
+        return f"screening: {event.why}"
     if event.teacher_miou is not None:
         return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial
     details: dict[str, Callable[[], str]] = {
         "trained": lambda: (
-            ", ".join(f"{name} {in_words(name, trial.values[name])}" for name in shown_values(trial.values))
-            + ("" if trial.origin is None else f"   sibling of trial {trial.origin}")
+            numbers(trial.values) + ("" if trial.origin is None else f"   sibling of trial {trial.origin}")
         ),
+        "screened": lambda: numbers(trial.values),
+        "promoted": lambda: f"the best of {event.best_of} looked at: {numbers(trial.values)}",
         "rejected": lambda: trial.failure.reason if trial.failure else "over a limit",
         "failed": lambda: f"{trial.failure.kind}: {trial.failure.reason}" if trial.failure else "failed",
         "duplicate": lambda: f"the same as trial {trial.twin}",
@@ -194,9 +198,19 @@ def _sentence(event: Event, left: float | None) -> str:
     }
     seconds = (trial.finished or 0.0) - trial.started
     took = f"   {duration(seconds)}" if trial.finished and event.kind in ("trained", "failed") else ""
-    kind = event.kind.replace("_", " ")
+    kind = state_words(event.kind).replace("_", " ")
     rest = _of(event.trained, event.asked, left)
     return f"trial {trial.number:<4d} {kind:<10s} {details[event.kind]()}{took}   ({rest})"
+
+
+def _is_look(event: Event) -> bool:
+    """Whether it is one of the many looks before a training: what comes of them the promotion tells."""
+    return event.trial.gate_only and event.kind in ("screened", "rejected", "duplicate")
+
+
+def numbers(values: Mapping[str, float]) -> str:
+    """What a line about a trial shows: `miou 0.512, latency_ms 4.31`."""
+    return ", ".join(f"{name} {in_words(name, values[name])}" for name in shown_values(values))
 
 
 def _of(done: int, total: int, left: float | None) -> str:

@@ -71,6 +71,9 @@ class SearchSettings(_Frozen):
     of the search. `siblings` is how many further files a training may leave, each a trial of its own that differs in
     what follows the training: its precision, or where a mask's classes are chosen. `tails` is how many networks may
     learn on from it for a while, pruned or in int8: some of a training's minutes each, and as many files each.
+    `screen` is how many candidates pass the gate for each one that is trained, the one that promises most of all that
+    were looked at; 0 trains every candidate that the sampler proposes. It begins after the first designs and the
+    startup trials, with `tpe` alone.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -81,8 +84,23 @@ class SearchSettings(_Frozen):
     references: tuple[str, ...] = ()
     siblings: Annotated[int, Field(ge=0, le=32)] = 0
     tails: Annotated[int, Field(ge=0, le=16)] = 0
+    screen: Annotated[int, Field(ge=0, le=64)] = 0
 
     _lists = field_validator("first", "references", mode="before")(_tuple)
+
+    @property
+    def trained_before_screening(self) -> int:
+        """After how many trainings a search begins to screen: its first designs, and the random ones beside them."""
+        on_top = len(self.first) if self.startup_on_top else 0
+        return max(len(self.first), self.startup_trials + on_top)
+
+    @model_validator(mode="after")
+    def _one_who_screens(self) -> SearchSettings:
+        if self.screen and self.sampler != "tpe":
+            raise ValueError(
+                f'screen = {self.screen} needs sampler = "tpe", got {self.sampler!r}; leave one of them out'
+            )
+        return self
 
 
 class Study(_Frozen):
@@ -192,6 +210,15 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
 
         demand_references(study.search.references, where=f"{where}: search.references")
     return study
+
+
+def search_with(settings: SearchSettings, **changes: int | None) -> SearchSettings:
+    """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be."""
+    said = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return SearchSettings.model_validate({**settings.model_dump(exclude_unset=True), **said})
+    except ValidationError as error:
+        raise StudyError(f"search: {_first_problem(error)}") from None
 
 
 # What a study meant that was stored before there was such a setting.

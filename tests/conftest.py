@@ -137,6 +137,7 @@ def fake_room(**settings: Any) -> ModuleType:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
         yield SimpleNamespace(
             evaluate=evaluate,
+            gate=fakes.make_gate(load_study(order.study).bounds),
             estimate=lambda candidates, artifacts: found,
             train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
             grow=fakes.make_grow(progress, looked, seconds=settings.get("seconds", 0.0)),

@@ -162,17 +162,25 @@ def make_grow(
     return grow
 
 
+def make_gate(limits: tuple[Limit, ...] = ()) -> Callable[[int, Candidate, Workshop], Evidence]:
+    """The untrained candidate's numbers, as `make_evaluate` finds them first."""
+
+    def gate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        found = evidence(latency_ms=latency_of(one), miou=None)
+        if broken := broken_limits(limits, found):
+            raise Rejected(found, broken)
+        return found
+
+    return gate
+
+
 def make_evaluate(
     limits: tuple[Limit, ...] = (), *, seconds: float = 0.0, fails: Callable[[int], bool] = lambda number: False
 ) -> Callable[[int, Candidate, Workshop], Evidence]:
     """Time, gate, train and export as stages; what is trained does not depend on the precision."""
 
     def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
-        latency = latency_of(one)
-        gate = evidence(latency_ms=latency, miou=None)
-        broken = broken_limits(limits, gate)
-        if broken:
-            raise Rejected(gate, broken)
+        latency = make_gate(limits)(number, one, workshop).timing.median_ms
         if fails(number):
             raise TrialFailed("diverged", "the loss became NaN")
         architecture = one.architecture

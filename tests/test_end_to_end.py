@@ -169,3 +169,28 @@ def test_a_full_disk_stops_with_a_line_and_nothing_is_lost(study: Path, small_di
     ended = rows(out / "study.db")
     assert list(ended.values()).count("trained") == 3
     assert not {"running", "failed"} & set(ended.values())
+
+
+def test_a_study_that_screens_times_many_and_trains_one(study: Path, tmp_path: Path) -> None:
+    """With the real gate: nothing is gated twice, and a training begins with what the gate has found."""
+    out = tmp_path / "run"
+    study.write_text(STUDY.replace("trials = 3", "trials = 2") + "\n[search]\nstartup_trials = 1\nscreen = 3\n")
+    said("run", study, "--out", out)
+    with open_store(out / "study.db", read_only=True) as store:
+        found = store.trials("small")
+        counts = store.counts("small")
+        gates = store.stages("small", name="gate")
+        kept = {row.number: store.evidence("small", row.number) for row in found if row.state == "screened"}
+    looks = [row for row in found if row.state in ("screened", "rejected")]
+    assert (counts.trained, counts.running) == (2, 0)
+    assert len(looks) + 1 >= 3, "three looks for the second training"
+    assert len({gate.key for gate in gates}) == len(gates)
+    assert kept
+    for evidence in kept.values():
+        assert evidence is not None
+        assert evidence.confusion is None
+        assert evidence.timing.median_ms > 0
+    assert "looked at" in said("status", out / "study.db")
+    assert len(json.loads(said("front", out / "study.db", "--json"))) == 2
+    said("resume", out / "study.db", "--trials", 3, "--screen", 0)
+    assert list(rows(out / "study.db").values()).count("screened") == counts.screened

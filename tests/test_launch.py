@@ -27,6 +27,19 @@ def test_the_command_line_changes_trials_and_data(tmp_path: Path) -> None:
         launch.adjusted(fakes.make_study(), data=tmp_path, trials=None)
 
 
+def test_the_command_line_changes_the_search_and_nothing_that_was_not_said() -> None:
+    study = fakes.make_study(search={"siblings": 2})
+    changed = launch.adjusted(study, data=None, screen=16)
+    assert (changed.search.screen, changed.search.siblings) == (16, 2)
+    assert launch.adjusted(changed, data=None, siblings=0, screen=0).search.screen == 0
+    assert "startup_on_top" not in changed.search.model_fields_set, "an older study goes on by what it meant"
+    genetic = fakes.make_study(search={"sampler": "nsga2"})
+    with pytest.raises(StudyError, match=r'screen = 16 needs sampler = "tpe", got \'nsga2\'; leave one of them out\.'):
+        launch.adjusted(genetic, data=None, screen=16)
+    with pytest.raises(StudyError, match=r"search: screen: .*less than or equal to 64"):
+        launch.adjusted(study, data=None, screen=65)
+
+
 @pytest.mark.usefixtures("quick")
 def test_fewer_trials_than_are_trained_leave_nothing_to_do(command: Command, study_file: Path, tmp_path: Path) -> None:
     out, database = tmp_path / "out", tmp_path / "out" / "study.db"

@@ -42,6 +42,35 @@ def test_a_line_for_each_trial_that_ends() -> None:
     assert "put back" in lines[4]
 
 
+def test_many_looks_are_told_with_the_training_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1.0]
+    monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])
+    said, seen = io.StringIO(), io.StringIO()
+    bars = Console(file=seen, width=160, force_terminal=True)
+    latency = {"latency_ms": 8.3}
+    with watching(bars) as other:
+        watches = (Lines(Console(file=said, width=160)), other)
+        for number in range(40):
+            looked = replace(trial(number, latency, state="screened"), gate_only=True)
+            rejected = replace(trial(number, latency, state="rejected"), gate_only=True)
+            now[0] += 2.0
+            for watch in watches:
+                watch.event(Event("started", replace(looked, state="running"), 3, 8))
+                watch.event(Event("rejected", rejected, 3, 8) if number % 2 else Event("screened", looked, 3, 8))
+        for watch in watches:
+            watch.event(Event("fell_back", trial(12, latency), 3, 8, why="too few trials to learn from"))
+            watch.event(Event("promoted", trial(12, latency), 3, 8, best_of=20))
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 4, "two signs of life in 80 seconds"
+    assert lines[0].startswith("trial 14   looked at  latency_ms 8.3   (3 of 8")
+    assert lines[2:] == [
+        "screening: too few trials to learn from",
+        "trial 12   promoted   the best of 20 looked at: latency_ms 8.3   (3 of 8)",
+    ]
+    assert "looked at  " not in seen.getvalue()
+    assert "the best of 20 looked at" in seen.getvalue()
+
+
 def test_a_long_stage_gives_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("segsearch.progress.time.monotonic", lambda: now[0])

@@ -92,6 +92,9 @@ WORDS: Mapping[str, str] = {
     "the training (precision, where a mask's classes are chosen) and count for none of `trials`.",
     "search.tails": "Networks that may learn on from each training for a while, pruned or in int8, with as many files "
     "each; trials of their own that count for none of `trials`.",
+    "search.screen": "How many candidates are looked at, timed and sized untrained, for each one that is trained: the "
+    "most promising of all that wait. 0 trains whatever the sampler proposes. Begins after the first designs and the "
+    'startup trials, and needs `sampler = "tpe"`: with `random` and `nsga2` a study is refused.',
     "retrain.epochs": f"How long; without it {TIMES} times as long as the study's own schedule.",
     "retrain.ema": "Decay of the average of the weights that remains; 0 keeps the last ones.",
     "retrain.auxiliary": "Weight of one more loss on the encoder's last map, where a network has none; 0 for none.",

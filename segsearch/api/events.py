@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
-    `kind` is `started`, `resumed`, `waiting`, `taught`, `begun`, `trained`, `rejected`, `failed`, `duplicate` or
-    `put_back`. `values` are the trial's objectives as far as they are known, `reason` says why it was rejected or
-    failed, `teacher_miou` is told with `taught` and `start` (what inherits pretrained weights) with `begun`. `origin`
-    is the trial whose training makes a sibling's file, too.
+    `kind` is `started`, `resumed`, `fell_back`, `promoted`, `waiting`, `taught`, `begun`, `trained`, `screened`,
+    `rejected`, `failed`, `duplicate` or `put_back`. `values` are the trial's objectives as far as they are known,
+    `reason` says why it was rejected or failed, `teacher_miou` is told with `taught` and `start` (what inherits
+    pretrained weights) with `begun`. `origin` is the trial whose training makes a sibling's file, too. One that is
+    `promoted` is the best of `best_of` that were looked at; `why` is told with `fell_back`: no surrogate said so.
     """
 
     kind: str
@@ -35,6 +36,8 @@ class Event:
     teacher_miou: float | None = None
     start: str | None = None
     origin: int | None = None
+    best_of: int | None = None
+    why: str | None = None
 
 
 OnEvent = Callable[[Event], None]
@@ -55,6 +58,8 @@ def as_record(happened: Happened) -> Event:
         teacher_miou=happened.teacher_miou,
         start=happened.start,
         origin=trial.origin,
+        best_of=happened.best_of,
+        why=happened.why,
     )
 
 

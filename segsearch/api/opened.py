@@ -171,7 +171,8 @@ class Run:
         counts, settings = self.counts, self.settings
         words = (
             f"{self.name}: {counts.trained} of {settings.trials} trials are trained, {counts.rejected} rejected by a "
-            f"limit, {counts.failed} failed, {counts.duplicate} repeated another, {counts.running} under way."
+            f"limit, {counts.failed} failed, {counts.duplicate} repeated another, {counts.running} under way"
+            f"{f', {counts.screened} looked at' if counts.screened else ''}."
         )
         try:
             return line(words) + self.front()._repr_html_()

@@ -156,7 +156,11 @@ def model_of(trial: Trial) -> str:
     """The artifact that is a trial's model. Raises `StudyError` where it has none."""
     if trial.artifact is not None:
         return trial.artifact.name
-    told = {"duplicate": f"repeats trial {trial.twin}, which has the model", "running": "is not finished yet"}
+    told = {
+        "duplicate": f"repeats trial {trial.twin}, which has the model",
+        "running": "is not finished yet",
+        "screened": "was only looked at",
+    }
     why = told.get(trial.state, f"was not trained ({trial.state})")
     raise StudyError(f"A model is asked of a trained trial; trial {trial.number} of this study {why}.")
 

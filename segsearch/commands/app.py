@@ -17,9 +17,9 @@ from segsearch.commands.comparing import compare, references
 from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
 from segsearch.commands.exporting import export
-from segsearch.commands.growing import retrain
+from segsearch.commands.growing import confirm, retrain
 from segsearch.commands.predicting import predict
-from segsearch.commands.searching import check, confirm, new, resume, run, status
+from segsearch.commands.searching import check, new, resume, run, status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
 from segsearch.terminal import INTERRUPTED, Stopped, complain, write

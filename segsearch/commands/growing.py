@@ -1,4 +1,4 @@
-"""Commands that make a product of a pick: train it to the end."""
+"""Commands that train chosen models once more: to the end, or from other seeds."""
 
 from __future__ import annotations
 
@@ -103,3 +103,42 @@ def retrain(
         suggest(f"segsearch front {to_type(db, study)} --html front.html", "the chart, from proxies to final models")
         say(*password_lines(db))
     raise typer.Exit(0 if done.grown else EVERYTHING_FAILED)
+
+
+def confirm(
+    db: Database,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=100, help="How many other seeds, those after the study's own.")
+    ] = 3,
+    on_front: Annotated[bool, typer.Option("--on-front", help="The models on a front, as without --trial.")] = False,
+    trial: Annotated[list[int] | None, typer.Option("--trial", min=0, help="This trial; may be given again.")] = None,
+    data: Data = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    study: StudyName = None,
+) -> None:
+    """Train stored models again from other seeds, to see how much of their mIoU was luck. Nothing is timed."""
+    from segsearch.commands.confirm import confirm as train_again
+    from segsearch.judging.confirmed import as_objects, as_table, order_lines
+    from segsearch.progress import Silent
+
+    if on_front and trial:
+        raise StudyError("--on-front and --trial choose the models: give one of them.")
+    chosen = "".join(f" --trial {number}" for number in trial or ())
+    where = f" --data {quoted(data)}" if data is not None else ""
+    again = f"segsearch confirm {to_type(db, study)} --seeds {seeds}{chosen}{where}{' --json' if json else ''}"
+    # A program reads standard output: no line about progress may stand in its JSON.
+    with (
+        stoppable(lambda: "\n".join([again, *password_lines(db)])),
+        nullcontext(Silent()) if json else watched() as watch,
+    ):
+        done = train_again(db, name=study, seeds=seeds, trials=trial or (), data=data, watch=watch)
+    failures = [f"Failed   trial {number}, seed {seed}: {why}" for number, seed, why in done.failed]
+    if json:
+        failed = [{"trial": number, "seed": seed, "reason": why} for number, seed, why in done.failed]
+        write(plain_json.dumps({"trials": as_objects(done.seeds), "failed": failed}, indent=2, allow_nan=False) + "\n")
+        return
+    say("")
+    console().print(as_table(done.seeds))
+    say("", *order_lines(done.seeds), *failures)
+    suggest(f"segsearch front {to_type(db, study)}", "the front, with a column for the seeds")
+    say(*password_lines(db))

@@ -47,6 +47,17 @@ Siblings = Annotated[
 ]
 
 
+Screen = Annotated[
+    int | None,
+    typer.Option(
+        "--screen",
+        min=0,
+        max=64,
+        help="Candidates that are looked at for each one that is trained, instead of the study's own number.",
+    ),
+]
+
+
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Start no new trial after this long.")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ import typer
 from segsearch.errors import StudyError
 from segsearch.settings.data import MOST_VALUE
 from segsearch.settings.train import PRETRAINED
-from segsearch.terminal import console, quoted, say, stoppable, suggest, write
+from segsearch.terminal import console, quoted, say, stoppable, suggest
 
 if TYPE_CHECKING:
     from segsearch.datasets.labels import Labelling
@@ -24,6 +23,7 @@ from segsearch.commands.options import (
     Minutes,
     NewDatabase,
     OnMachine,
+    Screen,
     Siblings,
     StudyFile,
     StudyName,
@@ -161,7 +161,8 @@ def check(study: StudyFile) -> None:
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *_start_lines(found),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
-        f"Time     about {duration(found.seconds)} for the trained trials, "
+        f"Time     about {duration(found.seconds)} for the trained trials"
+        f"{' and the looks before them' if settings.search.screen else ''}, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
     )
@@ -193,6 +194,7 @@ def run(
     study: StudyFile,
     trials: Trials = None,
     siblings: Siblings = None,
+    screen: Screen = None,
     minutes: Minutes = None,
     data: Data = None,
     out: Annotated[
@@ -222,6 +224,7 @@ def run(
             db=db,
             trials=trials,
             siblings=siblings,
+            screen=screen,
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
@@ -235,6 +238,7 @@ def resume(
     study: StudyName = None,
     trials: Trials = None,
     siblings: Siblings = None,
+    screen: Screen = None,
     minutes: Minutes = None,
     data: Data = None,
     machine: OnMachine = None,
@@ -250,6 +254,7 @@ def resume(
             data=data,
             trials=trials,
             siblings=siblings,
+            screen=screen,
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
@@ -278,47 +283,6 @@ def status(db: Database, study: StudyName = None) -> None:
     say(*lines)
 
 
-def confirm(
-    db: Database,
-    seeds: Annotated[
-        int, typer.Option("--seeds", min=1, max=100, help="How many other seeds, those after the study's own.")
-    ] = 3,
-    on_front: Annotated[bool, typer.Option("--on-front", help="The models on a front, as without --trial.")] = False,
-    trial: Annotated[list[int] | None, typer.Option("--trial", min=0, help="This trial; may be given again.")] = None,
-    data: Data = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    study: StudyName = None,
-) -> None:
-    """Train stored models again from other seeds, to see how much of their mIoU was luck. Nothing is timed."""
-    import json as plain_json
-
-    from segsearch.commands.confirm import confirm as train_again
-    from segsearch.judging.confirmed import as_objects, as_table, order_lines
-    from segsearch.progress import Silent
-
-    if on_front and trial:
-        raise StudyError("--on-front and --trial choose the models: give one of them.")
-    chosen = "".join(f" --trial {number}" for number in trial or ())
-    where = f" --data {quoted(data)}" if data is not None else ""
-    again = f"segsearch confirm {to_type(db, study)} --seeds {seeds}{chosen}{where}{' --json' if json else ''}"
-    # A program reads standard output: no line about progress may stand in its JSON.
-    with (
-        stoppable(lambda: "\n".join([again, *password_lines(db)])),
-        nullcontext(Silent()) if json else watched() as watch,
-    ):
-        done = train_again(db, name=study, seeds=seeds, trials=trial or (), data=data, watch=watch)
-    failures = [f"Failed   trial {number}, seed {seed}: {why}" for number, seed, why in done.failed]
-    if json:
-        failed = [{"trial": number, "seed": seed, "reason": why} for number, seed, why in done.failed]
-        write(plain_json.dumps({"trials": as_objects(done.seeds), "failed": failed}, indent=2, allow_nan=False) + "\n")
-        return
-    say("")
-    console().print(as_table(done.seeds))
-    say("", *order_lines(done.seeds), *failures)
-    suggest(f"segsearch front {to_type(db, study)}", "the front, with a column for the seeds")
-    say(*password_lines(db))
-
-
 def _finish(ended: Ended) -> None:
     from segsearch.judging.words import duration
 
@@ -330,7 +294,8 @@ def _finish(ended: Ended) -> None:
     words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
     say(
         f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
-        f"({counts.rejected} rejected by a limit, {counts.failed} failed), {duration(summary.seconds)}.",
+        f"({counts.rejected} rejected by a limit, {counts.failed} failed"
+        f"{f', {counts.screened} looked at' if counts.screened else ''}), {duration(summary.seconds)}.",
         "",
     )
     show_front(found)

@@ -188,13 +188,14 @@ class Reader:
 
 
 def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
-    """Read what changed since; finished trials and old timings never change."""
+    """Read what changed since; finished trials and old timings never change. Those looked at may be trained yet."""
     workers = len(living(store))
     mark = f"{store.mark(row.name)};{row.study.trials};{workers}"
     if before is not None and before.study.created == row.created and before.study.artifacts == row.artifacts:
         if before.mark == mark:
             return before
-        first = next((one.number for one in before.trials if one.finished is None), len(before.trials))
+        open_yet = (one.number for one in before.trials if one.finished is None or one.state == "screened")
+        first = next(open_yet, len(before.trials))
         trials = before.trials[: _position(before.trials, first)] + store.trials(row.name, first=first)
         since = max((timing.taken for timing in before.timings), default=0.0)
         timings = {(timing.trial, timing.machine): timing for timing in before.timings}

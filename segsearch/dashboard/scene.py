@@ -10,6 +10,7 @@ from segsearch.dashboard.state import State, from_address
 from segsearch.errors import StudyError
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, Row, knee_of
+from segsearch.judging.words import state_words
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ def _wrong(looked: Looked) -> Trouble | None:
 def _machines(seen: Seen, error: str) -> Trouble:
     """Several machines, or one that is not there."""
     counts = {machine.key: 0 for machine in seen.machines}
+    trained = {trial.number for trial in seen.trials if trial.state == "trained"}
     for timing in seen.timings:
-        if timing.machine in counts:
+        if timing.machine in counts and timing.trial in trained:
             counts[timing.machine] += 1
     choices = tuple((one.short, f"{machine_words(one)}: {counts[one.key]} models") for one in seen.machines)
     if not choices:
@@ -122,5 +124,5 @@ def _empty(scene: Scene) -> Trouble | None:
     states = [trial.state for trial in scene.seen.trials]
     if not states:
         return Trouble("No trial was begun yet", "`segsearch run` begins them; this page follows.")
-    told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    told = ", ".join(f"{states.count(state)} {state_words(state)}" for state in dict.fromkeys(states))
     return Trouble("No trained model yet", f"The study has {told}. This page shows models as they come.")

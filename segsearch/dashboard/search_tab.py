@@ -105,10 +105,12 @@ def _pace(scene: Scene) -> Any:
     pairs = [
         ("trained", f"{found.trained} of {found.asked}"),
         ("finished in all", str(found.finished)),
+        *([("looked at, not trained", str(found.looked_at))] if found.looked_at else []),
         ("time at work", duration(found.seconds)),
     ]
     if found.seconds_each is not None:
-        pairs.append(("a trained trial, rejected ones included", duration(found.seconds_each)))
+        beside = "rejected ones and looks" if found.looked_at else "rejected ones"
+        pairs.append((f"a trained trial, {beside} included", duration(found.seconds_each)))
     left = found.seconds_left
     pairs.append(("to the end", "nothing is left to do" if left == 0 else duration(left) if left else "not known yet"))
     pairs.append(("workers", f"{scene.seen.workers} at work" if scene.seen.workers else "none at work"))

@@ -167,17 +167,21 @@ def _said(trial: TrialRow) -> str:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a search goes. `seconds_left` is None before the first trained trial; pauses do not count as work."""
+    """How fast a search goes. `seconds_left` is None before the first trained trial; pauses do not count as work.
+
+    `looked_at` trials wait to be promoted, and are none of the `finished` ones.
+    """
 
     trained: int
     asked: int
     finished: int
     seconds: float
     seconds_left: float | None
+    looked_at: int = 0
 
     @property
     def seconds_each(self) -> float | None:
-        """Seconds of work for a trained trial, rejected ones included."""
+        """Seconds of work for a trained trial, rejected ones and looks included."""
         return self.seconds / self.trained if self.trained else None
 
 
@@ -186,7 +190,8 @@ def pace(trials: Sequence[TrialRow], *, asked: int) -> Pace:
     counts = Counter(trial.state for trial in trials)
     seconds, trained = seconds_worked(trials), sum(trial.is_training for trial in trials)
     left = seconds / trained * max(0, asked - trained) if trained else None
-    return Pace(trained, asked, len(trials) - counts["running"], seconds, left)
+    finished = len(trials) - counts["running"] - counts["screened"]
+    return Pace(trained, asked, finished, seconds, left, counts["screened"])
 
 
 def finished_over_time(

@@ -15,6 +15,7 @@ from segsearch.figures.importance import Importance, importances
 from segsearch.figures.reached import OutcomeCount, Reached, finished_over_time, outcomes, reached
 from segsearch.figures.theme import Theme, dress, empty_figure, label_pixels, theme
 from segsearch.judging.fronts import Report
+from segsearch.judging.words import state_words
 from segsearch.store import TrialRow
 
 SHOWN_PARAMETERS = 14
@@ -221,7 +222,7 @@ def outcomes_figure(trials: Sequence[TrialRow], *, dark: bool = False) -> Any:
 
 
 def _outcome_label(one: OutcomeCount) -> str:
-    return f"{one.state}: {one.reason}" if one.reason else one.state
+    return f"{state_words(one.state)}: {one.reason}" if one.reason else state_words(one.state)
 
 
 def _outcome_words(one: OutcomeCount) -> str:
@@ -241,16 +242,16 @@ def throughput_figure(trials: Sequence[TrialRow], *, dark: bool = False) -> Any:
     if not lines:
         return empty_figure("no trial has finished yet", dark=dark)
     chart = go.Figure()
-    for (state, points), dash in zip(lines.items(), ("solid", "dash", "dot", "dashdot"), strict=False):
+    for (state, points), dash in zip(lines.items(), ("solid", "dash", "dot", "dashdot", "longdash"), strict=False):
         chart.add_trace(
             go.Scatter(
                 x=[0.0, *(seconds / 3600 for seconds, _ in points)],
                 y=[0, *(count for _, count in points)],
-                name=state,
+                name=state_words(state),
                 uid=state,
                 mode="lines",
                 line={"shape": "hv", "width": 2, "color": _state_colour(state, look), "dash": dash},
-                hovertemplate=f"%{{y}} {state} after %{{x:.2f}} h<extra></extra>",
+                hovertemplate=f"%{{y}} {state_words(state)} after %{{x:.2f}} h<extra></extra>",
             )
         )
     dress(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from segsearch.evidence.timing import Machine
-from segsearch.judging.words import duration, in_words
+from segsearch.judging.words import duration, in_words, state_words
 from segsearch.latency.kept import slow_unit
 from segsearch.store import STATES, StudyRow, TrialRow
 from segsearch.workshop import Outcome
@@ -48,8 +48,13 @@ def status_lines(
     if trained and seconds > 0:
         each = seconds / trained
         rest = f"about {duration(each * left)} left" if left else "finished"
-        lines.append(f"Pace     {duration(each)} for a trained trial, rejected ones included; {rest}")
-    lines += [f"Running  trial {trial.number}, for {duration(max(0.0, now - trial.started))}" for trial in held]
+        beside = "rejected ones and looks included" if counts["screened"] else "rejected ones included"
+        lines.append(f"Pace     {duration(each)} for a trained trial, {beside}; {rest}")
+    lines += [
+        f"{'Looking' if trial.gate_only else 'Running'}  trial {trial.number}, "
+        f"for {duration(max(0.0, now - trial.started))}"
+        for trial in held
+    ]
     lines += [f"Waiting  trial {trial.number}, to be carried on{_why(trial)}" for trial in waiting]
     if left and not alive:
         lines.append("Idle     no worker is at work; `segsearch resume` carries on")
@@ -77,7 +82,7 @@ def _teacher(outcome: Outcome) -> list[str]:
 def _others(counts: Mapping[str, int]) -> str:
     """How many trials are in each state but trained, those that are in any."""
     states = ("siblings", "running", "waiting", *(state for state in STATES if state not in ("trained", "running")))
-    return ", ".join(f"{counts[state]} {state}" for state in states if counts[state] > 0)
+    return ", ".join(f"{counts[state]} {state_words(state)}" for state in states if counts[state] > 0)
 
 
 def _why(trial: TrialRow) -> str:

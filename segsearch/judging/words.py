@@ -34,6 +34,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def state_words(state: str) -> str:
+    """A trial's state as a person reads it."""
+    return "looked at" if state == "screened" else state
+
+
 def in_numbers(report: Report, values: Mapping[str, float]) -> str:
     """The study's objectives in one line: `miou 0.612, latency_ms 4.2`."""
     return ", ".join(

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
 from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
 from segsearch.search.memory import Intervals, Memory, open_memory
+from segsearch.search.screening import Promoted, Screening
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.mutate import Params, siblings
@@ -33,7 +34,19 @@ _SETTLE_ANYWAY_SECONDS = 120.0
 
 
 EventKind = Literal[
-    "started", "resumed", "waiting", "taught", "begun", "trained", "rejected", "failed", "duplicate", "put_back"
+    "started",
+    "resumed",
+    "fell_back",
+    "promoted",
+    "waiting",
+    "taught",
+    "begun",
+    "trained",
+    "screened",
+    "rejected",
+    "failed",
+    "duplicate",
+    "put_back",
 ]
 
 
@@ -41,10 +54,12 @@ EventKind = Literal[
 class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
-    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), `waiting` in
-    it (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU) and `begun` (the first
-    trial here that was trained from pretrained weights: what inherits in `start`), `trained`, `rejected`, `failed`,
-    `duplicate` after it, `put_back` where the search was interrupted.
+    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), and so does
+    `promoted` (the best of `best_of` that were looked at; `fell_back` before it: `why` no surrogate said so). In it
+    come `waiting` (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU), `begun`
+    (the first trial here that was trained from pretrained weights: what inherits in `start`), after it `trained`,
+    `screened` (it was looked at, and waits to be promoted), `rejected`, `failed` and `duplicate`, and `put_back` where
+    the search was interrupted.
     """
 
     kind: EventKind
@@ -53,6 +68,8 @@ class Event:
     asked: int
     teacher_miou: float | None = None
     start: str | None = None
+    best_of: int | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,7 @@ def run_search(
     *,
     draw: Callable[[Draw], Candidate],
     evaluate: Evaluate,
+    gate: Evaluate | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -78,7 +96,8 @@ def run_search(
     """Search until the stored study has as many trained trials as its settings ask for; `trials` changes these.
 
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
-    the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends).
+    the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
+    first part alone, for studies that screen: what it returns is known of an untrained candidate.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -90,10 +109,12 @@ def run_search(
     if trials is not None:
         store.ask_for(study, trials)
     settings = store.study(study).study
+    if gate is None and settings.search.screen:
+        raise ValueError(f"{study} screens: a gate must be given")
     deadline = None if minutes is None else start + 60 * minutes
     with at_work(store, study) as worker, open_memory(store, settings) as memory:
         memory.reconcile(worker)
-        search = _Search(store, settings, worker, memory, draw, evaluate, on_event)
+        search = _Search(store, settings, worker, memory, draw, evaluate, gate or no_gate, on_event)
         try:
             reason = search.until(deadline)
         except (UserError, KeyboardInterrupt):
@@ -125,12 +146,13 @@ class _Search:
     memory: Memory
     draw: Callable[[Draw], Candidate]
     evaluate: Evaluate
+    gate: Evaluate
     on_event: Callable[[Event], None]
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
 
     def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
-        missed: list[TrialRow] = []  # since the last trial that was trained
+        missed: list[TrialRow] = []  # since the last trial that was trained, or of looks since the last that was kept
         idle = True
         looked = settled = time.monotonic()
         while True:
@@ -152,7 +174,10 @@ class _Search:
             ended = self._work(work)
             if ended is None or ended.origin is not None:
                 continue
-            missed = [] if ended.state == "trained" else [*missed, ended]
+            if ended.state == "screened":
+                missed = [one for one in missed if not one.gate_only]
+            else:
+                missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
                 rejected = self.store.trials(self.study.name, ["rejected"])
                 intervals = {timing.trial: timing.intervals for timing in self.store.timings(self.study.name)}
@@ -173,20 +198,33 @@ class _Search:
             ended = self._evaluate(work.trial)
         else:
             ended = self._ask() if work == "ask" else self._begin(work)
-            if ended.state == "running":
+            if ended is not None and ended.state == "running":
                 self._say("started", ended)
                 ended = self._evaluate(ended)
         if ended is not None:
             # The row is kept: from here on a kill costs only the telling, which `reconcile` makes up for.
-            self.memory.tell(ended, self.worker)
+            if ended.state != "screened":
+                self.memory.tell(ended, self.worker)
             self._say(ended.state if ended.state != "running" else "put_back", ended)
         return ended
 
-    def _ask(self) -> TrialRow:
+    def _ask(self) -> TrialRow | None:
+        """The next trial; None where another worker was first with it."""
+        settings = self.study.search
+        if settings.screen and self._trained() >= settings.trained_before_screening:
+            found = Screening(self.store, self.study, self.worker, self.memory, self.draw).next()
+            return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
         # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
         candidate = from_json(Candidate, to_json(self.draw(trial)))
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
+
+    def _promoted(self, found: Promoted) -> TrialRow:
+        if found.fell_back is not None and found.fell_back not in self.said:
+            self.said.add(found.fell_back)
+            self._say("fell_back", found.trial, why=found.fell_back)
+        self._say("promoted", found.trial, best_of=found.best_of)
+        return found.trial
 
     def _sibling(self) -> Sibling | None:
         """What a training that came to its end can leave yet: a file of it that no trial has. None where that is all.
@@ -235,22 +273,28 @@ class _Search:
             on_made=made,
         )
         try:
-            evidence = self.evaluate(trial.number, trial.candidate, workshop)
-            demand_values(self.study, evidence)
+            if trial.gate_only:
+                evidence = self.gate(trial.number, trial.candidate, workshop)
+            else:
+                evidence = self.evaluate(trial.number, trial.candidate, workshop)
+                demand_values(self.study, evidence)
         except Rejected as rejected:
             why = Failure("limit", str(rejected))
             return self.worker.keep(trial.number, "rejected", evidence=rejected.evidence, failure=why)
         except TrialFailed as failed:
             return self.worker.keep(trial.number, "failed", failure=Failure(failed.kind, str(failed)))
-        return self.worker.keep(trial.number, "trained", evidence=evidence)
+        return self.worker.keep(trial.number, "screened" if trial.gate_only else "trained", evidence=evidence)
 
     def _trained(self) -> int:
         return self.store.counts(self.study.name).trained
 
-    def _say(
-        self, kind: EventKind, trial: TrialRow, *, teacher_miou: float | None = None, start: str | None = None
-    ) -> None:
-        self.on_event(Event(kind, trial, self._trained(), self.study.trials, teacher_miou, start))
+    def _say(self, kind: EventKind, trial: TrialRow, **more: Any) -> None:
+        self.on_event(Event(kind, trial, self._trained(), self.study.trials, **more))
+
+
+def no_gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+    """The gate of a search that was given none: it looks at nothing."""
+    raise ValueError(f"trial {number} is to be looked at: a gate must be given")
 
 
 def demand_values(study: Study, evidence: Evidence) -> None:

@@ -47,12 +47,12 @@ def lesson(study: Study, trial: TrialRow, intervals: Intervals) -> Lesson:
 
     As a failure a rejected candidate would teach nothing, and TPE would propose it for ever: it is told as pruned with
     its constraints. NSGA-II overlooks pruned trials, so that it is told complete. A failed candidate breaks a
-    constraint of its own, which every trial has. A trial that still runs teaches nothing.
+    constraint of its own, which every trial has. A trial that still runs, or was only looked at, teaches nothing.
 
     A rejected candidate breaks what the gate found broken: with the whole interval. (Earlier versions rejected by the
     value, and what they rejected is told so.) A trained one is told by its values, as its row is judged.
     """
-    if trial.state == "running":
+    if trial.state in ("running", "screened"):
         return Lesson(TrialState.FAIL)
     known = [limit for limit in study.bounds if limit.objective in trial.values]
     excess = {limit: limit.excess(trial.values[limit.objective]) for limit in known}
@@ -179,10 +179,14 @@ class Memory:
         worker.told(trial.number)
 
     def reconcile(self, worker: Worker) -> None:
-        """Tell of trials that dead workers kept but did not tell of, and fail those that they never entered."""
+        """Tell of trials that dead workers kept but did not tell of, and fail those that they never entered.
+
+        Trials that wait to be promoted stay running while the study screens: they become complete once they are
+        trained. A study that screens no more fails them, so that a sampler does not take them for trials under way.
+        """
         with explained(self.store.where):
             running = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in worker.untold():
+        for trial in worker.untold(screened=not self.study.search.screen):
             self.tell(trial, worker)
         for number in worker.strays([trial.number for trial in running]):
             self._tell(number, Lesson(TrialState.FAIL))

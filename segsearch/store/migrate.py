@@ -18,6 +18,7 @@ from segsearch.store.schema import (
     grown,
     migrations,
     references,
+    screenings,
     siblings,
     spreads,
     starts,
@@ -136,6 +137,11 @@ def _keep_what_pruning_took(connection: Connection) -> None:
     _say_what_was_meant(connection)
 
 
+def _keep_screenings(connection: Connection) -> None:
+    """Schema 15: which trials were entered to be looked at alone. Those of before were not."""
+    screenings.create(connection, checkfirst=True)
+
+
 # Each entry turns schema n into n + 1. Once a migration changes a table, the first one must spell out the old
 # tables: it may create only what stood there at its own time. (Some only add tables; others change rows.)
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -153,6 +159,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_grown,
     _keep_siblings,
     _keep_what_pruning_took,
+    _keep_screenings,
 )
 
 

@@ -13,8 +13,8 @@ from segsearch.space.candidate import Candidate
 from segsearch.study import Scalar, Study
 from segsearch.workshop import Artifacts, Outcome
 
-State = Literal["running", "trained", "rejected", "failed", "duplicate"]
-STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplicate")
+State = Literal["running", "trained", "rejected", "failed", "duplicate", "screened"]
+STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplicate", "screened")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class TrialRow:
 
     `values` holds every objective that the evidence holds (a rejected trial's too), `artifact` names its ONNX file.
     A `running` trial without a `worker` waits for one. `twin` is the trial that a duplicate repeats, `origin` the one
-    whose training made this one's file, too; such a sibling counts for no training of its own. `spread` is how
+    whose training made this one's file, too; such a sibling counts for no training of its own. A `screened` one passed
+    the gate and waits to be promoted; until then it is `gate_only`, also where it never will be. `spread` is how
     sure its mIoU is over images, as a listing reads it; what a worker holds of a trial comes without it.
     Times are seconds since 1970.
     """
@@ -82,6 +83,7 @@ class TrialRow:
     finished: float | None
     spread: Spread | NoSpread = NOT_KEPT
     origin: int | None = None
+    gate_only: bool = False
 
     @property
     def is_training(self) -> bool:
@@ -213,3 +215,4 @@ class Counts:
     failed: int = 0
     duplicate: int = 0
     siblings: int = 0
+    screened: int = 0

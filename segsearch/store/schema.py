@@ -68,6 +68,15 @@ siblings = Table(
     Column("trial", Integer, primary_key=True, autoincrement=False),
     Column("origin", Integer, nullable=False),
 )
+# Trials that were entered to be looked at; `promoted` is the highest trial number of the study when one of them was
+# promoted: what came later was looked at since.
+screenings = Table(
+    "segsearch_screenings",
+    TABLES,
+    Column("study", String(64), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("promoted", Integer),
+)
 # Raw counts and samples are large and seldom read: apart, so that a listing does not page through them.
 evidence = Table(
     "segsearch_evidence",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from segsearch.store import schema
 from segsearch.store.put import put
 
-trials, siblings = schema.trials, schema.siblings
+trials, siblings, screenings = schema.trials, schema.siblings, schema.screenings
 
 SAME = (siblings.c.study == trials.c.study) & (siblings.c.trial == trials.c.number)
 
@@ -20,8 +20,11 @@ def put_sibling(connection: Connection, study: str, number: int, origin: int) ->
 
 
 def trials_with_origin() -> Select[Any]:
-    """Every trial with the one whose training made it, for `trial_row`."""
-    return select(trials, siblings.c.origin).outerjoin_from(trials, siblings, SAME)
+    """Every trial with the one whose training made it, and whether it is only looked at, for `trial_row`."""
+    gate_only = and_(screenings.c.trial.is_not(None), screenings.c.promoted.is_(None)).label("gate_only")
+    looked_at = (screenings.c.study == trials.c.study) & (screenings.c.trial == trials.c.number)
+    found = select(trials, siblings.c.origin, gate_only).outerjoin_from(trials, siblings, SAME)
+    return found.outerjoin(screenings, looked_at)
 
 
 def trained_in(connection: Connection, study: str) -> int:
@@ -32,5 +35,6 @@ def trained_in(connection: Connection, study: str) -> int:
 
 
 def known_keys(connection: Connection, study: str) -> frozenset[str]:
-    """The content keys of all candidates that a study has a trial of."""
-    return frozenset(connection.execute(select(trials.c.key).where(trials.c.study == study)).scalars())
+    """The content keys of all candidates that a study has a trial of, but for those that were only looked at."""
+    query = select(trials.c.key).where(trials.c.study == study, trials.c.state.not_in(("screened", "duplicate")))
+    return frozenset(connection.execute(query).scalars())

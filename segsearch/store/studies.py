@@ -29,6 +29,7 @@ MAY_CHANGE = frozenset(
         "trials",
         "search.give_up_after",
         "search.references",
+        "search.screen",
         "search.siblings",
         "search.tails",
         "train.device",

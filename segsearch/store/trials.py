@@ -71,6 +71,7 @@ def trial_row(row: Row[Any]) -> TrialRow:
         finished=row.finished,
         spread=spread_in(row._mapping),
         origin=row._mapping.get("origin"),
+        gate_only=bool(row._mapping.get("gate_only")),
     )
 
 

@@ -22,6 +22,7 @@ from segsearch.store.clock import database_now, stamp
 from segsearch.store.lease import LEASE_SECONDS, RENEW_SECONDS, all_workers, is_alive, others, this_process
 from segsearch.store.put import put
 from segsearch.store.rows import Failure, State, TrialRow
+from segsearch.store.screenings import forget_evidence, give_way, looks_in, note_promotion, put_screening
 from segsearch.store.siblings import known_keys, put_sibling, trained_in, trials_with_origin
 from segsearch.store.spreads import put_spread
 from segsearch.store.store import Store
@@ -143,17 +144,26 @@ class Worker:
             return "ask"
 
     def enter(
-        self, number: int, candidate: Candidate, *, params: Mapping[str, Any], seed: int, origin: int | None = None
+        self,
+        number: int,
+        candidate: Candidate,
+        *,
+        params: Mapping[str, Any],
+        seed: int,
+        origin: int | None = None,
+        gate_only: bool = False,
     ) -> TrialRow:
         """Store the trial that `next` promised: running, or a finished duplicate of one with an equal candidate.
 
-        `origin` is the trial whose training makes it, too; such a sibling was not promised.
+        `origin` is the trial whose training makes it, too; such a sibling was not promised. One that is `gate_only`
+        is looked at and waits to be promoted; any other takes the place of an equal one that waits.
         """
+        no_twins = ("duplicate",) if gate_only else ("duplicate", "screened")
         with self._alone() as connection:
             now = stamp(connection)
             twin = connection.execute(
                 select(func.min(trials.c.number)).where(
-                    trials.c.study == self.study, trials.c.key == candidate.key, trials.c.state != "duplicate"
+                    trials.c.study == self.study, trials.c.key == candidate.key, trials.c.state.not_in(no_twins)
                 )
             ).scalar_one()
             connection.execute(
@@ -180,10 +190,40 @@ class Worker:
                 connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
             else:
                 put_sibling(connection, self.study, number, origin)
+            if gate_only:
+                put_screening(connection, self.study, number)
+            elif twin is None:
+                give_way(connection, self.study, candidate.key, number)
+            return self._trial(connection, number)
+
+    def looks(self) -> int:
+        """How many trials were entered to be looked at since the last promotion."""
+        with self.store.reading() as connection:
+            return looks_in(connection, self.study)
+
+    def promote(self, number: int, *, looks: int) -> TrialRow | None:
+        """Take a trial that was looked at, to train it: running, and this worker's.
+
+        None where it waits no more, or where fewer than so many were looked at since another promotion: another worker
+        was first.
+        """
+        with self._alone() as connection:
+            if looks_in(connection, self.study) < looks:
+                return None
+            begun = {"attempts": 1, "stalled": 0, "stages_before": self._stages(connection, number)}
+            taken = connection.execute(
+                update(trials)
+                .where(self._is(number), trials.c.state == "screened")
+                .values(state="running", worker=self.id, started=stamp(connection), finished=None, **begun)
+            )
+            if taken.rowcount == 0:
+                return None
+            note_promotion(connection, self.study, number)
+            connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
             return self._trial(connection, number)
 
     def keys(self) -> frozenset[str]:
-        """The content keys of all candidates that the study has a trial of."""
+        """The content keys of all candidates that the study has a trial of, but for those that were only looked at."""
         with self.store.reading() as connection:
             return known_keys(connection, self.study)
 
@@ -213,6 +253,8 @@ class Worker:
                 put_timing(connection, self.study, number, evidence)
                 if evidence.images is not None:
                     put_spread(connection, self.study, number, evidence.images)
+            else:
+                forget_evidence(connection, self.study, [number])  # of the gate that it passed
             return self._trial(connection, number)
 
     def put_back(self) -> TrialRow | None:
@@ -231,11 +273,16 @@ class Worker:
         with self.store.writing() as connection:
             connection.execute(update(trials).where(self._is(number)).values(told=1))
 
-    def untold(self) -> tuple[TrialRow, ...]:
-        """Finished trials that the sampler was not told of, and that no other living worker is about to tell."""
+    def untold(self, *, screened: bool = False) -> tuple[TrialRow, ...]:
+        """Finished trials that the sampler was not told of, and that no other living worker is about to tell.
+
+        With `screened` also those that wait to be promoted: of them there is nothing to tell while the search screens.
+        """
+        under_way = ("running",) if screened else ("running", "screened")
         with self.store.reading() as connection:
             alive, _ = others(connection, self.id)
-            rows = connection.execute(self._select().where(trials.c.told == 0, trials.c.state != "running")).all()
+            query = self._select().where(trials.c.told == 0, trials.c.state.not_in(under_way))
+            rows = connection.execute(query).all()
         return tuple(trial_row(row) for row in rows if row.worker not in alive)
 
     def strays(self, numbers: Collection[int]) -> tuple[int, ...]:
@@ -261,9 +308,7 @@ class Worker:
             yield connection
 
     def _claim(self, connection: Connection, row: Row[Any]) -> Claimed | GivenUp:
-        finished = connection.execute(
-            select(func.count()).where(schema.stages.c.study == self.study, schema.stages.c.trial == row.number)
-        ).scalar_one()
+        finished = self._stages(connection, row.number)
         died = row.worker is not None  # a trial that was put back has no worker: nothing died
         stalled = (row.stalled if finished == row.stages_before else 0) + (1 if died else 0)
         if stalled > _DEATHS_ALLOWED:
@@ -276,6 +321,7 @@ class Worker:
             }
         else:
             change = {"attempts": row.attempts + 1, "started": stamp(connection)}
+        connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
         connection.execute(
             update(trials)
             .where(self._is(row.number))
@@ -283,6 +329,12 @@ class Worker:
         )
         trial = self._trial(connection, row.number)
         return GivenUp(trial) if trial.state == "failed" else Claimed(trial)
+
+    def _stages(self, connection: Connection, number: int) -> int:
+        """How many stages a trial has finished."""
+        done = schema.stages.c
+        query = select(func.count()).where(done.study == self.study, done.trial == number)
+        return int(connection.execute(query).scalar_one())
 
     def _select(self) -> Any:
         return trials_with_origin().where(trials.c.study == self.study).order_by(trials.c.number)

@@ -143,7 +143,7 @@ def _settle(
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
-    from segsearch.trial.evaluate import evaluate, train_again
+    from segsearch.trial.evaluate import evaluate, gated, train_again
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
@@ -168,6 +168,8 @@ def _settle(
         if "estimate" in job:
             candidates = [from_json(Candidate, text) for text in job["estimate"]]
             return to_json(estimate(candidates, bench, workshop.artifacts, progress=progress))
+        if "gate" in job:
+            return to_json(gated(from_json(Candidate, job["gate"]), bench, workshop, progress=progress))
         if "again" in job:
             candidate = from_json(Candidate, job["again"])
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))

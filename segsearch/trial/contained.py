@@ -71,6 +71,10 @@ class Contained:
         """`evaluate`, over there. Raises what that raises, and `TrialFailed` of kind `crash` where the child died."""
         return from_json(Evidence, self._do(workshop, evaluate=to_json(candidate)))
 
+    def gate(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        """The gate of `evaluate` alone, over there: the untrained file. Raises as `evaluate` does."""
+        return from_json(Evidence, self._do(workshop, gate=to_json(candidate)))
+
     def train_again(self, candidate: Candidate, seed: int, workshop: Workshop) -> Again:
         """`train_again` from another seed, over there. Raises as `evaluate` does."""
         return from_json(Again, self._do(workshop, again=to_json(candidate), seed=seed))

@@ -36,15 +36,21 @@ def evaluate(
     Raises `Rejected` where the untrained file breaks a limit already, `TrialFailed` where a stage cannot be finished.
     """
     fidelity = fidelity or Fidelity(bench.schedule.epochs)
+    gated(candidate, bench, workshop, progress=progress)
     stages = Stages(workshop, progress)
-    gate = passed_gate(candidate, bench, stages)
-    if broken := broken_limits(bench.limits, gate):
-        raise Rejected(gate, broken)
     weights = trained(candidate, bench, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
     shipped = shipped_file(candidate, weights, bench, stages, fidelity=fidelity)
     timing = measured(shipped, bench, stages)
     return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
+
+
+def gated(candidate: Candidate, bench: Bench, workshop: Workshop, *, progress: Progress = silent) -> Evidence:
+    """Evidence about the untrained file, the first part of `evaluate`. Raises as that does."""
+    gate = passed_gate(candidate, bench, Stages(workshop, progress))
+    if broken := broken_limits(bench.limits, gate):
+        raise Rejected(gate, broken)
+    return gate
 
 
 def train_again(

@@ -97,6 +97,17 @@ def test_reasons_are_counted_by_limit_and_kind() -> None:
     )
 
 
+def test_what_was_looked_at_is_no_training_and_not_finished() -> None:
+    looked = trial(1, {"latency_ms": 3.0}, state="screened")
+    trials = [trial(0, point(0.2, 10.0)), looked]
+    assert outcomes(trials)[-1] == OutcomeCount("screened", "", 1, 1, "")
+    found = pace(trials, asked=3)
+    assert (found.trained, found.finished, found.looked_at) == (1, 1, 1)
+    assert found.seconds_each == found.seconds, "looks are in the price of a training"
+    assert len(reached(report(trials), trials)) == 1
+    assert finished_over_time(trials)["screened"][-1][1] == 1
+
+
 def test_the_pace_leaves_pauses_out() -> None:
     trials = [trial(0), trial(1), trial(2, state="rejected"), trial(9), trial(10, state="running", finished=None)]
     assert pace(trials, asked=6) == Pace(trained=3, asked=6, finished=4, seconds=240.0, seconds_left=240.0)

@@ -76,6 +76,20 @@ def test_a_trial_over_there_is_the_trial_here(order: Task, notebook: Notebook) -
     assert first.poll() is not None, "it ends with the block"
 
 
+def test_a_gate_over_there_is_the_first_part_of_a_trial_and_done_once(order: Task, notebook: Notebook) -> None:
+    with contained(order) as child:
+        gate = child.gate(0, PLAIN, notebook)
+        assert notebook.made == ["gate"]
+        assert gate.confusion is None
+        assert gate.size_bytes > 0
+        child.evaluate(0, PLAIN, notebook)
+        assert notebook.made.count("gate") == 1
+    with contained(replace(order, study=dump_study(make_study(data=DATA, limits=["size_bytes<=1"])))) as child:
+        with pytest.raises(Rejected) as rejected:
+            child.gate(1, PLAIN, notebook)
+        assert rejected.value.evidence == gate
+
+
 def test_another_seed_goes_through_the_same_stages_untimed_and_keeps_the_teacher(
     order: Task, notebook: Notebook
 ) -> None:

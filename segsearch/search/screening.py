@@ -1,0 +1,82 @@
+"""Many are looked at, one is trained: what passes the gate waits in a pool, and the best of it is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segsearch.errors import SearchStuck
+from segsearch.search.memory import Memory, trial_seed
+from segsearch.search.screen import choose, propose
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import DrawCandidate
+from segsearch.space.keys import from_json, to_json
+from segsearch.store import Store, TrialRow
+from segsearch.store.worker import Worker
+from segsearch.study import Study
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A trial that is trained now: the best of so many that waited, and why no surrogate said so, where none did."""
+
+    trial: TrialRow
+    best_of: int
+    fell_back: str | None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """One worker's way to the next trial of a study that screens.
+
+    All that it goes by are the rows: whoever carries on looks at the same candidates, and promotes the same ones.
+    """
+
+    store: Store
+    study: Study
+    worker: Worker
+    memory: Memory
+    draw: DrawCandidate
+
+    def next(self) -> TrialRow | Promoted | None:
+        """A new trial to look at, or the best of those that were. None where another worker was first with it.
+
+        Raises `SearchStuck` where there is neither.
+        """
+        looks = self.study.search.screen
+        rows = self.store.trials(self.study.name)
+        pool = [row.number for row in rows if row.state == "screened"]
+        if not pool or self.worker.looks() < looks:
+            trial = self._look(rows)
+            if trial is not None:
+                return trial
+            if not pool:
+                raise SearchStuck(
+                    "No candidate was found that was not tried before: the space may hold no new one. "
+                    "Ask for fewer trials, or widen the space under another study name."
+                )
+            looks = 0  # nothing is left to look at
+        return self._promote(rows, pool, looks)
+
+    def _look(self, rows: Sequence[TrialRow]) -> TrialRow | None:
+        seed = self._seed(rows)
+        proposed = propose(self.draw, rows, self.study, seed=seed)
+        if proposed is None:
+            return None
+        params, _ = proposed
+        number = self.memory.begin(self.draw, params)
+        # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
+        candidate = from_json(Candidate, to_json(self.draw(Named(params))))
+        return self.worker.enter(number, candidate, params=params, seed=seed, gate_only=True)
+
+    def _promote(self, rows: Sequence[TrialRow], pool: Sequence[int], looks: int) -> Promoted | None:
+        ranking = choose(rows, self.study, seed=self._seed(rows))
+        for number in dict.fromkeys((*ranking.numbers, *pool)):
+            trial = self.worker.promote(number, looks=looks)
+            if trial is not None:
+                return Promoted(trial, len(pool), ranking.fell_back)
+        return None
+
+    def _seed(self, rows: Sequence[TrialRow]) -> int:
+        """By how many trials there are: a number that nobody entered, because its worker died, changes nothing."""
+        return trial_seed(self.study.seed, len(rows))
