@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StudyError
@@ -55,15 +56,14 @@ def run(
     out: Path | None,
     db: str | None = None,
     trials: int | None,
-    siblings: int | None = None,
-    screen: int | None = None,
+    search: Mapping[str, int | None] = MappingProxyType({}),
     minutes: float | None,
     machine: str | None,
     progress: Progress,
     on_event: Callable[[Event], None],
 ) -> Ended:
     """Search as a study says, from the start or from where its database stands."""
-    study = adjusted(study, data=data, trials=trials, siblings=siblings, screen=screen)
+    study = adjusted(study, data=data, trials=trials, search=search)
     space = load_space(study.space)
     folder = out if out is not None else default_out(study)
     make_folder(folder)
@@ -101,8 +101,7 @@ def resume(
     name: str | None,
     data: Path | None,
     trials: int | None,
-    siblings: int | None = None,
-    screen: int | None = None,
+    search: Mapping[str, int | None] = MappingProxyType({}),
     minutes: float | None,
     machine: str | None,
     progress: Progress,
@@ -112,7 +111,7 @@ def resume(
     with open_store(where) as store:
         row = store.study(name)
         store.demand_shared(row.name, row.artifacts.folder)
-        study = adjusted(row.study, data=data, trials=trials, siblings=siblings, screen=screen)
+        study = adjusted(row.study, data=data, trials=trials, search=search)
         here = demand_machine(store, study, machine, progress)
         space = stored_space(row)
         texts = row.texts or texts_of(study.data)
@@ -168,15 +167,14 @@ def adjusted(
     *,
     data: Path | None,
     trials: int | None = None,
-    siblings: int | None = None,
-    screen: int | None = None,
+    search: Mapping[str, int | None] = MappingProxyType({}),
 ) -> Study:
-    """The study with what the command line says instead. Raises `StudyError`."""
+    """The study with what the command line says instead, of its `[search]`, too. Raises `StudyError`."""
     changes: dict[str, Any] = {}
     if trials is not None:
         changes["trials"] = trials
-    if siblings is not None or screen is not None:
-        changes["search"] = search_with(study.search, siblings=siblings, screen=screen)
+    if any(value is not None for value in search.values()):
+        changes["search"] = search_with(study.search, search)
     if data is not None:
         if study.data.kind != "folders":
             raise StudyError(f"--data is for studies of a folder, and this one's data.kind is {study.data.kind!r}.")

@@ -212,7 +212,7 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
     return study
 
 
-def search_with(settings: SearchSettings, **changes: int | None) -> SearchSettings:
+def search_with(settings: SearchSettings, changes: Mapping[str, int | None]) -> SearchSettings:
     """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be."""
     said = {key: value for key, value in changes.items() if value is not None}
     try:

@@ -29,15 +29,15 @@ def test_the_command_line_changes_trials_and_data(tmp_path: Path) -> None:
 
 def test_the_command_line_changes_the_search_and_nothing_that_was_not_said() -> None:
     study = fakes.make_study(search={"siblings": 2})
-    changed = launch.adjusted(study, data=None, screen=16)
+    changed = launch.adjusted(study, data=None, search={"screen": 16, "tails": None})
     assert (changed.search.screen, changed.search.siblings) == (16, 2)
-    assert launch.adjusted(changed, data=None, siblings=0, screen=0).search.screen == 0
+    assert launch.adjusted(changed, data=None, search={"siblings": 0, "screen": 0}).search.screen == 0
     assert "startup_on_top" not in changed.search.model_fields_set, "an older study goes on by what it meant"
     genetic = fakes.make_study(search={"sampler": "nsga2"})
     with pytest.raises(StudyError, match=r'screen = 16 needs sampler = "tpe", got \'nsga2\'; leave one of them out\.'):
-        launch.adjusted(genetic, data=None, screen=16)
+        launch.adjusted(genetic, data=None, search={"screen": 16})
     with pytest.raises(StudyError, match=r"search: screen: .*less than or equal to 64"):
-        launch.adjusted(study, data=None, screen=65)
+        launch.adjusted(study, data=None, search={"screen": 65})
 
 
 @pytest.mark.usefixtures("quick")

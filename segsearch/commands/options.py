@@ -47,6 +47,17 @@ Siblings = Annotated[
 ]
 
 
+Tails = Annotated[
+    int | None,
+    typer.Option(
+        "--tails",
+        min=0,
+        max=16,
+        help="Networks that learn on from each training, earlier ones too, instead of the study's own number.",
+    ),
+]
+
+
 Screen = Annotated[
     int | None,
     typer.Option(
