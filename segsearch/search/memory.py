@@ -89,6 +89,33 @@ def make_sampler(settings: SearchSettings, *, seed: int, siblings: int = 0) -> B
         return TPESampler(n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed)
 
 
+def guessed(draw: DrawCandidate, rows: Sequence[TrialRow], study: Study, *, seed: int) -> Params:
+    """All of the space's parameters as TPE guesses them that knows these rows and nothing else; no database is asked.
+
+    What the space does not draw so any more teaches nothing.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    directions = [goal.direction for goal in study.goals]
+    settings = study.search.model_copy(update={"sampler": "tpe"})
+    siblings = sum(row.origin is not None for row in rows)
+    known = optuna.create_study(sampler=make_sampler(settings, seed=seed, siblings=siblings), directions=directions)
+    for row in rows:
+        learnt, fixed = lesson(study, row, {}), FixedTrial(dict(row.params))
+        with suppress(ValueError):
+            draw(fixed)
+            taught = create_trial(
+                state=learnt.state,
+                values=learnt.values,
+                params=fixed.params,
+                distributions=fixed.distributions,
+                constraints=dict(learnt.constraints or {}),
+            )
+            known.add_trial(taught)
+    trial = known.ask()
+    draw(trial)
+    return trial.params
+
+
 @dataclass(frozen=True)
 class Asked:
     """A new trial of the sampler: a `Draw` whose trouble with the database is a `UserError`."""

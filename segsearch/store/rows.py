@@ -13,8 +13,8 @@ from segsearch.space.candidate import Candidate
 from segsearch.study import Scalar, Study
 from segsearch.workshop import Artifacts, Outcome
 
-State = Literal["running", "trained", "rejected", "failed", "duplicate"]
-STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplicate")
+State = Literal["running", "trained", "rejected", "failed", "duplicate", "screened"]
+STATES: tuple[State, ...] = ("running", "trained", "rejected", "failed", "duplicate", "screened")
 
 
 @dataclass(frozen=True)
