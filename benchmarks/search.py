@@ -67,7 +67,7 @@ def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> F
     maps = shapes_of(candidate.architecture, SIZE, candidate.before_export, classes=CLASSES)
     ops = list(operations(candidate.architecture, maps))
     macs, weights = sum(op.macs for op in ops), sum(op.params for op in ops)
-    full = shapes_of(candidate.architecture, SIZE, classes=CLASSES)
+    full = shapes_of(candidate.architecture, SIZE, classes=CLASSES) if candidate.before_export else maps
     learned = sum(op.macs for op in operations(candidate.architecture, full))
     latency = latency_ms(candidate, ops) * math.exp(0.1 * chance(problem, "machine", sorted(params.items())))
     miou = miou_of(candidate, params, ops, weights, problem)
@@ -199,16 +199,15 @@ def miou_of(
 
 def hidden(params: Mapping[str, Any], problem: int) -> float:
     """Effects of every parameter, and of one pair of them in twenty, that no formula above knows."""
-    names = tuple(sorted(params))
+    names = sorted(params)
     alone = sum(0.006 * chance(problem, name, params[name]) for name in names)
-    pairs = sum(0.012 * chance(problem, *pair, *(params[name] for name in pair)) for pair in _pairs(problem, names))
-    return alone + pairs
+    pairs = [(first, second) for first in names for second in names if _paired(problem, first, second)]
+    return alone + sum(0.012 * chance(problem, a, params[a], b, params[b]) for a, b in pairs)
 
 
 @cache
-def _pairs(problem: int, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    every = ((first, second) for first in names for second in names if first < second)
-    return tuple(pair for pair in every if chance(problem, "is a pair", *pair) > 1.6)
+def _paired(problem: int, first: str, second: str) -> bool:
+    return first < second and chance(problem, "is a pair", first, second) > 1.6
 
 
 @cache
@@ -218,7 +217,7 @@ def _normal(text: str) -> float:
 
 def chance(*of: Any) -> float:
     """A standard normal number that these words settle."""
-    return _normal(json.dumps(of))
+    return _normal(repr(of))
 
 
 # ---- a search on the simulated clock

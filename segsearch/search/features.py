@@ -39,6 +39,8 @@ def features_of(rows: Sequence[Described]) -> tuple[Array, ...]:
     Constant columns are left out, and blocks without any column. Two rows of a block differ by a squared distance of 1
     in the mean. What is scaled is scaled over these rows: features of several calls do not belong together.
     """
+    if not rows:
+        return ()
     blocks = (_costs(rows), _designs(rows), _params(rows))
     return tuple(scaled for block in blocks if (scaled := _scaled(block)).shape[1])
 
