@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from segsearch.search.surrogate import Unfit, fit, predict
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, DrawCandidate, Noting
 from segsearch.space.keys import from_json, to_json
-from segsearch.space.mutate import Params
+from segsearch.space.mutate import Mutation, Params
 from segsearch.store.rows import TrialRow
 from segsearch.study import Study
 
@@ -64,30 +63,6 @@ def propose(
         if candidate.key not in known:
             return noted.noted, candidate
     return None
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A `Draw` that answers as stored values do, but for those `changed` and what these open, which dice settle."""
-
-    values: Params
-    changed: frozenset[str]
-    dice: Dice
-
-    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
-        return int(self._answer(name, lambda one: one.suggest_int(name, low, high, step=step)))
-
-    def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
-        return float(self._answer(name, lambda one: one.suggest_float(name, low, high, step=step)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
-        return self._answer(name, lambda one: one.suggest_categorical(name, choices))
-
-    def _answer(self, name: str, ask: Callable[[Any], Any]) -> Any:
-        if name not in self.changed:
-            with suppress(KeyError, ValueError):  # not asked for there, or out of a range that depends on a change
-                return ask(Named(self.values))
-        return ask(self.dice)
 
 
 def _mutation(draw: DrawCandidate, params: Params, source: random.Random) -> Mutation:
@@ -200,7 +175,7 @@ def _costs(row: TrialRow, study: Study) -> list[float] | None:
 def _points(rows: Sequence[TrialRow], study: Study) -> Array:
     """(rows, 1 + costs): the error, and the logarithms of the costs."""
     found = [[1 - row.values[DEAR], *(_costs(row, study) or [])] for row in rows]
-    return np.array(found, dtype=float).reshape(len(rows), len(study.objectives))
+    return np.array(found, dtype=float).reshape(len(rows), 1 + len(set(study.objectives) - {DEAR}))
 
 
 def _meets_limits(row: TrialRow, study: Study) -> bool:

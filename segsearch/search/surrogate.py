@@ -41,15 +41,15 @@ def fit(blocks: Sequence[Array], errors: Array) -> Scales:
     if np.ptp(errors) < 1e-9 or not blocks:
         raise Unfit("all trained ones are alike")
     apart = [_apart(block, block) for block in blocks]
-    lengths = [1.0] * len(blocks)
-    best, noise = _likelihood(apart, lengths, errors)
+    lengths, leaning = [1.0] * len(blocks), _leaning(blocks)
+    best, noise = _likelihood(apart, lengths, errors, leaning)
     for _ in range(_ROUNDS):
         before = list(lengths)
         for index in range(len(blocks)):
             for length in _LENGTHS:
                 tried = [*lengths[:index], length, *lengths[index + 1 :]]
                 if tried != lengths:
-                    likely, noisy = _likelihood(apart, tried, errors)
+                    likely, noisy = _likelihood(apart, tried, errors, leaning)
                     if likely > best + 1e-9:
                         best, noise, lengths = likely, noisy, tried
         if lengths == before:
@@ -63,18 +63,24 @@ def predict(blocks: Sequence[Array], errors: Array, scales: Scales) -> tuple[Arr
     `blocks` hold all rows, the `errors` are those of the first ones. The deviation is that of the function, without
     the noise of a training.
     """
-    known = len(errors)
+    known, leaning = len(errors), _leaning(blocks)
     here = _matern([_apart(block[:known], block[:known]) for block in blocks], scales.lengths)
     there = _matern([_apart(block[:known], block[known:]) for block in blocks], scales.lengths)
     lower = np.linalg.cholesky(here + scales.noise * np.eye(known))
-    whole = np.linalg.solve(lower, np.column_stack([np.ones(known), errors, there]))
-    ones, seen, across = whole[:, 0], whole[:, 1], whole[:, 2:]
-    middle = (ones @ seen) / (ones @ ones)
-    rest = seen - middle * ones
-    variance = (rest @ rest) / known
-    # What is not known of the middle itself is part of the deviation.
-    left = 1 - (across**2).sum(axis=0) + (1 - ones @ across) ** 2 / (ones @ ones)
-    return middle + rest @ across, np.sqrt(variance * np.maximum(left, 1e-12))
+    whole = np.linalg.solve(lower, np.column_stack([leaning[:known], errors, there]))
+    basis, seen, across = whole[:, :2], whole[:, 2], whole[:, 3:]
+    inner = basis.T @ basis + 1e-9 * np.eye(2)
+    slope = np.linalg.solve(inner, basis.T @ seen)
+    rest = seen - basis @ slope
+    # What is not known of the line itself is part of the deviation.
+    off = leaning[known:].T - basis.T @ across
+    left = 1 - (across**2).sum(axis=0) + (off * np.linalg.solve(inner, off)).sum(axis=0)
+    return leaning[known:] @ slope + rest @ across, np.sqrt(rest @ rest / known * np.maximum(left, 1e-12))
+
+
+def _leaning(blocks: Sequence[Array]) -> Array:
+    """What the mean is a line of: (rows, 2). Errors fall with the costs, beyond what was trained, too."""
+    return np.column_stack([np.ones(len(blocks[0])), blocks[0].sum(axis=1)])
 
 
 def _apart(left: Array, right: Array) -> Array:
@@ -93,16 +99,17 @@ def _matern(apart: Sequence[Array], lengths: Sequence[float]) -> Array:
     return near
 
 
-def _likelihood(apart: Sequence[Array], lengths: Sequence[float], errors: Array) -> tuple[float, float]:
-    """The logarithm of the likelihood under the best noise, and that noise; mean and variance are those that fit best.
+def _likelihood(apart: Sequence[Array], lengths: Sequence[float], errors: Array, leaning: Array) -> tuple[float, float]:
+    """The logarithm of the likelihood under the best noise, and that noise; line and variance are those that fit best.
 
     A weak belief stands beside it, that lengths are near 1 and noise near a thirtieth: a few rows say little.
     """
     values, vectors = np.linalg.eigh(_matern(apart, lengths))
-    turned, ones = vectors.T @ errors, vectors.T @ np.ones(len(errors))
+    turned, basis = vectors.T @ errors, vectors.T @ leaning
     spread = np.maximum(values, 0.0) + _NOISES[:, None]  # (noises, rows)
-    middle = (turned * ones / spread).sum(axis=1) / (ones**2 / spread).sum(axis=1)
-    variance = ((turned - middle[:, None] * ones) ** 2 / spread).mean(axis=1)
+    inner = np.einsum("ij,nj,jk->nik", basis.T, 1 / spread, basis) + 1e-9 * np.eye(2)
+    slopes = np.linalg.solve(inner, ((turned / spread) @ basis)[:, :, None])[:, :, 0]  # (noises, 2)
+    variance = ((turned - slopes @ basis.T) ** 2 / spread).mean(axis=1)
     likely = -0.5 * len(errors) * np.log(variance + 1e-300) - 0.5 * np.log(spread).sum(axis=1)
     likely -= 0.25 * np.log(_NOISES / 0.03) ** 2 / 2 + sum(0.5 * np.log(length) ** 2 for length in lengths) / 2
     best = int(np.argmax(likely))
