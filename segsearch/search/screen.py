@@ -24,11 +24,11 @@ from segsearch.study import Study
 # What only a training tells. Every other objective is known once a candidate has passed the gate.
 DEAR = "miou"
 # Turns of each kind of proposal.
-MIX: Mapping[str, int] = {"guess": 4, "mutate": 4, "dice": 2}
+MIX: Mapping[str, int] = {"mutate": 5, "guess": 3, "dice": 1}
 _TRIES = 60
 _MOST_KNOWN = 400  # rows that a surrogate predicts from: those nearest to the front
 _MOST_FITTED = 200  # and of these, those that its scales are fitted to
-_MOST_TAUGHT = 150  # trained rows, and as many others: Optuna takes a millisecond for each
+_MOST_TAUGHT = 60  # trained rows, and as many others: Optuna takes a millisecond for each
 _MOST_WEIGHED = 256  # candidates whose expected gain is worked out; no other can have a larger one than its bound
 
 
@@ -150,7 +150,7 @@ def _calmed(errors: Array) -> Array:
 def _reference(study: Study, errors: Array, costs: Array) -> Array:
     """Beyond which nothing counts: limits, else the worst that was trained; of costs that have none, the largest."""
     bounds = {limit.objective: limit.bound for limit in study.bounds if limit.operator == "<=" and limit.bound > 0}
-    demanded = [1 - limit.bound for limit in study.bounds if str(limit).startswith(f"{DEAR}>=")]
+    demanded = [1 - limit.bound for limit in study.bounds if (limit.objective, limit.operator) == (DEAR, ">=")]
     names = [name for name in study.objectives if name != DEAR]
     largest = [
         math.log(bounds[name]) if name in bounds else float(column.max()) + 0.1 * float(np.ptp(column))
