@@ -18,7 +18,7 @@ from optuna.storages._rdb.models import BaseModel, StudyModel
 from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 from sqlalchemy import func, inspect, select
 
-from segsearch.errors import DatabaseError
+from segsearch.errors import DatabaseError, SpaceError
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.mutate import Params
 from segsearch.store import Store, TrialRow
@@ -92,16 +92,17 @@ def make_sampler(settings: SearchSettings, *, seed: int, siblings: int = 0) -> B
 def guessed(draw: DrawCandidate, rows: Sequence[TrialRow], study: Study, *, seed: int) -> Params:
     """All of the space's parameters as TPE guesses them that knows these rows and nothing else; no database is asked.
 
-    What the space does not draw so any more teaches nothing.
+    What the space does not draw so any more teaches nothing. The random start is no affair of a guess: whoever asks has
+    had one, so that neither first designs nor siblings prolong it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [goal.direction for goal in study.goals]
-    settings = study.search.model_copy(update={"sampler": "tpe"})
-    siblings = sum(row.origin is not None for row in rows)
-    known = optuna.create_study(sampler=make_sampler(settings, seed=seed, siblings=siblings), directions=directions)
+    start = min(study.search.startup_trials, 10)
+    settings = study.search.model_copy(update={"sampler": "tpe", "startup_trials": start, "first": ()})
+    known = optuna.create_study(sampler=make_sampler(settings, seed=seed), directions=directions)
     for row in rows:
         learnt, fixed = lesson(study, row, {}), FixedTrial(dict(row.params))
-        with suppress(ValueError):
+        with suppress(ValueError, SpaceError):
             draw(fixed)
             taught = create_trial(
                 state=learnt.state,
