@@ -34,10 +34,10 @@ _MOST_WEIGHED = 256  # candidates whose expected gain is worked out; no other ca
 
 @dataclass(frozen=True)
 class Ranking:
-    """Screened trials by their numbers, the one to train first; `fallback` says why no surrogate ranked them."""
+    """Screened trials by their numbers, the one to train first; `fell_back` says why no surrogate ranked them."""
 
     numbers: tuple[int, ...]
-    fallback: str | None = None
+    fell_back: str | None = None
 
 
 # ---- what to gate next

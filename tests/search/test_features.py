@@ -83,7 +83,7 @@ def test_numbers_are_ordered_and_words_are_not() -> None:
 def test_neither_the_order_of_names_nor_a_mix_of_words_and_numbers_matters() -> None:
     found: list[dict[str, Scalar]] = [{"a": 1, "b": "x"}, {"b": "y", "a": "one"}, {"a": 2.5}]
     one = features_of([Row(SAME, params) for params in found])
-    other = features_of([Row(SAME, dict(reversed(params.items()))) for params in found])
+    other = features_of([Row(SAME, dict(reversed(list(params.items())))) for params in found])
     assert all((left == right).all() for left, right in zip(one, other, strict=True))
 
 

@@ -71,7 +71,7 @@ def test_it_is_the_mean_over_many_errors(costs: int) -> None:
     for cost, middle, spread, found in zip(candidates, mean, deviation, expected, strict=True):
         thrown = [np.array([error, *cost]) for error in source.normal(middle, spread, 2000)]
         grown = [volume(np.minimum(np.vstack([front, one]), reference), reference) - before for one in thrown]
-        assert found == pytest.approx(np.mean(grown), abs=4 * np.std(grown) / math.sqrt(2000) + 2e-5)
+        assert found == pytest.approx(np.mean(grown), abs=4 * float(np.std(grown)) / math.sqrt(2000) + 2e-5)
     most = most_gains(candidates, mean, deviation, front, reference)
     assert (most >= expected - 1e-12).all()
 

@@ -112,7 +112,7 @@ def test_every_kind_of_proposal_is_a_legal_point_that_no_row_is(kind: str) -> No
 def test_the_same_rows_and_seed_say_the_same_in_whatever_order(kind: str) -> None:
     rows = history(8, 8)
     mix = MIX if kind == "mix" else {kind: 1}
-    mixed = [replace(trial, params=dict(reversed(trial.params.items()))) for trial in rows]
+    mixed = [replace(trial, params=dict(reversed(list(trial.params.items())))) for trial in rows]
     random.Random(1).shuffle(mixed)
     for seed in range(4):
         assert propose(fakes.draw, rows, STUDY, seed=seed, mix=mix) == propose(
@@ -123,7 +123,7 @@ def test_the_same_rows_and_seed_say_the_same_in_whatever_order(kind: str) -> Non
 
 
 def test_a_space_without_a_new_candidate_proposes_none() -> None:
-    rows = []
+    rows: list[TrialRow] = []
     for depth in (1, 2):
         candidate = fakes.draw_from_two(Named({"depth": depth}))
         assert propose(fakes.draw_from_two, rows, STUDY, seed=depth) is not None
@@ -192,16 +192,16 @@ def test_the_surrogate_finds_what_is_better_at_the_same_cost() -> None:
     rows.append(row(901, "screened", {**base, "block": "separable"}))
     rows.append(row(902, "screened", {**base, "block": "conv", "kernel": 5}))
     found = choose(rows, STUDY, seed=0)
-    assert found.fallback is None
+    assert found.fell_back is None
     assert found.numbers[0] == 901
 
 
 def test_ranking_is_settled_by_rows_and_seed_alone() -> None:
     rows = history(15, 20)
     found = choose(rows, STUDY, seed=0)
-    assert found.fallback is None
+    assert found.fell_back is None
     assert sorted(found.numbers) == [trial.number for trial in rows if trial.state == "screened"]
-    mixed = [replace(trial, params=dict(reversed(trial.params.items()))) for trial in rows]
+    mixed = [replace(trial, params=dict(reversed(list(trial.params.items())))) for trial in rows]
     random.Random(1).shuffle(mixed)
     assert choose(mixed, STUDY, seed=0) == found
 
@@ -242,7 +242,7 @@ def test_a_running_twin_leaves_nothing_to_gain() -> None:
     begun = [replace(trial, state="running") if trial.number == first else trial for trial in rows]
     twin = replace(next(trial for trial in rows if trial.number == first), number=950, key="twin")
     found = choose([*begun, twin], STUDY, seed=0)
-    assert found.fallback is None
+    assert found.fell_back is None
     assert first not in found.numbers
     assert found.numbers[0] not in (first, 950)
     asleep = replace(begun[first], values={})
@@ -265,8 +265,8 @@ def test_a_running_twin_leaves_nothing_to_gain() -> None:
 )
 def test_without_a_surrogate_all_are_ranked_and_it_says_why(rows: list[TrialRow], study: Study, why: str) -> None:
     found = choose(rows, study, seed=4)
-    assert found.fallback is not None
-    assert why in found.fallback
+    assert found.fell_back is not None
+    assert why in found.fell_back
     assert sorted(found.numbers) == [trial.number for trial in rows if trial.state == "screened"]
     assert choose(rows[::-1], study, seed=4) == found
 
@@ -281,7 +281,7 @@ def test_any_number_of_objectives_in_any_order(objectives: list[str]) -> None:
     study = fakes.make_study(objectives=objectives, limits=["latency_ms<=12", "miou>=0.1", "macs>=100"])
     rows = history(15, 12)
     found = choose(rows, study, seed=0)
-    assert found.fallback is None
+    assert found.fell_back is None
     assert len(found.numbers) == 12
     assert propose(fakes.draw, rows, study, seed=0) is not None
 

@@ -16,7 +16,8 @@ def either() -> None:
 
 def made(rows: int, columns: int, *, seed: int = 0) -> Array:
     """Rows that differ by a squared distance of 1 in the mean."""
-    return np.random.default_rng(seed).normal(size=(rows, columns)) / np.sqrt(2 * columns)
+    thrown: Array = np.random.default_rng(seed).normal(size=(rows, columns))
+    return thrown / np.sqrt(2 * columns)
 
 
 def test_mean_and_deviation_are_the_textbooks() -> None:
