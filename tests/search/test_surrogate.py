@@ -17,7 +17,8 @@ def either() -> None:
 def made(rows: int, columns: int, *, seed: int = 0) -> Array:
     """Rows that differ by a squared distance of 1 in the mean."""
     thrown: Array = np.random.default_rng(seed).normal(size=(rows, columns))
-    return thrown / np.sqrt(2 * columns)
+    scaled: Array = thrown / np.sqrt(2 * columns)
+    return scaled
 
 
 def test_mean_and_deviation_are_the_textbooks() -> None:

@@ -10,7 +10,7 @@ import pytest
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, Facts, Noting, settled
 from segsearch.space.load import load_space
-from segsearch.space.mutate import Replay, neighbours, siblings
+from segsearch.space.mutate import Mutation, Replay, neighbours, siblings
 from segsearch.space.steps import Quantize
 from tests import fakes
 
@@ -104,3 +104,23 @@ def test_a_pruned_candidate_and_its_unpruned_form_are_no_siblings() -> None:
             assert all(one.before_export == candidate.before_export for _, one in siblings(draw, params, most=32))
             return
     pytest.fail("no draw was pruned")
+
+
+def test_a_mutation_keeps_what_is_not_changed_and_throws_what_a_change_opens() -> None:
+    def draw(choose: Draw) -> Candidate:
+        branch = choose.suggest_categorical("branch", ["plain", "wide"])
+        width = choose.suggest_int("width", 8, 16 if branch == "plain" else 64, step=8)
+        depth = choose.suggest_int("depth", 1, 3) if branch == "wide" else 1
+        assert choose.suggest_float("free", 0.0, 1.0) == 0.37
+        return fakes.candidate(width, depth)
+
+    stored = {"branch": "wide", "width": 64, "depth": 2, "free": 0.37}
+    same = Mutation(stored, frozenset(), Dice(random.Random(0)))
+    assert draw(same) == fakes.candidate(64, 2)
+    thrown = [draw(Mutation(stored, frozenset({"branch"}), Dice(random.Random(seed)))) for seed in range(20)]
+    widths = {one.architecture.paths[0].stages[0].channels for one in thrown}
+    assert widths == {8, 16, 64}, "64 is beyond the range of the plain branch"
+    opened = {**stored, "branch": "plain", "width": 8}
+    del opened["depth"]
+    thrown = [draw(Mutation(opened, frozenset({"branch"}), Dice(random.Random(seed)))) for seed in range(20)]
+    assert {one.architecture.paths[0].stages[0].depth for one in thrown} == {1, 2, 3}
