@@ -18,7 +18,7 @@ from optuna.storages._rdb.models import BaseModel, StudyModel
 from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 from sqlalchemy import func, inspect, select
 
-from segsearch.errors import DatabaseError
+from segsearch.errors import DatabaseError, SpaceError
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.mutate import Params
 from segsearch.store import Store, TrialRow
@@ -87,6 +87,34 @@ def make_sampler(settings: SearchSettings, *, seed: int, siblings: int = 0) -> B
         # `group` is experimental by name only: without it TPE learns nothing about parameters inside a branch.
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed)
+
+
+def guessed(draw: DrawCandidate, rows: Sequence[TrialRow], study: Study, *, seed: int) -> Params:
+    """All of the space's parameters as TPE guesses them that knows these rows and nothing else; no database is asked.
+
+    What the space does not draw so any more teaches nothing. The random start is no affair of a guess: whoever asks has
+    had one, so that neither first designs nor siblings prolong it.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    directions = [goal.direction for goal in study.goals]
+    start = min(study.search.startup_trials, 10)
+    settings = study.search.model_copy(update={"sampler": "tpe", "startup_trials": start, "first": ()})
+    known = optuna.create_study(sampler=make_sampler(settings, seed=seed), directions=directions)
+    for row in rows:
+        learnt, fixed = lesson(study, row, {}), FixedTrial(dict(row.params))
+        with suppress(ValueError, SpaceError):
+            draw(fixed)
+            taught = create_trial(
+                state=learnt.state,
+                values=learnt.values,
+                params=fixed.params,
+                distributions=fixed.distributions,
+                constraints=dict(learnt.constraints or {}),
+            )
+            known.add_trial(taught)
+    trial = known.ask()
+    draw(trial)
+    return trial.params
 
 
 @dataclass(frozen=True)

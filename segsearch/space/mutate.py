@@ -1,13 +1,14 @@
-"""Candidates near a stored one: a space is drawn again, answered as that one did but for one parameter."""
+"""Candidates near a stored one: a space is drawn again, answered as that one did but for a parameter or two."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from segsearch.space.candidate import Candidate
-from segsearch.space.draws import DrawCandidate
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import Dice, DrawCandidate
 
 Params = Mapping[str, Any]
 
@@ -41,6 +42,30 @@ class Replay:
         self.choices[name] = choices
         self.params[name] = _nearest(wanted, choices)
         return self.params[name]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A `Draw` that answers as stored values do, but for those `changed` and what these open, which dice settle."""
+
+    values: Params
+    changed: frozenset[str]
+    dice: Dice
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        return int(self._answer(name, lambda one: one.suggest_int(name, low, high, step=step)))
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, step: float | None = None) -> float:
+        return float(self._answer(name, lambda one: one.suggest_float(name, low, high, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
+        return self._answer(name, lambda one: one.suggest_categorical(name, choices))
+
+    def _answer(self, name: str, ask: Callable[[Any], Any]) -> Any:
+        if name not in self.changed:
+            with suppress(KeyError, ValueError):  # not asked for there, or out of a range that depends on a change
+                return ask(Named(self.values))
+        return ask(self.dice)
 
 
 def _nearest(wanted: Any, choices: tuple[Any, ...]) -> Any:

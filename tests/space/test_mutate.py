@@ -10,7 +10,7 @@ import pytest
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
 from segsearch.space.load import load_space
-from segsearch.space.mutate import Params, Replay, neighbours, siblings
+from segsearch.space.mutate import Mutation, Params, Replay, neighbours, siblings
 from segsearch.space.steps import Quantize
 from tests import fakes
 
@@ -123,9 +123,10 @@ def test_tails_are_further_networks_with_as_many_files_after_those_that_need_no_
     draw, params, candidate = drawn("efficientnet_lite", 5)
     assert not candidate.before_export
     plain = siblings(draw, params, most=3)
-    found = siblings(draw, params, most=3, tails=2)
+    found = siblings(draw, params, most=3, tails=3)
     assert found[:3] == plain
-    rest = [one for _, one in found[3:]]
+    trained, *rest = [one for _, one in found[3:]]
+    assert (trained.tail, trained.learnt) == (0.07, candidate.learnt), "int8 first: a single file"
     networks = list(dict.fromkeys(one.learnt for one in rest))
     assert (len(networks), len(rest)) == (2, 8), "each as it is, and three more files"
     assert [one.learnt for one in rest] == [one for one in networks for _ in range(4)], "one network after the other"
@@ -133,7 +134,7 @@ def test_tails_are_further_networks_with_as_many_files_after_those_that_need_no_
         assert one.before_export
         assert one.parent == candidate.parent
     assert all(draw(Named(point)) == one for point, one in found)
-    assert len({one.key for _, one in found} | {candidate.key}) == 12
+    assert len({one.key for _, one in found} | {candidate.key}) == 13
 
 
 def test_a_file_that_learns_on_in_int8_is_a_tail_by_itself() -> None:
@@ -145,3 +146,23 @@ def test_a_file_that_learns_on_in_int8_is_a_tail_by_itself() -> None:
         found = siblings(draw, {"tail": 0.0}, most=9, tails=1, pruned=pruned)
         assert [point["tail"] for point, _ in found] == [0.25]
         assert len(siblings(draw, {"tail": 0.0}, most=0, tails=9, pruned=pruned)) == 2
+
+
+def test_a_mutation_keeps_what_is_not_changed_and_throws_what_a_change_opens() -> None:
+    def draw(choose: Draw) -> Candidate:
+        branch = choose.suggest_categorical("branch", ["plain", "wide"])
+        width = choose.suggest_int("width", 8, 16 if branch == "plain" else 64, step=8)
+        depth = choose.suggest_int("depth", 1, 3) if branch == "wide" else 1
+        assert choose.suggest_float("free", 0.0, 1.0) == 0.37
+        return fakes.candidate(width, depth)
+
+    stored = {"branch": "wide", "width": 64, "depth": 2, "free": 0.37}
+    same = Mutation(stored, frozenset(), Dice(random.Random(0)))
+    assert draw(same) == fakes.candidate(64, 2)
+    thrown = [draw(Mutation(stored, frozenset({"branch"}), Dice(random.Random(seed)))) for seed in range(20)]
+    widths = {one.architecture.paths[0].stages[0].channels for one in thrown}
+    assert widths == {8, 16, 64}, "64 is beyond the range of the plain branch"
+    opened = {**stored, "branch": "plain", "width": 8}
+    del opened["depth"]
+    thrown = [draw(Mutation(opened, frozenset({"branch"}), Dice(random.Random(seed)))) for seed in range(20)]
+    assert {one.architecture.paths[0].stages[0].depth for one in thrown} == {1, 2, 3}

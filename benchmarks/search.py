@@ -1,0 +1,514 @@
+"""Compares ways to search: hypervolume after 24, 40 and 80 trainings on a problem that is computed, not trained.
+
+    python benchmarks/search.py                        the rivals at a limit of 20 ms and at one that rejects 80 %
+    python benchmarks/search.py --part shares          what each part of the screening is worth
+    python benchmarks/search.py --part times           how long the two functions of the screening take
+
+Candidates are drawn from a real space; their mIoU, latency and seconds are formulas of the architecture with hidden
+effects of every parameter and of pairs of them, and noise. Nothing here says how good any network is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import random
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from segsearch.search import features, screen
+from segsearch.search.gain import volume
+from segsearch.search.memory import make_sampler, trial_seed
+from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage
+from segsearch.space.candidate import Candidate
+from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
+from segsearch.space.load import load_space
+from segsearch.space.shapes import HeadMap, Shape, shapes_of
+from segsearch.store.rows import TrialRow
+from segsearch.study import Study, parse_study
+
+SIZE, CLASSES = (360, 480), 11
+STARTUP, MARKS = 10, (24, 40, 80)
+GATE_SECONDS = 3.0
+# The box that a hypervolume is a share of: mIoU from this one to this one, latency from 1 ms to the limit.
+WORST_MIOU, BEST_MIOU, LEAST_MS = 0.3, 0.9, 1.0
+FOLDER = Path("runs/.cache/search")
+
+
+# ---- the problem
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the formulas say of a candidate: the mIoU that it has and the one that a training finds, and its costs."""
+
+    miou: float
+    seen: float
+    values: Mapping[str, float]
+    train_seconds: float
+
+
+def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> Found:
+    """The formulas. `problem` settles the hidden effects and the noise."""
+    maps = shapes_of(candidate.architecture, SIZE, candidate.before_export, classes=CLASSES)
+    ops = list(operations(candidate.architecture, maps))
+    macs, weights = sum(op.macs for op in ops), sum(op.params for op in ops)
+    full = shapes_of(candidate.architecture, SIZE, classes=CLASSES) if candidate.before_export else maps
+    learned = sum(op.macs for op in operations(candidate.architecture, full))
+    latency = latency_ms(candidate, ops) * math.exp(0.1 * chance(problem, "machine", sorted(params.items())))
+    miou = miou_of(candidate, params, ops, weights, problem)
+    values = {
+        "latency_ms": latency,
+        "size_bytes": weights * candidate.bits / 8 + 20_000,
+        "params": float(weights),
+        "macs": float(macs),
+    }
+    seen = miou + 0.008 * chance(problem, "training", candidate.learnt.key)
+    return Found(miou, seen, values, 100 + 250 * learned / 1e9)
+
+
+@dataclass(frozen=True)
+class Operation:
+    kind: str
+    macs: float
+    params: float
+    pixels: float
+    early: bool = False
+
+
+def operations(architecture: Architecture, maps: Mapping[Any, Shape]) -> Iterator[Operation]:
+    """The convolutions of a network of one path, roughly."""
+    path = architecture.paths[0]
+    stem = maps[Feature(0, 0)]
+    yield conv("dense", 3, stem.left, 9, stem.size, early=True)
+    for index, stage in enumerate(path.stages, start=1):
+        before, after = maps[Feature(0, index - 1)], maps[Feature(0, index)]
+        for depth in range(stage.depth):
+            yield from block(stage, before.left if depth == 0 else after.left, after.left, after.size, index == 1)
+    last, context = maps[Feature(0, len(path.stages))], maps[ContextMap(0)]
+    yield from context_ops(path.context, last, context)
+    running = context
+    for index, join in enumerate(architecture.joins):
+        feature, joined = maps[join.feature], maps[Joined(index)]
+        yield from join_ops(join, running, feature, joined)
+        running = joined
+    head = maps[HeadMap()]
+    if architecture.head.block == "separable":
+        yield conv("depthwise", running.left, 1, 9, head.size)
+        yield conv("pointwise", running.left, head.left, 1, head.size)
+    else:
+        yield conv("dense", running.left, head.left, 9, head.size)
+    yield conv("pointwise", head.left, CLASSES, 1, head.size)
+
+
+def conv(
+    kind: str, inputs: float, outputs: float, taps: float, size: tuple[int, int], early: bool = False
+) -> Operation:
+    weights = inputs * outputs * taps
+    return Operation(kind, weights * size[0] * size[1], weights, outputs * size[0] * size[1], early)
+
+
+def block(stage: Stage, inputs: int, outputs: int, size: tuple[int, int], early: bool) -> Iterator[Operation]:
+    taps, inner = stage.kernel**2, round(inputs * stage.expansion)
+    if stage.block == "separable":
+        yield conv("depthwise", inputs, 1, taps, size, early)
+        yield conv("pointwise", inputs, outputs, 1, size)
+    elif stage.block == "inverted_residual":
+        yield conv("pointwise", inputs, inner, 1, size, early)
+        yield conv("depthwise", inner, 1, taps, size)
+        yield conv("pointwise", inner, outputs, 1, size)
+    elif stage.block == "grouped":
+        yield conv("grouped", inputs, outputs / stage.groups, taps, size, early)
+    else:
+        yield conv("dense", inputs, outputs, taps, size, early)
+        if stage.block == "residual":
+            yield conv("dense", outputs, outputs, taps, size)
+
+
+def context_ops(context: Context, last: Shape, made: Shape) -> Iterator[Operation]:
+    if context.kind == "pyramid_pooling":
+        for size in context.bins:
+            yield conv("pointwise", last.left, made.left / len(context.bins), 1, (size, size))
+        yield conv("pointwise", last.left * 2, made.left, 1, last.size)
+    elif context.kind == "aspp":
+        for _ in context.rates:
+            yield conv("atrous", last.left, made.left, 9, last.size)
+        yield conv("pointwise", made.left * (len(context.rates) + 2), made.left, 1, last.size)
+
+
+def join_ops(join: Join, running: Shape, feature: Shape, joined: Shape) -> Iterator[Operation]:
+    if join.kind == "concat":
+        yield conv("pointwise", feature.left, join.reduce or feature.left, 1, joined.size)
+        yield conv("depthwise", running.left + join.reduce, 1, 9, joined.size)
+        yield conv("pointwise", running.left + join.reduce, joined.left, 1, joined.size)
+    else:
+        yield conv("pointwise", running.left, joined.left, 1, running.size)
+        yield conv("pointwise", feature.left, joined.left, 1, joined.size)
+
+
+# Multiply-accumulates in a nanosecond, as floats and as int8; and the same for each value that is written.
+SPEED = {"dense": (28, 60), "pointwise": (22, 50), "grouped": (9, 14), "depthwise": (5, 9), "atrous": (18, 36)}
+
+
+def latency_ms(candidate: Candidate, ops: Sequence[Operation]) -> float:
+    quantized = candidate.bits == 8
+    floats = any(step.float_convolutions for step in candidate.after_export)
+    total = 0.25  # the image in
+    for op in ops:
+        int8 = quantized and not (floats and op.early)
+        total += op.macs / SPEED[op.kind][int8] / 1e6 + op.pixels * (0.15 if int8 else 0.6) / 1e6 + 0.015
+    answered = SIZE[0] * SIZE[1] * candidate.architecture.answer_scale**2
+    head = 2.2 if candidate.architecture.head.upsample == "pixel_shuffle" else 0.0
+    return total + answered * CLASSES * 1.6 / 1e6 + head * total / 30
+
+
+def miou_of(
+    candidate: Candidate, params: Mapping[str, Any], ops: Sequence[Operation], weights: float, problem: int
+) -> float:
+    """Saturates in capacity, detail and context, which multiply; precision and pruning cost; the rest is hidden."""
+    architecture = candidate.architecture
+    capacity = 1 / (1 + math.exp(-(math.log2(weights / 1e5) - 0.5) / 1.2))
+    finest = min([architecture.output_stride, *(2 ** (join.feature.stage + 1) for join in architecture.joins)])  # type: ignore[union-attr]
+    detail = 1 / (1 + math.exp((math.log2(finest / architecture.input_scale) - 4.2) / 0.8))
+    stages = architecture.paths[0].stages
+    reach = sum(stage.depth * (stage.kernel - 1) * max(stage.atrous) * architecture.output_stride for stage in stages)
+    view = min(1.0, reach / (SIZE[0] * architecture.input_scale))
+    context = 1.0 if architecture.paths[0].context.kind != "none" else 0.75 + 0.2 * view
+    thin = sum(op.macs for op in ops if op.kind == "depthwise") / sum(op.macs for op in ops)
+    rounding = {32: 0.0, 8: 0.012 + 0.15 * thin}[candidate.bits]
+    rounding *= 0.3 if any(step.float_convolutions for step in candidate.after_export) else 1.0
+    pruned = sum(getattr(step, "ratio", 0.0) for step in candidate.before_export)
+    score = 0.22 + 0.56 * capacity**0.7 * (0.35 + 0.65 * detail) * context
+    score -= rounding + pruned * (0.05 + 0.06 * (1 - capacity)) + 0.004 * (architecture.answer_scale < 0.5)
+    return max(0.02, score + hidden(params, problem))
+
+
+def hidden(params: Mapping[str, Any], problem: int) -> float:
+    """Effects of every parameter, and of one pair of them in twenty, that no formula above knows."""
+    names = sorted(params)
+    alone = sum(0.006 * chance(problem, name, params[name]) for name in names)
+    pairs = [(first, second) for first in names for second in names if _paired(problem, first, second)]
+    return alone + sum(0.012 * chance(problem, a, params[a], b, params[b]) for a, b in pairs)
+
+
+@cache
+def _paired(problem: int, first: str, second: str) -> bool:
+    return first < second and chance(problem, "is a pair", first, second) > 1.6
+
+
+@cache
+def _normal(text: str) -> float:
+    return statistics.NormalDist().inv_cdf((int(hashlib.sha256(text.encode()).hexdigest()[:13], 16) + 0.5) / 2**52)
+
+
+def chance(*of: Any) -> float:
+    """A standard normal number that these words settle."""
+    return _normal(repr(of))
+
+
+# ---- a search on the simulated clock
+
+
+@dataclass
+class Run:
+    """What a search did so far."""
+
+    draw: DrawCandidate
+    problem: int
+    limit_ms: float
+    trainings: int
+    seconds: float = 0.0
+    gated: int = 0
+    curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, true mIoU, latency
+
+    def gate(self, candidate: Candidate, params: Mapping[str, Any]) -> Found:
+        self.seconds += GATE_SECONDS
+        self.gated += 1
+        return found_of(candidate, params, self.problem)
+
+    def train(self, found: Found) -> None:
+        self.seconds += found.train_seconds
+        self.curve.append((self.seconds, found.miou, found.values["latency_ms"]))
+
+    @property
+    def done(self) -> bool:
+        return len(self.curve) >= self.trainings or self.gated > 60 * self.trainings
+
+
+Rival = Callable[[Run, int], None]
+
+
+def by_optuna(make: Callable[[int], BaseSampler], *, gate_first: bool = True, pruned: bool = True) -> Rival:
+    """Optuna's loop. `pruned`: how a rejected candidate is told; else as complete, with its constraint."""
+
+    def search(run: Run, seed: int) -> None:
+        study = optuna.create_study(sampler=make(seed), directions=["maximize", "minimize"])
+        keys = set()
+        while not run.done:
+            trial = study.ask()
+            candidate = run.draw(trial)
+            if candidate.key in keys:
+                study.tell(trial, state=TrialState.FAIL)
+                run.gated += 1
+                continue
+            keys.add(candidate.key)
+            found = run.gate(candidate, trial.params)
+            over = found.values["latency_ms"] / run.limit_ms - 1
+            trial.set_constraint("latency", over)
+            if over <= 0 or not gate_first:
+                run.train(found)
+                study.tell(trial, (found.seen, found.values["latency_ms"]))
+            elif pruned:
+                study.tell(trial, state=TrialState.PRUNED)
+            else:
+                study.tell(trial, (-1e12, found.values["latency_ms"]))
+
+    return search
+
+
+def study_of(limit_ms: float) -> Study:
+    return parse_study(
+        {
+            "name": "computed",
+            "trials": 80,
+            "space": "mobile",
+            "limits": [f"latency_ms<={limit_ms!r}"],
+            "data": {"kind": "synthetic", "height": 64, "width": 64},
+            "train": {"epochs": 4},
+        },
+        where="benchmark",
+    )
+
+
+def shipped(seed: int) -> BaseSampler:
+    return make_sampler(study_of(20.0).search, seed=seed)
+
+
+def tpe_default(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed)
+
+
+def nsga(population: int) -> Callable[[int], BaseSampler]:
+    return lambda seed: NSGAIISampler(population_size=population, seed=seed)
+
+
+def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: Sequence[str] = ()) -> Rival:
+    """`looked` pass the gate for each one that is trained, after a random start."""
+
+    def search(run: Run, seed: int) -> None:
+        study, rows = study_of(run.limit_ms), dict[int, TrialRow]()
+        passed = 0  # since the last training
+        while not run.done:
+            number = len(rows)
+            if passed == looked:
+                best = rows[screen.choose(list(rows.values()), study, seed=trial_seed(seed, number)).numbers[0]]
+                found = found_of(best.candidate, best.params, run.problem)
+                run.train(found)
+                rows[best.number] = replace(best, state="trained", values={**found.values, "miou": found.seen})
+                passed = 0
+                continue
+            start = len(run.curve) < STARTUP
+            turns = {"dice": 1} if start else mix
+            proposed = screen.propose(run.draw, list(rows.values()), study, seed=trial_seed(seed, number), mix=turns)
+            if proposed is None:
+                return
+            params, candidate = proposed
+            found = run.gate(candidate, params)
+            over = found.values["latency_ms"] > run.limit_ms
+            state = "rejected" if over else "trained" if start else "screened"
+            values = {**found.values, "miou": found.seen} if state == "trained" else found.values
+            if state == "trained":
+                run.train(found)
+            passed += state == "screened"
+            rows[number] = row_of(number, state, candidate, params, values)
+
+    return lambda run, seed: _without(without, lambda: search(run, seed))
+
+
+def _without(names: Sequence[str], do: Callable[[], None]) -> None:
+    """Do it with blocks of features left out."""
+    kept = {name: getattr(features, name) for name in names}
+    try:
+        for name in names:
+            setattr(features, name, lambda rows: np.empty((len(rows), 0)))
+        do()
+    finally:
+        for name, function in kept.items():
+            setattr(features, name, function)
+
+
+def row_of(number: int, state: Any, candidate: Candidate, params: Mapping[str, Any], values: Any) -> TrialRow:
+    return TrialRow(
+        number, state, candidate, candidate.key, params, values, None, "m", None, None, 0, 1, None, 0.0, None
+    )
+
+
+MAIN: Mapping[str, Rival] = {
+    "random": by_optuna(lambda seed: RandomSampler(seed=seed)),
+    "TPE as shipped": by_optuna(shipped),
+    "TPE, Optuna's default": by_optuna(tpe_default),
+    "NSGA-II 10, gate first": by_optuna(nsga(10), pruned=False),
+    "NSGA-II 50, gate first": by_optuna(nsga(50), pruned=False),
+    "NSGA-II 10, no gate": by_optuna(nsga(10), gate_first=False),
+    "NSGA-II 50, no gate": by_optuna(nsga(50), gate_first=False),
+    "screening, 1 looked at": by_screening(1),
+    "screening, 8": by_screening(8),
+    "screening, 16": by_screening(16),
+    "screening, 24": by_screening(24),
+}
+SHARES: Mapping[str, Rival] = {
+    "screening, 16": by_screening(16),
+    "dice alone propose": by_screening(16, mix={"dice": 1}),
+    "no mutations": by_screening(16, mix={"guess": 3, "dice": 1}),
+    "no TPE": by_screening(16, mix={"mutate": 5, "dice": 1}),
+    "mutations alone": by_screening(16, mix={"mutate": 1}),
+    "TPE alone": by_screening(16, mix={"guess": 1}),
+    "no params among features": by_screening(16, without=["_params"]),
+    "no design numbers": by_screening(16, without=["_designs"]),
+    "costs alone": by_screening(16, without=["_params", "_designs"]),
+    "no costs": by_screening(16, without=["_costs"]),
+}
+RIVALS = {**MAIN, **SHARES}
+
+
+# ---- tables
+
+
+def draw_of(space: str) -> DrawCandidate:
+    return settled(load_space(space).draw, Facts(classes=CLASSES, height=SIZE[0], width=SIZE[1]))
+
+
+def draws(space: str, count: int) -> list[Found]:
+    made, draw = [], draw_of(space)
+    for seed in range(count):
+        noted = Noting(Dice(random.Random(seed)))
+        made.append(found_of(draw(noted), noted.noted, 0))
+    return made
+
+
+def curve_of(name: str, space: str, limit_ms: float, seed: int, trainings: int) -> list[tuple[float, float, float]]:
+    """One search, from the cache where it was made before. The seed settles the problem, too: seeds are paired."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore")
+    kept = FOLDER / f"{hashlib.sha256(f'{name} {space} {limit_ms} {seed} {trainings}'.encode()).hexdigest()[:24]}.json"
+    if kept.exists():
+        return [tuple(point) for point in json.loads(kept.read_text())]
+    run = Run(draw_of(space), seed, limit_ms, trainings)
+    RIVALS[name](run, seed)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(run.curve))
+    return run.curve
+
+
+def share(curve: Sequence[tuple[float, float, float]], limit_ms: float) -> float:
+    """The share of the box that these models dominate, by the mIoU that they have."""
+    points = np.array(
+        [
+            [(BEST_MIOU - miou) / (BEST_MIOU - WORST_MIOU), math.log(latency / LEAST_MS) / math.log(limit_ms)]
+            for _, miou, latency in curve
+            if miou > WORST_MIOU and latency <= limit_ms
+        ]
+    ).reshape(-1, 2)
+    return volume(points, np.ones(2))
+
+
+def table(names: Sequence[str], options: argparse.Namespace, limit_ms: float) -> None:
+    marks = [mark for mark in MARKS if mark <= options.trainings]
+    jobs = [(name, options.space, limit_ms, seed, options.trainings) for seed in range(options.seeds) for name in names]
+    with ProcessPoolExecutor(options.processes) as pool:
+        made = dict(zip(jobs, pool.map(curve_of, *zip(*jobs, strict=True)), strict=True))
+    goals = {}
+    for seed in range(options.seeds):
+        rival = made.get(("TPE as shipped", options.space, limit_ms, seed, options.trainings))
+        goals[seed] = share(rival[:60], limit_ms) if rival else None
+    heads = "".join(f"{f'at {mark}':>21s}" for mark in marks)
+    print(f"\nlimit {limit_ms:.3g} ms, {options.seeds} seeds: hypervolume, median (quartiles)\n{'':26s}{heads}", end="")
+    print("   trainings, hours to TPE's at 60 (reached by)" if goals.get(0) else "")
+    for name in names:
+        curves = [made[name, options.space, limit_ms, seed, options.trainings] for seed in range(options.seeds)]
+        line = f"{name:26s}"
+        for mark in marks:
+            low, middle, high = np.quantile([share(curve[:mark], limit_ms) for curve in curves], [0.25, 0.5, 0.75])
+            line += f"  {middle:.3f} ({low:.3f}-{high:.3f})"
+        reached = [_reached(curve, goals[seed], limit_ms) for seed, curve in enumerate(curves) if goals[seed]]
+        there = [one for one in reached if one is not None]
+        if reached:
+            none = [math.inf] * (len(reached) - len(there))
+            trainings = statistics.median([count for count, _ in there] + none)
+            hours = statistics.median([seconds / 3600 for _, seconds in there] + none)
+            line += f"  {trainings:5.0f} {hours:6.1f} h  ({len(there)} of {len(reached)})"
+        print(line, flush=True)
+
+
+def _reached(
+    curve: Sequence[tuple[float, float, float]], goal: float | None, limit_ms: float
+) -> tuple[int, float] | None:
+    """After how many trainings and seconds the hypervolume was there."""
+    for count in range(1, len(curve) + 1):
+        if goal is not None and share(curve[:count], limit_ms) >= goal:
+            return count, curve[count - 1][0]
+    return None
+
+
+def times(space: str) -> None:
+    """Seconds of processor time of each function by how many rows there are."""
+    draw, study = draw_of(space), study_of(20.0)
+    print(f"{'rows':>7s}{'trained':>9s}{'propose, TPE':>14s}{'mutate':>9s}{'choose':>9s}")
+    for count, trained in ((60, 20), (300, 60), (1000, 200), (10_000, 1000)):
+        rows = []
+        for number in range(count):
+            noted = Noting(Dice(random.Random(number)))
+            candidate = draw(noted)
+            found = found_of(candidate, noted.noted, 0)
+            over = found.values["latency_ms"] > 20
+            state = "trained" if number < trained else "rejected" if over else "screened"
+            values = {**found.values, **({"miou": found.seen} if state == "trained" else {})}
+            rows.append(row_of(number, state, candidate, noted.noted, values))
+        spent = []
+        for do in (
+            lambda rows=rows: screen.propose(draw, rows, study, seed=1, mix={"guess": 1}),
+            lambda rows=rows: screen.propose(draw, rows, study, seed=1, mix={"mutate": 1}),
+            lambda rows=rows: screen.choose(rows, study, seed=1),
+        ):
+            start = time.process_time()
+            do()
+            spent.append(time.process_time() - start)
+        print(f"{count:7d}{trained:9d}{spent[0]:14.2f}{spent[1]:9.2f}{spent[2]:9.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("rivals", "shares", "times"), default="rivals")
+    parser.add_argument("--space", default="mobile")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trainings", type=int, default=80)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--limits", type=float, nargs="*", help="in ms [default: 20, and what rejects 80 %%]")
+    parser.add_argument("--only", nargs="*", help="names of rivals")
+    options = parser.parse_args()
+    if options.part == "times":
+        times(options.space)
+        return
+    some = [found.values["latency_ms"] for found in draws(options.space, 400)]
+    tight = round(float(np.quantile(some, 0.2)), 2)
+    print(f"A random draw meets 20 ms by {np.mean(np.array(some) <= 20):.0%}; {tight} ms rejects 80 %.")
+    for limit_ms in options.limits or (20.0, tight):
+        table(options.only or list(MAIN if options.part == "rivals" else SHARES), options, limit_ms)
+
+
+if __name__ == "__main__":
+    main()
