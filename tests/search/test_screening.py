@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import signal
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from segsearch.errors import SearchStuck, TrialFailed
+from segsearch.errors import SearchStuck, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.types import Evidence
 from segsearch.search import Evaluate, Event, run_search
@@ -412,6 +415,28 @@ def test_three_workers_share_a_pool_and_train_nothing_twice(tmp_path: Path) -> N
         trained = {row.key for row in rows if row.state == "trained"}
     assert lines(tmp_path / "evaluated.log") == Counter(trained)
     assert set(lines(tmp_path / "gated.log").values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_storm_of_kills_costs_nothing(tmp_path: Path, workers: int) -> None:
+    study, dice = screening(trials=10), random.Random(workers)
+    kept: dict[int, str] = {}
+    for _ in range(10):
+        crew = [spawn(tmp_path, study) for _ in range(workers)]
+        time.sleep(dice.uniform(0.1, 3.0))
+        for process in crew:
+            if dice.random() < 0.8 or process is crew[0]:
+                process.kill()
+        assert {ended(process) for process in crew} <= {0, -signal.SIGKILL}
+        with suppress(UserError), open_store(fakes.where(tmp_path)) as store:  # killed before there was a database
+            now = {row.number: row.state for row in store.trials("fake")}
+            assert all(now[number] == state for number, state in kept.items()), "what has ended stays so"
+            kept = {number: state for number, state in now.items() if state not in ("running", "screened")}
+    assert ended(spawn(tmp_path, study)) == 0
+    with open_store(fakes.where(tmp_path)) as store:
+        check_settled(store, study)
 
 
 def test_two_workers_that_want_one_trial_both_get_another(tmp_path: Path) -> None:
