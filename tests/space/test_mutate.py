@@ -84,7 +84,8 @@ def test_siblings_are_the_nearest_first_and_no_more_than_asked() -> None:
 def test_a_file_of_scores_has_no_siblings_by_where_classes_are_chosen() -> None:
     draw, params, candidate = drawn("efficientnet_lite", 5, Facts(output="scores"))
     found = [one for _, one in siblings(draw, params, most=32)]
-    assert len(found) == 2, "the two other precisions"
+    assert candidate.tail > 0
+    assert len(found) == 3, "the other precisions: what it was before it learned on in int8 is none of its own training"
     assert {one.architecture for one in found} == {candidate.architecture}
 
 
