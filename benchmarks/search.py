@@ -257,20 +257,19 @@ def by_optuna(make: Callable[[int], BaseSampler], *, gate_first: bool = True, pr
 
     def search(run: Run, seed: int) -> None:
         study = optuna.create_study(sampler=make(seed), directions=["maximize", "minimize"])
-        keys = set()
-        while not run.done:
-            trial = study.ask()
+        made: dict[str, Found] = {}
+        asked = 0
+        while not run.done and asked < 60 * run.trainings:
+            trial, asked = study.ask(), asked + 1
             candidate = run.draw(trial)
-            if candidate.key in keys:
-                study.tell(trial, state=TrialState.FAIL)
-                run.gated += 1
-                continue
-            keys.add(candidate.key)
-            found = run.gate(candidate, trial.params)
+            found, is_new = made.get(candidate.key), candidate.key not in made
+            if found is None:
+                found = made[candidate.key] = run.gate(candidate, trial.params)
             over = found.values["latency_ms"] / run.limit_ms - 1
             trial.set_constraint("latency", over)
-            if over <= 0 or not gate_first:
-                run.train(found)
+            if over <= 0 or not gate_first:  # a duplicate teaches as its twin
+                if is_new:
+                    run.train(found)
                 study.tell(trial, (found.seen, found.values["latency_ms"]))
             elif pruned:
                 study.tell(trial, state=TrialState.PRUNED)
