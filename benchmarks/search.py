@@ -436,7 +436,7 @@ def table(names: Sequence[str], options: argparse.Namespace, limit_ms: float) ->
         goals[seed] = share(rival[:60], limit_ms) if rival else None
     heads = "".join(f"{f'at {mark}':>21s}" for mark in marks)
     print(f"\nlimit {limit_ms:.3g} ms, {options.seeds} seeds: hypervolume, median (quartiles)\n{'':26s}{heads}", end="")
-    print("   trainings, hours to TPE's at 60 (reached by)" if goals.get(0) else "")
+    print(f"   trainings, hours to TPE's at {min(60, options.trainings)} (reached by)" if goals.get(0) else "")
     for name in names:
         curves = [made[name, options.space, limit_ms, seed, options.trainings] for seed in range(options.seeds)]
         line = f"{name:26s}"
