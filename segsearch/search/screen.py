@@ -24,7 +24,7 @@ from segsearch.study import Study
 # What only a training tells. Every other objective is known once a candidate has passed the gate.
 DEAR = "miou"
 # Turns of each kind of proposal.
-MIX: Mapping[str, int] = {"mutate": 5, "guess": 3, "dice": 1}
+MIX: Mapping[str, int] = {"mutate": 5, "guess": 1, "dice": 1}
 _TRIES = 60
 _MOST_KNOWN = 400  # rows that a surrogate predicts from: those nearest to the front
 _MOST_FITTED = 200  # and of these, those that its scales are fitted to
