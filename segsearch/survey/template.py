@@ -86,6 +86,7 @@ threads = 1  # of the machine that the model will run on
 [search]
 siblings = 8  # further files that each training leaves, in seconds each: other precisions, classes chosen elsewhere
 tails = 1  # networks that learn on from each training for a part of its time: int8 first, then pruned ones
+screen = 16  # candidates that are timed and sized untrained, in seconds each, for each one that is trained
 
 {designs}\
 # A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. It is
