@@ -372,8 +372,8 @@ MAIN: Mapping[str, Rival] = {
 SHARES: Mapping[str, Rival] = {
     "screening, 16": by_screening(16),
     "dice alone propose": by_screening(16, mix={"dice": 1}),
-    "no mutations": by_screening(16, mix={"guess": 1, "dice": 1}),
-    "no TPE": by_screening(16, mix={"mutate": 5, "dice": 1}),
+    "TPE and dice propose": by_screening(16, mix={"guess": 1, "dice": 1}),
+    "all three propose": by_screening(16, mix={"mutate": 5, "guess": 1, "dice": 1}),
     "mutations alone": by_screening(16, mix={"mutate": 1}),
     "TPE alone": by_screening(16, mix={"guess": 1}),
     "no params among features": by_screening(16, without=["_params"]),

@@ -107,7 +107,8 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         + _screening_seconds(study, found)
         + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
-        needed_bytes=round(found.bytes_per_trial * study.trials),
+        # A file is about a third of what a training leaves, which has weights before and after, too.
+        needed_bytes=round(found.bytes_per_trial * study.trials * (1 + _files(study) / 3)),
         free_bytes=free_bytes(folder),
         looked=found.looked,
         within=found.within,
@@ -126,9 +127,17 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
 
 def _siblings_seconds(study: Study, found: Estimate) -> float:
     """What the siblings of a training take at most: each passes the gate, and is timed; a tail learns on before."""
-    siblings, tails = study.search.siblings, study.search.tails
     tail = study.train.share_after_pruning * (found.seconds_per_trial - found.gate_seconds)
-    return (siblings + tails * (1 + siblings)) * (found.gate_seconds + study.timing.max_seconds) + tails * tail
+    return _files(study) * (found.gate_seconds + study.timing.max_seconds) + study.search.tails * tail
+
+
+def _files(study: Study) -> int:
+    """Files that a training leaves beside the first at most: the first network that learns on has one, others as many.
+
+    That is so where a space has int8 that learns on, as the built-in ones do.
+    """
+    siblings, tails = study.search.siblings, study.search.tails
+    return siblings + (1 + (tails - 1) * (1 + siblings) if tails else 0)
 
 
 def _screening_seconds(study: Study, found: Estimate) -> float:

@@ -70,8 +70,8 @@ class SearchSettings(_Frozen):
     `references` names those that `segsearch compare` compares the front with, where it is given none: they are no part
     of the search. `siblings` is how many further files a training may leave, each a trial of its own that differs in
     what follows the training: its precision, or where a mask's classes are chosen. `tails` is how many networks may
-    learn on from it for a while, pruned or in int8: some of a training's minutes each, and as many files each.
-    `screen` is how many candidates pass the gate for each one that is trained, the one that promises most of all that
+    learn on from it for a while, at some of a training's minutes each: int8, which leaves a file, then pruned ones.
+    `screen` is how many candidates are looked at for each one that is trained, the one that promises most of all that
     were looked at; 0 trains every candidate that the sampler proposes. It begins after the first designs and the
     startup trials, with `tpe` alone.
     """

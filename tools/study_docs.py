@@ -90,8 +90,8 @@ WORDS: Mapping[str, str] = {
     "search.references": "Networks that `segsearch compare` compares the front with.",
     "search.siblings": "Further files that each training may leave: trials of their own that differ in what follows "
     "the training (precision, where a mask's classes are chosen) and count for none of `trials`.",
-    "search.tails": "Networks that may learn on from each training for a while, pruned or in int8, with as many files "
-    "each; trials of their own that count for none of `trials`.",
+    "search.tails": "Networks that may learn on from each training for a while: int8, which leaves a file, then pruned "
+    "ones with as many files as the first; trials of their own that count for none of `trials`.",
     "search.screen": "How many candidates are looked at, timed and sized untrained, for each one that is trained: the "
     "most promising of all that wait. 0 trains whatever the sampler proposes. Begins after the first designs and the "
     'startup trials, and needs `sampler = "tpe"`: with `random` and `nsga2` a study is refused.',

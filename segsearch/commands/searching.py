@@ -153,6 +153,7 @@ def check(study: StudyFile) -> None:
         found = forecast.check(study, progress=watch.progress)
     settings = found.study
     limits = ", ".join(settings.limits) or "none"
+    screens = settings.search.screen > 0 and settings.trials > settings.search.trained_before_screening
     images = f"{found.train_images} training and {found.validation_images} validation images"
     say(
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
@@ -163,7 +164,7 @@ def check(study: StudyFile) -> None:
         *_start_lines(found),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials"
-        f"{' and the looks before them' if settings.search.screen else ''}, "
+        f"{' and the looks before them' if screens else ''}, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",
     )
@@ -172,6 +173,11 @@ def check(study: StudyFile) -> None:
             f"Warning: none of {found.looked} draws meets the limits: {'; '.join(found.nearest)}. "
             "The time is that of draws beyond them. "
             "Loosen the limits, or begin with designs that meet them ([[search.first]])."
+        )
+    if settings.search.screen and not screens:
+        say(
+            f"Warning: search.screen begins after {settings.search.trained_before_screening} trainings (first designs "
+            f"and startup_trials), and this study has {settings.trials}: nothing is looked at. Lower startup_trials."
         )
     if found.heirs is not None and not found.heirs.inherit:
         say(

@@ -150,6 +150,7 @@ class _Search:
     on_event: Callable[[Event], None]
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
+    found: dict[int, list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
 
     def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
         missed: list[TrialRow] = []  # since the last trial that was trained, or of looks since the last that was kept
@@ -237,18 +238,22 @@ class _Search:
         for origin in self.store.trials(self.study.name, ["trained"]):
             if origin.origin is not None or origin.number in self.complete:
                 continue
+            if origin.number not in self.found:
+                found = siblings(
+                    self.draw,
+                    origin.params,
+                    most=wanted.siblings,
+                    tails=wanted.tails,
+                    pruned=self.study.train.fine_tune_on_top,
+                )
+                keys = [(params, from_json(Candidate, to_json(one)).key) for params, one in found]
+                self.found[origin.number] = keys
             known = self.worker.keys()
-            found = siblings(
-                self.draw,
-                origin.params,
-                most=wanted.siblings,
-                tails=wanted.tails,
-                pruned=self.study.train.fine_tune_on_top,
-            )
-            for params, candidate in found:
-                if from_json(Candidate, to_json(candidate)).key not in known:
+            for params, key in self.found[origin.number]:
+                if key not in known:
                     return Sibling(origin, params)
             self.complete.add(origin.number)
+            del self.found[origin.number]
         return None
 
     def _begin(self, sibling: Sibling) -> TrialRow:

@@ -184,7 +184,7 @@ class Memory:
             trial = self.optuna_study.ask()
         seed = trial_seed(self.study.seed, trial.number)
         # Optuna samples at the first suggestion, not in `ask`.
-        siblings = self.store.counts(self.study.name).siblings if self.study.search.siblings else 0
+        siblings = self.store.counts(self.study.name).siblings
         self.optuna_study.sampler = make_sampler(self.study.search, seed=seed, siblings=siblings)
         return Asked(trial, seed, self.store.where)
 
@@ -222,7 +222,20 @@ class Memory:
     def _tell(self, number: int, learnt: Lesson) -> None:
         with explained(self.store.where), suppress(UpdateFinishedTrialError):  # where a killed worker had told already
             study_id = self.storage.get_study_id_from_name(self.study.name)
-            trial = Trial(self.optuna_study, self.storage.get_trial_id_from_study_id_trial_number(study_id, number))
+            trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+            there = self.storage.get_trial(trial_id)
+            if there.state == TrialState.FAIL and learnt.state == TrialState.COMPLETE:
+                # It waited while the study did not screen, which failed it, and was trained once it did again.
+                self.optuna_study.add_trial(
+                    create_trial(
+                        values=learnt.values,
+                        params=there.params,
+                        distributions=there.distributions,
+                        constraints=dict(learnt.constraints or {}),
+                    )
+                )
+                return
+            trial = Trial(self.optuna_study, trial_id)
             known = trial.constraints
             # In one order in every trial: samplers match constraints by position.
             for name, value in (learnt.constraints or {}).items():

@@ -23,8 +23,8 @@ from segsearch.study import Study
 
 # What only a training tells. Every other objective is known once a candidate has passed the gate.
 DEAR = "miou"
-# Turns of each kind of proposal.
-MIX: Mapping[str, int] = {"mutate": 5, "guess": 1, "dice": 1}
+# Turns of each kind of proposal. TPE's guesses have none: they showed no share of their own (`benchmarks/search.py`).
+MIX: Mapping[str, int] = {"mutate": 5, "dice": 1}
 _TRIES = 60
 _MOST_KNOWN = 400  # rows that a surrogate predicts from: those nearest to the front
 _MOST_FITTED = 200  # and of these, those that its scales are fitted to
@@ -46,7 +46,7 @@ class Ranking:
 def propose(
     draw: DrawCandidate, rows: Sequence[TrialRow], study: Study, *, seed: int, mix: Mapping[str, int] = MIX
 ) -> tuple[dict[str, Any], Candidate] | None:
-    """A candidate that none of these rows is: what TPE guesses, a neighbour of the front, or thrown by dice.
+    """A candidate that none of these rows is: a neighbour of the front, or thrown by dice, or (`guess`) TPE's.
 
     The seed settles whose turn it is. None where all tries were known already. What `draw` raises passes through.
     """
@@ -107,7 +107,9 @@ def _by_gain(able: Sequence[TrialRow], known: Sequence[TrialRow], study: Study) 
         raise Unfit(f"no objective of the study is {DEAR}, and all others are known without a training")
     trained = [row for row in known if row.state == "trained" and math.isfinite(row.values.get(DEAR, math.nan))]
     pending = [row for row in known if row.state == "running"]
-    if not able or not trained:
+    if not able:
+        raise Unfit("nothing that waits meets the limits")
+    if not trained:
         raise Unfit("nothing is trained so far")
     trained = [trained[index] for index in _nearest(_points(trained, study), _MOST_KNOWN)]
     blocks = features_of([*trained, *pending, *able])

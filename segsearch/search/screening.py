@@ -75,6 +75,8 @@ class Screening:
             trial = self.worker.promote(number, looks=looks)
             if trial is not None:
                 return Promoted(trial, len(pool), ranking.fell_back)
+            if self.worker.looks() < looks:
+                break  # another worker promoted the best of these: the next one is ranked by what is looked at since
         return None
 
     def _seed(self, rows: Sequence[TrialRow]) -> int:

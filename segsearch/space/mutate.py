@@ -105,18 +105,17 @@ def siblings(
     """
     first = Replay(params)
     origin = draw(first)
-    related = _related(draw, first.params, origin) if most or tails else []
-    # What is learnt together: a network with its files, or one file that learns on.
-    families: dict[Candidate, list[tuple[Params, Candidate]]] = {_family(one): [] for _, one in related}
-    families = {origin.learnt: [], **families}
     free = {origin.learnt, *([origin.parent] if pruned else [])}  # a pruned network was trained whole
+    related = _related(draw, first.params, origin, free, tails if pruned else 0) if most or tails else []
+    # What is learnt together: a network with its files, or one file that learns on.
+    families: dict[Candidate, list[tuple[Params, Candidate]]] = {origin.learnt: []}
+    for point, candidate in related:
+        family = families.setdefault(_family(candidate), [])
+        if len(family) < most + (_family(candidate) != origin.learnt):
+            family.append((point, candidate))
     dear = [one for one in families if one not in free and (pruned or one.before_export == origin.before_export)]
     dear = [one for one in dear if not one.tail or one.architecture == origin.architecture]
     chosen = [one for one in families if one in free] + sorted(dear, key=lambda one: bool(one.before_export))[:tails]
-    for point, candidate in related:
-        family = _family(candidate)
-        if len(families[family]) < most + (family != origin.learnt):
-            families[family].append((point, candidate))
     return [one for family in chosen for one in families[family]]
 
 
@@ -125,20 +124,31 @@ def _family(candidate: Candidate) -> Candidate:
     return candidate if candidate.tail else candidate.learnt
 
 
-def _related(draw: DrawCandidate, params: Params, origin: Candidate) -> list[tuple[Params, Candidate]]:
-    """Every other candidate that is made from the same network by compression alone, the nearest first."""
+def _related(
+    draw: DrawCandidate, params: Params, origin: Candidate, free: Collection[Candidate], most: int
+) -> list[tuple[Params, Candidate]]:
+    """Other candidates that are made from the same network by compression alone, the nearest first.
+
+    Those of `free` networks, what is one change from them, and all of the `most` networks that are nearest to these.
+    """
     seen, found, wave = {origin.key}, list[tuple[Params, Candidate]](), [params]
+    followed = set(free)
     leave: set[str] = set()  # parameters of the network itself
     while wave:
-        touched, following = set[str](), list[tuple[Params, Candidate]]()
+        touched, following = set[str](), list[Params]()
         for near in wave:
             for name, point, candidate in _changed(draw, near, leave=leave):
-                if candidate.parent == origin.parent:
-                    touched.add(name)
-                    if candidate.key not in seen:
-                        seen.add(candidate.key)
-                        following.append((dict(point), candidate))
+                if candidate.parent != origin.parent:
+                    continue
+                touched.add(name)
+                if candidate.key in seen:
+                    continue
+                seen.add(candidate.key)
+                found.append((point, candidate))
+                if candidate.learnt not in followed and len(followed) < len(free) + most:
+                    followed.add(candidate.learnt)
+                if candidate.learnt in followed:
+                    following.append(point)
         leave = leave or set(params) - touched
-        found += following
-        wave = [point for point, _ in following]
+        wave = following
     return found

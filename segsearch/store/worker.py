@@ -186,9 +186,8 @@ class Worker:
                     finished=None if twin is None else now,
                 )
             )
-            if origin is None:
-                connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
-            else:
+            connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
+            if origin is not None:
                 put_sibling(connection, self.study, number, origin)
             if gate_only:
                 put_screening(connection, self.study, number)
@@ -219,6 +218,7 @@ class Worker:
             if taken.rowcount == 0:
                 return None
             note_promotion(connection, self.study, number)
+            forget_evidence(connection, self.study, [number])  # of the untrained file: another machine may train it
             connection.execute(update(workers).where(workers.c.id == self.id).values(asking=None))
             return self._trial(connection, number)
 

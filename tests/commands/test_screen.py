@@ -43,7 +43,15 @@ def test_what_is_looked_at_is_in_the_time_that_a_study_takes(
     monkeypatch.chdir(tmp_path)
     assert "about 2 min for the trained trials, and" in command("check", study_file).out
     study_file.write_text(study_file.read_text() + "\n[search]\nstartup_trials = 1\nscreen = 16\n")
-    assert "about 4 min for the trained trials and the looks before them, and" in command("check", study_file).out
+    found = command("check", study_file)
+    assert "about 4 min for the trained trials and the looks before them, and" in found.out
+    assert "search.screen begins" not in found.out + found.err
+    study_file.write_text(study_file.read_text().replace("startup_trials = 1", "startup_trials = 3"))
+    found = command("check", study_file)
+    assert "looks before them" not in found.out
+    assert "search.screen begins after 3 trainings (first designs and startup_trials), and this study has 3" in (
+        found.out + found.err
+    )
 
 
 def test_a_study_is_carried_on_with_it_and_without(database: Path, command: Command) -> None:

@@ -244,13 +244,17 @@ def test_screening_that_is_turned_off_leaves_the_sampler_no_trials_under_way(tmp
         assert store.counts("fake").trained == 6
         assert {row.number for row in store.trials("fake", ["screened"])} == waiting
         assert {states(store, plain)[number] for number in waiting} == {TrialState.FAIL}
-        # And on again: the pool is there yet. What was told once stays so.
+        # And on again: the pool is there yet, and what is trained of it teaches.
         more = screening(trials=8)
         store.begin_study(more, artifacts=tmp_path / "artifacts", space=row.space, data_key="data")
         search(store, more)
         assert store.counts("fake").trained == 8
         late = [one for one in store.trials("fake", ["trained"]) if one.number in waiting]
-        assert all(states(store, more)[one.number] == TrialState.FAIL for one in late)
+        with open_memory(store, more) as memory:
+            told = memory.optuna_study.get_trials(states=(TrialState.COMPLETE,))
+        for one in late:
+            values = [one.values["miou"], one.values["latency_ms"]]
+            assert [trial.values for trial in told if trial.params == one.params] == [values]
 
 
 def test_a_study_turns_screening_on_when_it_is_carried_on(tmp_path: Path) -> None:

@@ -146,6 +146,16 @@ def test_a_sibling_over_a_limit_or_that_fails_is_kept_with_its_reason_and_not_tr
         assert run_search(store, name, draw=fakes.draw, evaluate=evaluate).reason == "nothing_to_do"
 
 
+def test_what_learns_on_does_not_end_the_random_start_of_the_sampler(tmp_path: Path) -> None:
+    store, row = fakes.start(tmp_path, fakes.make_study(trials=1, search={"startup_trials": 4, "tails": 2}))
+    with store:
+        run_search(store, row.name, draw=draw_pruned, evaluate=fakes.make_evaluate(row.study.bounds))
+        assert store.counts(row.name).siblings == 2
+        with open_memory(store, row.study) as memory:
+            memory.ask()
+            assert memory.optuna_study.sampler._n_startup_trials == 6  # type: ignore[attr-defined]
+
+
 def test_siblings_do_not_end_the_random_start_of_the_sampler() -> None:
     settings = fakes.make_study(search={"startup_trials": 4, "siblings": 2}).search
     assert make_sampler(settings, seed=0, siblings=6)._n_startup_trials == 10  # type: ignore[attr-defined]

@@ -49,6 +49,9 @@ def test_a_worker_that_dies_while_it_looks_leaves_a_trial_that_is_looked_at_agai
             taken = worker.promote(0, looks=1)
             assert taken is not None
             assert taken.values["latency_ms"] == 1.0, "what the gate found stays known"
+            assert store.timings("fake", trial=0) == (), (
+                "but no file that ships was timed: another machine may train it"
+            )
         with at_work(store, "fake") as worker:
             found = worker.next(5)
             assert not isinstance(found, str)
