@@ -534,8 +534,8 @@ def test_a_study_that_a_kill_had_doubled_opens_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # some hundred and fifty processes
-def test_killed_at_every_commit_it_carries_on(tmp_path: Path, killed_study: Study, backend: str) -> None:
-    number, step = 1, 1 if backend == "sqlite" else 4  # the commits are the same ones: on a server a sample of them
+def test_killed_at_commits_all_along_it_carries_on(tmp_path: Path, killed_study: Study, backend: str) -> None:
+    number, step = 1, 2 if backend == "sqlite" else 7  # each takes seconds; on a server they are the same ones
     while kill_at_commit(tmp_path / str(number), killed_study, number):
         number += step
     assert number > 35
@@ -565,8 +565,7 @@ def test_killed_at_random_it_carries_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("sampler", "workers"), [("tpe", 3), ("nsga2", 1), ("random", 3)])
 def test_a_storm_of_kills_costs_nothing(tmp_path: Path, sampler: str, workers: int) -> None:
     study = fakes.make_study(trials=16, limits=["latency_ms<=12"], search={"sampler": sampler})
     storm(tmp_path, study, kills=12, workers=workers, seed=workers)
