@@ -399,11 +399,21 @@ def draws(space: str, count: int) -> list[Found]:
     return made
 
 
+@cache
+def _code() -> str:
+    """The hash of what settles a search: this file, and the room of the search."""
+    files = [Path(__file__), *sorted(Path(screen.__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def curve_of(name: str, space: str, limit_ms: float, seed: int, trainings: int) -> list[tuple[float, float, float]]:
-    """One search, from the cache where it was made before. The seed settles the problem, too: seeds are paired."""
+    """One search, from the cache where this very code made it. The seed settles the problem, too: seeds are paired."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
-    kept = FOLDER / f"{hashlib.sha256(f'{name} {space} {limit_ms} {seed} {trainings}'.encode()).hexdigest()[:24]}.json"
+    kept = (
+        FOLDER
+        / f"{hashlib.sha256(f'{name} {space} {limit_ms} {seed} {trainings} {_code()}'.encode()).hexdigest()[:24]}.json"
+    )
     if kept.exists():
         return [tuple(point) for point in json.loads(kept.read_text())]
     run = Run(draw_of(space), seed, limit_ms, trainings)

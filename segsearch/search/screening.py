@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from segsearch.errors import SearchStuck
 from segsearch.search.memory import Memory, trial_seed
 from segsearch.search.screen import choose, propose
-from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawCandidate
-from segsearch.space.keys import from_json, to_json
 from segsearch.store import Store, TrialRow
 from segsearch.store.worker import Worker
 from segsearch.study import Study
@@ -63,10 +61,8 @@ class Screening:
         proposed = propose(self.draw, rows, self.study, seed=seed)
         if proposed is None:
             return None
-        params, _ = proposed
+        params, candidate = proposed
         number = self.memory.begin(self.draw, params)
-        # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
-        candidate = from_json(Candidate, to_json(self.draw(Named(params))))
         return self.worker.enter(number, candidate, params=params, seed=seed, gate_only=True)
 
     def _promote(self, rows: Sequence[TrialRow], pool: Sequence[int], looks: int) -> Promoted | None:

@@ -110,8 +110,8 @@ class TrainSettings(Settings):
                 f"fine_tune_share is for a study that counts steps, and this one counts epochs; got "
                 f"{self.fine_tune_share:g}; write fine_tune_epochs"
             )
-        within = self.fine_tune_epochs is not None and not self.fine_tune_on_top
-        if self.epochs is not None and within and 1 < self.epochs <= (self.fine_tune_epochs or 0):
+        taken = 0 if self.fine_tune_on_top else self.fine_tune_epochs or 0
+        if self.epochs is not None and 1 < self.epochs <= taken:
             raise ValueError(
                 f"fine_tune_epochs must be smaller than epochs ({self.epochs}), got {self.fine_tune_epochs}; "
                 "leave out fine_tune_on_top = false, or write fewer"

@@ -128,7 +128,7 @@ def estimate(
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
             pruned = bench.fine_tune_share if candidate.before_export and bench.fine_tune_on_top else 0.0
-            trainings.append(seconds * (1 + pruned + 2 * candidate.tail))  # a step in int8 takes two
+            trainings.append(seconds * (1 + pruned + 2 * candidate.tail))  # a step in int8 runs the float file, too
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error
