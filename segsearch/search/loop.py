@@ -17,7 +17,7 @@ from segsearch.pretrained.match import Report
 from segsearch.search.memory import Intervals, Memory, open_memory
 from segsearch.search.screening import Promoted, Screening
 from segsearch.space.candidate import Candidate, Draw, Named
-from segsearch.space.keys import from_json, to_json
+from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
 from segsearch.store import Counts, Failure, Store, TrialRow
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
@@ -216,8 +216,7 @@ class _Search:
             found = Screening(self.store, self.study, self.worker, self.memory, self.draw).next()
             return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
-        # As the database will hold it, so that a trial that is carried on is the very same to the last digit.
-        candidate = from_json(Candidate, to_json(self.draw(trial)))
+        candidate = as_stored(self.draw(trial))
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
 
     def _promoted(self, found: Promoted) -> TrialRow:
@@ -246,7 +245,7 @@ class _Search:
                     tails=wanted.tails,
                     pruned=self.study.train.fine_tune_on_top,
                 )
-                keys = [(params, from_json(Candidate, to_json(one)).key) for params, one in found]
+                keys = [(params, as_stored(one).key) for params, one in found]
                 self.found[origin.number] = keys
             known = self.worker.keys()
             for params, key in self.found[origin.number]:
@@ -258,7 +257,7 @@ class _Search:
 
     def _begin(self, sibling: Sibling) -> TrialRow:
         number = self.memory.begin(self.draw, sibling.params)
-        candidate = from_json(Candidate, to_json(self.draw(Named(sibling.params))))
+        candidate = as_stored(self.draw(Named(sibling.params)))
         seed, origin = sibling.origin.seed, sibling.origin.number
         return self.worker.enter(number, candidate, params=sibling.params, seed=seed, origin=origin)
 

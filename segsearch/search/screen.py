@@ -16,7 +16,7 @@ from segsearch.search.memory import guessed, trial_seed
 from segsearch.search.surrogate import Unfit, fit, predict
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, DrawCandidate, Noting
-from segsearch.space.keys import from_json, to_json
+from segsearch.space.keys import as_stored
 from segsearch.space.mutate import Mutation, Params
 from segsearch.store.rows import TrialRow
 from segsearch.study import Study
@@ -59,7 +59,7 @@ def propose(
             noted = Noting(Named(guessed(draw, _teachers(rows, study), study, seed=trial_seed(seed, attempt))))
         elif turn == "mutate" and (parents := _front_rows(rows, study)):
             noted = Noting(_mutation(draw, source.choice(parents).params, source))
-        candidate = from_json(Candidate, to_json(draw(noted)))  # as a database holds it, and so its key
+        candidate = as_stored(draw(noted))
         if candidate.key not in known:
             return noted.noted, candidate
     return None
