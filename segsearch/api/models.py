@@ -93,17 +93,21 @@ def made_of(source: Source, candidate: Candidate, artifact: str, evidence: Evide
         plain = {model for model in models if key_of(model) in keys}
     exported = {one.key: str(one.outcome["model"]) for one in exports if one.outcome["model"] in plain}
     trained = itertools.chain.from_iterable(store.stages(row.name, name=name) for name in _WEIGHTS)
+    # Files of before they told so lie under keys that know nothing of it.
+    known = {False, data.exif == "ignore"}
     for weights in dict.fromkeys(str(one.outcome["weights"]) for one in trained):
-        key = export_key(
-            candidate,
-            weights,
-            size=(data.height, data.width),
-            output=row.study.output,
-            levels=levels,
-            versions=evidence.versions,
-        )
-        if key in exported:
-            yield weights, exported[key]
+        for exif_ignored in known:
+            key = export_key(
+                candidate,
+                weights,
+                size=(data.height, data.width),
+                output=row.study.output,
+                levels=levels,
+                exif_ignored=exif_ignored,
+                versions=evidence.versions,
+            )
+            if key in exported:
+                yield weights, exported[key]
 
 
 def _demand_alike(network: Network, source: Source, plain: str) -> None:

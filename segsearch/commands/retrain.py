@@ -180,12 +180,15 @@ def _train_all(
         found = f"epoch {math.ceil(at / once)} of {recipe.epochs}: loss {loss:.3f}, miou {miou:.3f}{rest}"
         watch.counted(WHAT, done, len(work), f"{what}   {found}", running=what)
 
+    def waiting(stage: str) -> None:
+        watch.counted(WHAT, done, len(work), f"{what}   another process is at its {stage}: waiting", running=what)
+
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress, looked=looked) as child:
         for trial, seed in left:
             what = f"trial {trial.number}" + (f", seed {seed}" if len(seeds) > 1 else "")
             watch.counted(WHAT, done, len(work), line, running=what)
             pace = Pace()
-            noted = Noted(store.workshop(row.name, NO_TRIAL, worker=worker.id))
+            noted = Noted(store.workshop(row.name, NO_TRIAL, worker=worker.id, on_wait=waiting))
             try:
                 line = f"{what}   {_grow(store, row.name, child, trial, recipe, seed, noted)}"
                 done += 1

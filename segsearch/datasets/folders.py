@@ -91,7 +91,8 @@ def _decoded(
             layout=layout,
             samples=_samples(pairs, layout, settings, progress),
         )
-    return replace(found, levels=settings.levels if isinstance(settings.levels, tuple) else None)
+    levels = settings.levels if isinstance(settings.levels, tuple) else None
+    return replace(found, levels=levels, exif_ignored=settings.exif == "ignore")
 
 
 def classes_in(settings: DataSettings, texts: Texts) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class Dataset:
     """A data set ready to use. `key` names its content: equal keys hold equal pixels.
 
     `levels` are the stored values that are shown as 0 and as 255, where images hold more than 8 bits. `both` are the
-    training and the validation images in one split.
+    training and the validation images in one split. `exif_ignored` says that images are read as they are stored,
+    whatever their EXIF orientation says.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Dataset:
     validation: Split
     levels: tuple[float, float] | None = None
     both: Split | None = None
+    exif_ignored: bool = False
 
     @property
     def trained_on_all(self) -> Dataset:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from segsearch.workshop import raise_if_full
 
-# Long enough to cost nothing, short enough to lose nothing that matters.
-CHECKPOINT_SECONDS = 120.0
+# A training is kept so often, and no more often than costs this share of its time: a kill loses little, a save less.
+CHECKPOINT_SECONDS = 15.0
+CHECKPOINT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Keep:
     path: Path
     key: str
     seconds: float = CHECKPOINT_SECONDS
+
+    def due(self, passed: float, took: float) -> bool:
+        """Whether to save, so many seconds after the last save, which `took` seconds; after each step where it is 0."""
+        return self.seconds == 0 or passed >= max(self.seconds, took / CHECKPOINT_SHARE)
 
 
 @dataclass(frozen=True)

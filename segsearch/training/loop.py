@@ -103,6 +103,7 @@ def _learn(
     bfloat16 = trains_in_bfloat16(device)
     offsets = itertools.islice(label_offsets(schedule), stand.step, None)
     began = kept = time.monotonic()
+    took = 0.0
     for step, batch in enumerate(
         augmented_batches(network, split, schedule, classes, device, first=stand.step), start=stand.step + 1
     ):
@@ -129,9 +130,10 @@ def _learn(
             since = looks[-1].step if looks else 0
             looks.append(Look(step, float(np.mean(losses[since:])), judge.score(_as_found(network, averaged))))
             judge.told(looks[-1], total)
-        if keep is not None and time.monotonic() - kept >= keep.seconds:
+        if keep is not None and keep.due((now := time.monotonic()) - kept, took):
+            save(keep, Stand(step, losses, looks, stand.seconds + now - began), network, optimizer, averaged)
             kept = time.monotonic()
-            save(keep, Stand(step, losses, looks, stand.seconds + kept - began), network, optimizer, averaged)
+            took = kept - now
         progress(stage, step, total)
     if averaged is not None:
         network.load_state_dict(averaged, strict=False)

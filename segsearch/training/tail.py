@@ -83,6 +83,7 @@ def _learn(
     annealing = one_cycle(optimizer, total, done=stand.step)
     offsets = itertools.islice(label_offsets(schedule), stand.step, None)
     began = kept = time.monotonic()
+    took = 0.0
     for step, batch in enumerate(
         augmented_batches(module, split, schedule, classes, device, first=stand.step), start=stand.step + 1
     ):
@@ -106,9 +107,10 @@ def _learn(
         optimizer.step()
         annealing.step()
         losses.append(value)
-        if keep is not None and time.monotonic() - kept >= keep.seconds:
+        if keep is not None and keep.due((now := time.monotonic()) - kept, took):
+            save(keep, Stand(step, losses, [], stand.seconds + now - began), module, optimizer, None)
             kept = time.monotonic()
-            save(keep, Stand(step, losses, [], stand.seconds + kept - began), module, optimizer, None)
+            took = kept - now
         progress("quantize-train", step, total)
     module.eval()
     means = tuple(float(np.mean(losses[at : at + batches])) for at in range(0, total, batches))

@@ -20,8 +20,8 @@ from segsearch.runtimes.graphs import with_scores
 from segsearch.space.candidate import Output
 
 OPSET = 17
-# The key of the metadata that `note_levels` writes.
-LEVELS = "segsearch.levels"
+# The keys of the metadata that `note_reading` writes.
+LEVELS, EXIF = "segsearch.levels", "segsearch.exif"
 # Float kernels of two libraries differ in the last bits and the differences add up over the layers; a wrong
 # operator is off by far more.
 PARITY_TOLERANCE = 1e-3
@@ -49,16 +49,19 @@ def export(network: nn.Module, size: tuple[int, int], target: Path, *, output: O
         )
 
 
-def note_levels(model: Path, levels: tuple[float, float] | None) -> None:
-    """Write into a file's metadata which stored values its 0 and 255 stand for, where images hold more than 8 bits.
+def note_reading(model: Path, levels: tuple[float, float] | None, *, exif_ignored: bool) -> None:
+    """Write into a file's metadata how its images are read, where that is not as any image is read.
 
-    Whoever feeds the file on a device must stretch images alike: (value - black) / (white - black) * 255, clipped.
+    Where images hold more than 8 bits, which stored values 0 and 255 stand for: whoever feeds the file on a device must
+    stretch images alike, (value - black) / (white - black) * 255, clipped. And where EXIF orientations are ignored.
     """
-    if levels is None:
+    notes = {} if levels is None else {LEVELS: json.dumps({"black": levels[0], "white": levels[1]})}
+    notes |= {EXIF: "ignore"} if exif_ignored else {}
+    if not notes:
         return
     loaded = onnx.load(str(model))
-    entry = next((one for one in loaded.metadata_props if one.key == LEVELS), None) or loaded.metadata_props.add()
-    entry.key, entry.value = LEVELS, json.dumps({"black": levels[0], "white": levels[1]})
+    known = {one.key: one.value for one in loaded.metadata_props}
+    onnx.helper.set_model_props(loaded, known | notes)
     onnx.save(loaded, str(model))
 
 

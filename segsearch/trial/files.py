@@ -15,7 +15,7 @@ from segsearch.space.candidate import Candidate, Output
 from segsearch.space.keys import content_key, to_json
 from segsearch.space.steps import AfterExport
 from segsearch.trial.bench import Bench, answers, scratch, versions
-from segsearch.trial.export import check_parity, count_macs, count_params, export, note_levels
+from segsearch.trial.export import check_parity, count_macs, count_params, export, note_reading
 from segsearch.trial.score import to_input
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape, load_weights
@@ -41,7 +41,7 @@ class Exported:
 def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -> Exported:
     """The float file of trained weights, compared with torch's answer."""
 
-    levels = bench.dataset.levels
+    dataset = bench.dataset
 
     def make() -> Outcome:
         network = compressed_shape(candidate, bench)
@@ -49,12 +49,20 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
         images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
         with scratch(stages.artifacts) as target:
             export(network, bench.size, target, output=bench.output)
-            note_levels(target, levels)
+            note_reading(target, dataset.levels, exif_ignored=dataset.exif_ignored)
             parity = check_parity(network, target, bench.runtime, *images, output=bench.output)
             counted = {"params": count_params(network), "macs": count_macs(network, bench.size)}
             return {"model": stages.artifacts.keep(target), "parity": parity, **counted}
 
-    key = export_key(candidate, weights, size=bench.size, output=bench.output, levels=levels, versions=versions())
+    key = export_key(
+        candidate,
+        weights,
+        size=bench.size,
+        output=bench.output,
+        levels=dataset.levels,
+        exif_ignored=dataset.exif_ignored,
+        versions=versions(),
+    )
     made = stages.once("export", key, make)
     return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))
 
@@ -68,7 +76,8 @@ def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stage
         images = calibration_images(bench, CALIBRATION_IMAGES)
         source = stages.artifacts.verified(plain.model)
         with after_export(source, graph_steps(candidate, bench), images, stages.artifacts) as target:
-            note_levels(target, bench.dataset.levels)  # graph steps write a new file
+            read = bench.dataset
+            note_reading(target, read.levels, exif_ignored=read.exif_ignored)  # graph steps write a new file
             return {"model": stages.artifacts.keep(target)}
 
     key = quantize_key(candidate, plain.model, data_key=bench.dataset.key, versions=versions())
@@ -82,6 +91,7 @@ def export_key(
     size: tuple[int, int],
     output: Output,
     levels: tuple[float, float] | None,
+    exif_ignored: bool,
     versions: Versions,
 ) -> str:
     """The key of the stage that makes a candidate's float file of these weights, for an input of (height, width)."""
@@ -92,6 +102,7 @@ def export_key(
         [*map(list, versions)],
         *answers(output),
         *([f"levels {levels}"] if levels else []),
+        *(["exif ignored"] if exif_ignored else []),
     )
 
 

@@ -20,7 +20,7 @@ from segsearch.space.steps import Quantize
 from segsearch.store import Pick, open_store
 from segsearch.store.grown import keep_grown
 from segsearch.study import Study
-from segsearch.trial.export import export, note_levels
+from segsearch.trial.export import export, note_reading
 from segsearch.trial.score import score_images, to_input
 from segsearch.workshop import Artifacts, Workshop, silent
 from tests import fakes
@@ -80,7 +80,7 @@ def evidence_of(
 
         images = [to_input(image) for image in dataset.train.images]
         quantize(made, made, Quantize(), images=images)
-    note_levels(made, dataset.levels)
+    note_reading(made, dataset.levels, exif_ignored=dataset.exif_ignored)
     name = artifacts.keep(made)
     path = artifacts.path(name)
     found = score_images(RUNTIMES["onnxruntime"].open(path, threads=1), dataset.validation, classes=dataset.classes)

@@ -23,7 +23,7 @@ from segsearch.handover.forms import (
     with_metadata,
 )
 from segsearch.space.steps import Quantize
-from segsearch.trial.export import LEVELS, note_levels
+from segsearch.trial.export import LEVELS, note_reading
 from tests.handover.runs import network_file
 
 CLASSES = 5
@@ -122,7 +122,7 @@ def test_masks_of_another_model_are_refused(exported: dict[str, Path], tmp_path:
 def test_metadata_change_no_answer(exported: dict[str, Path], name: str, tmp_path: Path) -> None:
     source, target, images = tmp_path / "source.onnx", tmp_path / "target.onnx", noise((32, 48))
     source.write_bytes(exported[name].read_bytes())
-    note_levels(source, (10.0, 4000.0))
+    note_reading(source, (10.0, 4000.0), exif_ignored=False)
     with_metadata(source, target, {"study": "small", "classes": '["a", "b"]'})
     check_same(answers_of(source, images), answers_of(target, images), "target.onnx")
     found = {entry.key: entry.value for entry in onnx.load(str(target)).metadata_props}

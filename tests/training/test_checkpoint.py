@@ -87,3 +87,12 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_begun_anew(tmp_pat
     keep.path.write_bytes(content[: len(content) // 2])
     assert same(learned(LONG, keep)[0], whole)
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_save_that_takes_long_is_made_less_often(tmp_path: Path) -> None:
+    keep = Keep(tmp_path / "kept.safetensors", "mine", seconds=15.0)
+    assert keep.due(15.0, took=0.1)
+    assert not keep.due(14.9, took=0.1)
+    assert not keep.due(60.0, took=2.0)  # a large network on a slow disk: a hundredth of the time at most
+    assert keep.due(200.0, took=2.0)
+    assert replace(keep, seconds=0.0).due(0.0, took=2.0)

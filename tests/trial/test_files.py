@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from segsearch.errors import StorageFull, TrialFailed
+from segsearch.predicting.model import from_file
 from segsearch.space.keys import to_json
 from segsearch.space.steps import Quantize
 from segsearch.trial.evaluate import evaluate
@@ -50,6 +51,15 @@ def test_a_study_of_recipe_1_goes_on_with_signed_symmetric_activations(recipe: i
     assert graph_steps(symmetric, bench) == (Quantize(symmetric_activations=True, signed=signed),)
     assert graph_steps(INT8, bench) == INT8.after_export
     assert '"signed"' not in to_json(symmetric), "the keys of stages are what they were"
+
+
+def test_files_of_images_whose_orientation_is_ignored_say_so_where_they_lie_alone(notebook: Notebook) -> None:
+    bench = make_bench()
+    ignored = replace(bench, dataset=replace(bench.dataset, exif_ignored=True))
+    for candidate in (PLAIN, INT8):
+        path = notebook.artifacts.path(evaluate(candidate, ignored, notebook).artifact)
+        assert from_file(path).exif == "ignore"
+        assert from_file(notebook.artifacts.path(evaluate(candidate, bench, notebook).artifact)).exif == "turn"
 
 
 def test_files_of_wide_images_say_which_stored_values_are_black_and_white(notebook: Notebook) -> None:
