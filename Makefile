@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 export PYTHONUTF8 := 1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check lint format lock clean help
+.PHONY: demo test sweep check lint format lock clean help
 
 help:            ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## ?/make \1\t/' | expand -t 14
@@ -26,6 +26,9 @@ demo: $(INSTALLED)  ## install, search on the embedded scenes, print the front
 test: $(INSTALLED)  ## every check: lint, format, types, tests, the slow ones too
 	$(MAKE) --no-print-directory lint
 	$(PYTEST)
+
+sweep: $(INSTALLED)  ## the tests of which `test` takes samples, whole: every draw, every pair
+	SEGSEARCH_TEST_EACH=1 $(PYTEST) tests/space tests/compression
 
 check: $(INSTALLED)  ## lint and the quick tests
 	$(MAKE) --no-print-directory lint

@@ -22,6 +22,7 @@ from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Facts
 from segsearch.space.keys import from_json, to_json
 from tests.pretrained.nets import worn
+from tests.samples import some
 from tests.space.drawn import CLASSES, ask, build_run_learn_prune, export_and_quantize, images, load_built_in
 
 draw = load_built_in("efficientnet_lite")
@@ -183,12 +184,12 @@ def test_a_draw_exports_quantizes_and_runs(candidate: Candidate, tmp_path: Path)
 
 
 @pytest.mark.slow
-@candidates(range(len(QUICK), 150))
+@candidates(some(range(len(QUICK), 150), 6))
 def test_hundreds_of_draws_build_run_learn_and_prune(candidate: Candidate) -> None:
     build_run_learn_prune(candidate)
 
 
 @pytest.mark.slow
-@candidates(range(60))
+@candidates(some(range(60), 7))
 def test_dozens_of_draws_export_quantize_and_run(candidate: Candidate, tmp_path: Path) -> None:
     export_and_quantize(candidate, tmp_path)

@@ -15,6 +15,7 @@ from segsearch.space.architecture import Stage
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Facts
 from segsearch.space.keys import from_json, to_json
+from tests.samples import some
 from tests.space.drawn import ask, build_run_learn_prune, export_and_quantize, load_built_in
 
 draw = load_built_in("mobile")
@@ -134,12 +135,12 @@ def test_a_draw_exports_quantizes_and_runs(candidate: Candidate, tmp_path: Path)
 
 
 @pytest.mark.slow
-@candidates(range(len(QUICK), len(DRAWN)))
+@candidates(some(range(len(QUICK), len(DRAWN)), 6))
 def test_hundreds_of_draws_build_run_learn_and_prune(candidate: Candidate) -> None:
     build_run_learn_prune(candidate)
 
 
 @pytest.mark.slow
-@candidates(range(120))
+@candidates(some(range(120), 8))
 def test_a_hundred_draws_export_quantize_and_run(candidate: Candidate, tmp_path: Path) -> None:
     export_and_quantize(candidate, tmp_path)
