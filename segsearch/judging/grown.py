@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -12,15 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from segsearch.evidence.objectives import OBJECTIVES
+from segsearch.judging.agreement import tau_interval
 from segsearch.judging.fronts import Report, Row, point_of
 from segsearch.judging.pareto import costs, dominates, front
 from segsearch.judging.words import duration, in_words
 from segsearch.settings.retrain import Recipe
 from segsearch.store import GrownRow, TrialRow
 
-# Resamples of the models behind an interval of tau, and their seed.
-RESAMPLES = 2000
-SEED = 20_260_101
 # Models of about one latency are compared within so many bands.
 BANDS = 3
 # With fewer models an order says nothing.
@@ -41,7 +39,7 @@ class Final:
 class Honesty:
     """How well proxies foretold.
 
-    `tau` is Kendall's rank agreement of proxy and final mIoU with the 95 % interval over the models, `banded` that of
+    `tau` is Kendall's rank agreement of proxy and final mIoU with its 95 % interval (`agreement`), `banded` that of
     models of about one latency alone; `regret` is how far the proxies' best ends below the best. `ahead` of the models
     are beaten in mIoU and latency by no other one as proxies, and `dominated` are those of them that are in the end.
     None where there is nothing to compare.
@@ -100,12 +98,15 @@ def honesty_of(finals: Sequence[Final]) -> Honesty | None:
     )
     ahead = [index for index in range(len(finals)) if index not in before]
     enough = len(finals) >= FEWEST
+    tau = kendall(list(combinations(finals, 2))) if enough else None
+    banded = kendall(pairs_in_bands(finals)) if enough else None
+    bands = [*Counter(bands_of(finals).values()).values()]
     return Honesty(
         models=len(finals),
-        tau=kendall(list(combinations(finals, 2))) if enough else None,
-        interval=tau_interval(finals) if enough else None,
-        banded=kendall(pairs_in_bands(finals)) if enough else None,
-        banded_interval=tau_interval(finals, banded=True) if enough else None,
+        tau=tau,
+        interval=None if tau is None else tau_interval(tau, [len(finals)]),
+        banded=banded,
+        banded_interval=None if banded is None else tau_interval(banded, bands),
         regret=best.final - chosen.final,
         best=best.trial,
         chosen=chosen.trial,
@@ -150,19 +151,6 @@ def bands_of(finals: Sequence[Final]) -> dict[int, int]:
 
 def _within(models: Sequence[Final], bands: Mapping[int, int]) -> list[tuple[Final, Final]]:
     return [(one, other) for one, other in combinations(models, 2) if bands[one.trial] == bands[other.trial]]
-
-
-def tau_interval(finals: Sequence[Final], *, banded: bool = False) -> tuple[float, float] | None:
-    """The 95 % interval of tau, or of that of models of about one latency alone, by drawing the models with replacement
-    (Efron 1979, Annals of Statistics 7); None where all draws are tied."""
-    source = random.Random(SEED)
-    bands = bands_of(finals) if banded else dict.fromkeys((one.trial for one in finals), 0)
-    drawn = (source.choices(finals, k=len(finals)) for _ in range(RESAMPLES))
-    found = sorted(tau for models in drawn if (tau := kendall(_within(models, bands))) is not None)
-    if not found:
-        return None
-    low, high = (found[min(len(found) - 1, int(share * len(found)))] for share in (0.025, 0.975))
-    return low, high
 
 
 def as_table(trials: Sequence[TrialRow], grown: Sequence[GrownRow]) -> Table:
