@@ -1,4 +1,4 @@
-"""Teachers from elsewhere: a stored trial, a file; what suits no study is refused, and the hash of what does is kept."""
+"""Teachers from elsewhere: a stored trial, a file; what suits no study is refused, what does is kept by its hash."""
 
 from __future__ import annotations
 
