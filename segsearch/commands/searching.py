@@ -302,18 +302,19 @@ def resume(
 def status(db: Database, study: StudyName = None) -> None:
     """How far a study is: trials by state, pace, the last failures, the machine."""
     from segsearch.judging.status import status_lines
+    from segsearch.store.teaching import kept_verdict
     from segsearch.store.worker import living
 
     with open_to_read(db) as store:
         row = store.study(study)
-        teachers = [stage.outcome for stage in store.stages(row.name, name="teacher")]
         lines = status_lines(
             row,
             store.trials(row.name),
             store.machines(),
             alive=living(store),
             now=store.now(),
-            teachers=teachers,
+            teachers=[stage.outcome for stage in store.stages(row.name, name="teacher")],
+            verdict=kept_verdict(store, row.name),
             slowdowns=store.slowdowns(row.name),
         )
     say(*lines)

@@ -6,7 +6,7 @@ Kept as the outcome of a stage that no trial did, so that they are what they wer
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -34,10 +34,11 @@ def put_given(connection: Connection, study: str, given: Given) -> None:
         put_first(connection, schema.stages, {"study": study, "name": STAGE, "key": what}, made)
 
 
-def given_of(connection: Connection) -> dict[str, dict[str, str]]:
-    """What each study was given, by its name."""
+def given_of(connection: Connection, studies: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What each of these studies was given, by its name."""
     table, found = schema.stages, dict[str, dict[str, str]]()
-    for row in connection.execute(select(table.c.study, table.c.key, table.c.outcome).where(table.c.name == STAGE)):
+    query = select(table.c.study, table.c.key, table.c.outcome)
+    for row in connection.execute(query.where(table.c.study.in_(studies), table.c.name == STAGE)):
         found.setdefault(row.study, {})[row.key] = json.loads(row.outcome)["is"]
     return found
 

@@ -75,7 +75,10 @@ def begin(connection: Connection, location: Location, study: Study, artifacts: P
     if not put_first(connection, table, {"name": study.name}, new):
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
         query = select(schema.starts.c.artifact).where(schema.starts.c.study == study.name)
-        start, given = connection.execute(query).scalar_one_or_none(), given_of(connection).get(study.name)
+        start, given = (
+            connection.execute(query).scalar_one_or_none(),
+            given_of(connection, [study.name]).get(study.name),
+        )
         stored = study_row(row, location, start=start, given=given)
         study = as_begun(study, stored.study)
         demand_same(stored, study, named, where=location.shown)
@@ -147,7 +150,7 @@ def study_rows(connection: Connection, location: Location) -> tuple[StudyRow, ..
         {row.study: row.artifact for row in connection.execute(select(table))}
         for table in (schema.texts, schema.starts)
     )
-    given = given_of(connection)
+    given = given_of(connection, [row.name for row in rows])
     return tuple(
         study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name), given=given.get(row.name))
         for row in rows

@@ -50,14 +50,19 @@ def verdict(store: Store, row: StudyRow) -> Verdict | None:
     """
     if row.study.teacher is None or row.study.teacher.better_by == 0:
         return None
-    stored = next((stage.outcome for stage in store.stages(row.name, name=STAGE)), None)
+    stored = kept_verdict(store, row.name)
     if stored is not None:
-        return Verdict(**stored)
+        return stored
     found = weighed(row.study, store.trials(row.name), teacher_miou(store.stages(row.name, name="teacher"), row))
     if found is None:
         return None
     kept = store.workshop(row.name, NO_TRIAL).once(STAGE, STAGE, lambda: asdict(found))
     return Verdict(**kept)
+
+
+def kept_verdict(store: Store, study: str) -> Verdict | None:
+    """What was decided of a study's teacher, if anything."""
+    return next((Verdict(**stage.outcome) for stage in store.stages(study, name=STAGE)), None)
 
 
 def weighed(study: Study, rows: Sequence[TrialRow], teacher: float | None) -> Verdict | None:

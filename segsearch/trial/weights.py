@@ -246,7 +246,8 @@ def _teacher_key(teacher: AnyTeacher, bench: Bench) -> str:
         recipe = _recipe(teacher.architecture, teacher_schedule(teacher, bench), None, bench)
         return content_key(["teacher", str(teacher.epochs)], recipe, *beside)
     if isinstance(teacher, GivenTeacher):
-        return content_key(["given teacher", teacher.artifact, bench.dataset.key], *beside)
+        runs = [f"torch {torch.__version__}", bench.runtime.name, bench.runtime.version]
+        return content_key(["given teacher", teacher.artifact, bench.dataset.key], runs, *beside)
     schedule = bench.teacher_by or bench.schedule
     recipe = _recipe(teacher.candidate.architecture, schedule, None, bench)
     return content_key(["first teacher", to_json(teacher.candidate)], recipe, *beside)
