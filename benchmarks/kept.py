@@ -40,6 +40,12 @@ def outcomes(jobs: Sequence[Job], folder: Path = FOLDER) -> list[float]:
     return [float(json.loads((folder / f"{job.name}.json").read_text())["outcome"]) for job in jobs]
 
 
+def known(jobs: Sequence[Job], folder: Path = FOLDER) -> list[float | None]:
+    """The outcome of each job that is kept, in order; nothing is made."""
+    kept = [folder / f"{job.name}.json" for job in jobs]
+    return [float(json.loads(path.read_text())["outcome"]) if path.exists() else None for path in kept]
+
+
 def _tried(job: Job, folder: Path) -> bool:
     """Make one outcome, unless somebody is at it; the lock goes with the process that holds it."""
     with open(folder / f"{job.name}.lock", "w") as lock:

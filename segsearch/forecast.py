@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,15 +13,17 @@ from tempfile import TemporaryDirectory
 from segsearch import launch
 from segsearch.errors import StorageFull
 from segsearch.evidence.objectives import demand_sense
-from segsearch.settings.texts import texts_of
+from segsearch.settings.texts import Texts, texts_of
 from segsearch.space.candidate import Candidate
 from segsearch.space.draws import Dice, settled
 from segsearch.space.load import load_space
 from segsearch.space.reach import beyond_reach
-from segsearch.store import StudyRow, open_store
+from segsearch.store import StudyRow, TrialRow, open_store
+from segsearch.store.teaching import Verdict, teacher_miou, weighed
 from segsearch.study import Study, read_study
+from segsearch.trial.brought import brought, words_of
 from segsearch.trial.types import Estimate, facts_of
-from segsearch.workshop import Artifacts, Progress, free_bytes, silent
+from segsearch.workshop import Artifacts, Progress, cache_of, free_bytes, silent
 
 CHECKED_DRAWS = 200
 # Candidates that `check` looks at to find a few that a search would train.
@@ -35,7 +37,7 @@ class Forecast:
 
     Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     `beyond` of the checked draws ask for a rate or bins larger than their map; `most_beyond` is what most of them ask.
-    Of a study with pretrained weights `heirs` tells which draws begin with them.
+    Of a study with pretrained weights `heirs` tells which draws begin with them, `teaching` of one with a teacher.
     """
 
     study: Study
@@ -52,6 +54,7 @@ class Forecast:
     beyond: int = 0
     most_beyond: str = ""
     heirs: Heirs | None = None
+    teaching: Teaching | None = None
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,38 @@ class Heirs:
     words: str
 
 
+@dataclass(frozen=True)
+class Teaching:
+    """Who teaches, and what is known of it: its mIoU, on `images` validation images where those are not all.
+
+    `verdict` compares it with its students, where these are trained. `alike` says why it will hardly be better.
+    `unlabelled` images are learned from it alone, after `left_out` files that are images of the splits.
+    """
+
+    words: str
+    miou: float | None = None
+    images: int | None = None
+    verdict: Verdict | None = None
+    alike: str = ""
+    unlabelled: int = 0
+    left_out: int = 0
+
+
 def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     """Try everything that a study needs, train nothing that is kept. Raises the first `UserError`."""
     study = read_study(study_file)
     space = load_space(study.space)
     folder = launch.default_out(study)
     begun: StudyRow | None = None
+    rows: tuple[TrialRow, ...] = ()
+    known: float | None = None
     if (folder / "study.db").exists():
         with open_store(folder / "study.db") as store:
             study, space, texts = launch.under_way(store, study, Artifacts(folder.resolve() / "artifacts"), space)
             begun = launch.begun_as(store, study)
+            if begun is not None and study.teacher is not None:
+                rows = store.trials(begun.name)
+                known = teacher_miou(store.stages(begun.name, name="teacher"), begun)
     else:
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
@@ -93,10 +118,13 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         artifacts = Artifacts(Path(scratch))
         heirs = _heirs(study, begun, artifacts, drawn, progress)
         dataset = launch.open_data(study, folder, progress, texts)
-        cache = launch.cache_of(folder)
-        order = launch.order_of(study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts)
+        cache = cache_of(folder)
+        own = str(folder / "study.db") if begun is not None else None
+        given = brought(study, begun, artifacts, dataset, cache, own=own, texts=texts, progress=progress)
+        order = launch.order_of(study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, given=given)
         with contained(order, progress=progress) as child:
             found = child.estimate(candidates, artifacts)
+        teaching = _teaching(study, rows, known, found, cache, texts, given, images=len(dataset.train))
     beyond, most_beyond = _beyond(drawn, study, classes=len(dataset.classes))
     forecast = Forecast(
         study=study,
@@ -108,7 +136,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         # A file is about a third of what a training leaves, which has weights before and after, too.
-        needed_bytes=round(found.bytes_per_trial * study.trials * (1 + _files(study) / 3)),
+        needed_bytes=round(found.bytes_per_trial * study.trials * (1 + _files(study) / 3)) + found.teacher_bytes,
         free_bytes=free_bytes(folder),
         looked=found.looked,
         within=found.within,
@@ -116,6 +144,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         beyond=beyond,
         most_beyond=most_beyond,
         heirs=heirs,
+        teaching=teaching,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -164,6 +193,46 @@ def _beyond(drawn: Sequence[Candidate], study: Study, *, classes: int) -> tuple[
             count += bool(found)
             asked.update(found)
     return count, next((words for words, _ in asked.most_common(1)), "")
+
+
+def _teaching(
+    study: Study,
+    rows: Sequence[TrialRow],
+    known: float | None,
+    found: Estimate,
+    cache: Path,
+    texts: Texts,
+    given: Mapping[str, str],
+    *,
+    images: int,
+) -> Teaching | None:
+    """What is known of the teacher of a study, if it has one: from its database, or else of one that was given."""
+    if study.teacher is None:
+        return None
+    from segsearch.datasets import open_unlabelled
+
+    beside = open_unlabelled(study.data, cache=cache, texts=texts)
+    miou = found.teacher_miou if known is None else known
+    return Teaching(
+        words=words_of(given, study.teacher),
+        miou=miou,
+        images=found.teacher_images if known is None and miou is not None else None,
+        verdict=weighed(study, rows, miou),
+        alike="" if miou is not None else _alike(study, images),
+        unlabelled=0 if beside is None else len(beside),
+        left_out=0 if beside is None else beside.left_out,
+    )
+
+
+def _alike(study: Study, images: int) -> str:
+    """Why a teacher that is not trained yet will hardly be better than its students; nothing where it may be."""
+    teacher = study.teacher
+    if teacher is None or teacher.epochs is None:
+        return ""
+    students = study.train.steps_for(images) / study.train.steps_of_epoch(images)
+    if teacher.epochs > students:
+        return ""
+    return f"it trains for {teacher.epochs} epochs, its students for {students:.3g}"
 
 
 def _heirs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,9 @@ from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
 from segsearch.study import Study, as_begun, dump_study, search_with
+from segsearch.trial.brought import brought
 from segsearch.trial.types import facts_of, teacher_of
-from segsearch.workshop import Artifacts, Progress, existing, raise_if_full
+from segsearch.workshop import Artifacts, Progress, cache_of, make_folder
 
 if TYPE_CHECKING:
     from segsearch.datasets import Dataset
@@ -81,6 +81,7 @@ def run(
     check_designs(study, space, classes=classes_of(study, texts))
     start = start_of(study, begun, artifacts, progress)
     dataset = open_data(study, folder, progress, texts)
+    given = brought(study, begun, artifacts, dataset, cache_of(folder), own=database, texts=texts, progress=progress)
     with open_store(database, create=True) as store:
         here = demand_machine(store, study, machine, progress)
         row = store.begin_study(
@@ -90,6 +91,7 @@ def run(
             data_key=dataset.key,
             texts=keep_texts(artifacts, texts),
             start=start,
+            given=given,
         )
         summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
     return Ended(database, row.name, here.key, summary)
@@ -116,6 +118,8 @@ def resume(
         space = stored_space(row)
         texts = row.texts or texts_of(study.data)
         dataset = open_data(study, row.artifacts.folder.parent, progress, texts)
+        cache = cache_of(row.artifacts.folder.parent)
+        given = brought(study, row, row.artifacts, dataset, cache, own=where, texts=texts, progress=progress)
         row = store.begin_study(
             study,
             artifacts=row.artifacts.folder,
@@ -123,6 +127,7 @@ def resume(
             data_key=dataset.key,
             texts=keep_texts(row.artifacts, texts),
             start=row.start,
+            given=given,
         )
         summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
     return Ended(where, row.name, here.key, summary)
@@ -192,10 +197,12 @@ def classes_of(study: Study, texts: Texts) -> int:
 def check_designs(study: Study, space: Space, *, classes: int | None = None) -> None:
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
     facts = facts_of(study, classes=classes)
-    if study.teacher is not None:
+    if study.teacher is not None and study.teacher.choices is not None:
         demand_point("teacher.choices", study.teacher.choices, space.draw, replace(facts, has_teacher=False))
     for index, choices in enumerate(study.search.first):
         demand_point(f"search.first.{index}", choices, space.draw, facts)
+    if study.teacher is not None and study.teacher.first is not None:
+        teacher_of(study, space.draw, classes=classes)
 
 
 def stored_space(row: StudyRow) -> Space:
@@ -257,23 +264,6 @@ def keep_texts(artifacts: Artifacts, texts: Texts) -> str | None:
     return artifacts.keep_bytes(json.dumps(texts, sort_keys=True).encode(), ".json") if texts else None
 
 
-def cache_of(folder: Path) -> Path:
-    """`runs/.cache/segsearch` for `runs/x`; inside the run's own folder where its parent cannot be written."""
-    parent = existing(folder.resolve().parent)
-    writable = os.access(parent, os.W_OK)
-    return (folder.resolve().parent if writable else folder.resolve()) / ".cache" / "segsearch"
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise_if_full(error, folder)
-        raise StudyError(
-            f"{folder}: --out must be a folder that can be written: {error.strerror}; choose another."
-        ) from None
-
-
 def _search(
     store: Store,
     row: StudyRow,
@@ -290,11 +280,19 @@ def _search(
 
     row.artifacts.sweep()
     here = store.keep_machine(here)
-    draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
+    classes = len(dataset.classes)
+    draw, alone = (settled(space.draw, facts_of(row.study, classes=classes, taught=taught)) for taught in (True, False))
     order = order_of_row(row, row.study, space, dataset, here)
     with contained(order, progress=progress) as child:
         return run_search(
-            store, row.name, draw=draw, evaluate=child.evaluate, gate=child.gate, minutes=minutes, on_event=on_event
+            store,
+            row.name,
+            draw=draw,
+            alone=alone,
+            evaluate=child.evaluate,
+            gate=child.gate,
+            minutes=minutes,
+            on_event=on_event,
         )
 
 
@@ -309,6 +307,7 @@ def order_of_row(row: StudyRow, study: Study, space: Space, dataset: Dataset, ma
         artifacts=row.artifacts,
         texts=row.texts,
         start=row.start,
+        given=row.given,
     )
 
 
@@ -322,11 +321,13 @@ def order_of(
     artifacts: Artifacts,
     texts: Texts | None = None,
     start: str | None = None,
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> Task:
     """What the process that trains is told of a study."""
+    from segsearch.store.given import TEACHER, UNLABELLED
     from segsearch.trial.child import Task
 
-    teacher = teacher_of(study, space.draw, classes=len(dataset.classes))
+    teacher = teacher_of(study, space.draw, classes=len(dataset.classes), given=given.get(TEACHER))
     return Task(
         study=dump_study(study),
         teacher=None if teacher is None else to_json(teacher),
@@ -336,4 +337,5 @@ def order_of(
         artifacts=str(artifacts.folder),
         texts=texts,
         start=start,
+        unlabelled=given.get(UNLABELLED),
     )

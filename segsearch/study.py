@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from segsearch.evidence.objectives import Limit, Objective, objective, read_limi
 from segsearch.evidence.timing import State
 from segsearch.settings.data import DataSettings
 from segsearch.settings.retrain import RetrainSettings
+from segsearch.settings.teacher import TeacherSettings
 from segsearch.settings.train import Positive, TrainSettings, demand_crop, is_weights_file
 from segsearch.settings.train import Settings as _Frozen
 from segsearch.space.candidate import Output
@@ -26,13 +28,6 @@ Scalar = str | int | float
 def _tuple(value: Any) -> Any:
     """TOML writes a list where our frozen settings hold a tuple."""
     return tuple(value) if isinstance(value, list) else value
-
-
-class TeacherSettings(_Frozen):
-    """`[teacher]`: the space's parameters by name and the epochs it trains for; its logits teach every student."""
-
-    epochs: Positive
-    choices: Mapping[str, Scalar]
 
 
 class TimingSettings(_Frozen):
@@ -146,6 +141,20 @@ class Study(_Frozen):
             demand_crop(self.train.crop, side, where=f"data.{name}")
         return self
 
+    @model_validator(mode="after")
+    def _somebody_teaches(self) -> Study:
+        if self.data.unlabelled is not None and self.teacher is None:
+            raise ValueError(
+                "data.unlabelled names images that only a teacher speaks of, and there is no [teacher], got "
+                f"{self.data.unlabelled!r}; add one, or leave it out"
+            )
+        if self.teacher is not None and (first := self.teacher.first) is not None and first >= len(self.search.first):
+            raise ValueError(
+                f"teacher.first must be one of the study's {len(self.search.first)} first designs, counted from 0, got "
+                f"{first}; [[search.first]] names them"
+            )
+        return self
+
     @property
     def goals(self) -> tuple[Objective, ...]:
         return tuple(objective(name) for name in self.objectives)
@@ -165,7 +174,7 @@ def _as_value_error(read: Any, text: str) -> Any:
 def read_study(path: Path) -> Study:
     """Read and check a study file. Relative paths in it are made absolute from its folder.
 
-    Those are `space`, `data.root` and `train.pretrained`.
+    Those are `space`, `data.root`, `train.pretrained`, `teacher.file` and `teacher.database`.
     Raises `StudyError` with one line for the first thing that is wrong.
     """
     try:
@@ -209,6 +218,10 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
         from segsearch.references.names import demand_references
 
         demand_references(study.search.references, where=f"{where}: search.references")
+    if study.teacher is not None and study.teacher.reference is not None:
+        from segsearch.references.names import demand_references
+
+        demand_references((study.teacher.reference,), where=f"{where}: teacher.reference")
     return study
 
 
@@ -238,6 +251,8 @@ def as_begun(study: Study, stored: Study) -> Study:
     for key, value in ONCE.items():
         if key not in said and begun[key] == value:
             say(settings, key, value)
+    if study.teacher is not None and "teacher.better_by" not in said and begun.get("teacher.better_by") == 0:
+        say(settings, "teacher.better_by", 0.0)
     return Study.model_validate(settings)
 
 
@@ -258,8 +273,11 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_study(stored: str) -> Study:
-    """The study of a database row written by `dump_study`."""
-    return Study.model_validate_json(stored)
+    """The study of a database row written by `dump_study`; of before a teacher had to be better, it need not be."""
+    settings = json.loads(stored)
+    if settings.get("teacher") is not None:
+        settings["teacher"].setdefault("better_by", 0.0)
+    return Study.model_validate_json(json.dumps(settings))
 
 
 def dump_study(study: Study) -> str:
@@ -276,6 +294,14 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
     if is_weights_file(study.train.pretrained):
         pretrained = str((folder / Path(study.train.pretrained).expanduser()).resolve())
         changes["train"] = study.train.model_copy(update={"pretrained": pretrained})
+    if study.teacher is not None:
+        named = {"file": study.teacher.file, "database": study.teacher.database}
+        lies = {
+            key: str((folder / Path(words).expanduser()).resolve())
+            for key, words in named.items()
+            if words is not None and "://" not in words
+        }
+        changes["teacher"] = study.teacher.model_copy(update=lies)
     return study.model_copy(update=changes)
 
 

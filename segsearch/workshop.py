@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segsearch.errors import DatabaseError, StorageFull
+from segsearch.errors import DatabaseError, StorageFull, StudyError
 
 Outcome = Mapping[str, Any]
 
@@ -235,4 +235,21 @@ def raise_if_full(error: OSError, folder: Path) -> None:
         raise StorageFull(
             f"{folder}: no room left ({os.strerror(error.errno or 0)}). Free some space, then run the same "
             "command again: nothing finished is lost."
+        ) from None
+
+
+def cache_of(folder: Path) -> Path:
+    """`runs/.cache/segsearch` for `runs/x`; inside the run's own folder where its parent cannot be written."""
+    parent = existing(folder.resolve().parent)
+    writable = os.access(parent, os.W_OK)
+    return (folder.resolve().parent if writable else folder.resolve()) / ".cache" / "segsearch"
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise_if_full(error, folder)
+        raise StudyError(
+            f"{folder}: --out must be a folder that can be written: {error.strerror}; choose another."
         ) from None

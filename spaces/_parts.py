@@ -14,12 +14,17 @@ def candidate(choose: Draw, facts: Facts, architecture: Architecture) -> Candida
 
 
 def draw_distill(choose: Draw) -> Distill | None:
-    """Seldom: at a proxy's budget a teacher is hardly better than its students."""
+    """Seldom: a teacher is worth its time only where it is better than its students.
+
+    What is said on top of the labels may weigh more: pairs differ by less than places do.
+    """
     if not seldom(choose, "distill_die"):
         return None
-    weight = choose.suggest_float("distill_weight", 0.4, 1.0, step=0.3)
+    kind = choose.suggest_categorical("distill_kind", ("channel", "pairs", "pixel"))
+    weight = choose.suggest_float("distill_weight", 0.4, 1.0, step=0.3) * (10 if kind == "pairs" else 1)
     temperature = float(choose.suggest_categorical("distill_temperature", ("1", "2", "4")))
-    return Distill(weight, temperature, kind="channel")
+    after = float(choose.suggest_categorical("distill_after", ("0", "0.25", "0.5")))
+    return Distill(weight, temperature, kind=kind, after=after)
 
 
 def draw_prune(choose: Draw) -> tuple[Prune, ...]:

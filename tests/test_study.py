@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit
 from segsearch.settings.train import START_RATE
-from segsearch.study import ONCE, Study, as_begun, dump_study, flat, load_study, parse_study, read_study
+from segsearch.study import ONCE, Study, as_begun, dump_study, flat, load_study, parse_study, read_study, study_from
 
 WHOLE = """
 name = "streets"
@@ -277,8 +277,24 @@ TAKEN = {"epochs": 4, "fine_tune_epochs": 4, "fine_tune_on_top": False, "height"
         ("trials", ..., ["'trials' is missing"]),
         ("data", ..., ["'data' is missing"]),
         ("train.epochs", ..., ["train: exactly one of epochs and steps", "got neither; steps = 800"]),
-        ("teacher.epochs", 3, ["'teacher.choices' is missing"]),
+        ("teacher.epochs", 3, ["exactly one of choices", "got none of them"]),
         # parts that do not fit
+        ("teacher", {"first": 0, "file": "a.onnx"}, ["exactly one of choices", "got first and file"]),
+        ("teacher", {"reference": "unet-mobile"}, ["epochs must say how long the teacher of reference is trained"]),
+        ("teacher", {"epochs": 2, "file": "a.onnx"}, ["epochs are of a teacher that is trained, and file names one"]),
+        (
+            "teacher",
+            {"epochs": 2, "reference": "unet-mobil"},
+            ["teacher.reference: no reference is named 'unet-mobil'"],
+        ),
+        ("teacher", {"trial": 3}, ["trial = 3 must say whose it is: add database = FILE"]),
+        ("teacher", {"first": 0, "database": "a.db"}, ["say where a trial lies, and no trial is named"]),
+        ("teacher", {"trial": 3, "database": "postgresql://me:secret@host/a"}, ["must hold no password"]),
+        ("teacher", {"file": "a.pth"}, ["file must end in .onnx or .safetensors, got 'a.pth'"]),
+        ("teacher", {"first": 7}, ["teacher.first must be one of the study's", "got 7"]),
+        ("teacher.better_by", -0.1, ["teacher.better_by:", "greater than or equal to 0"]),
+        ("teacher.unlabelled_share", 1.0, ["teacher.unlabelled_share:", "less than 1"]),
+        ("data", {"kind": "synthetic", "height": 64, "width": 96, "unlabelled": "more"}, ["unlabelled is a folder"]),
         ("train", TAKEN, ["fine_tune_epochs must be smaller than epochs (4), got 4; leave out fine_tune_on_top"]),
         ("train.fine_tune_share", 0.3, ["for a study that counts steps", "got 0.3; write fine_tune_epochs"]),
         ("train.steps", 900, ["exactly one of epochs and steps", "got epochs = 4 and steps = 900"]),
@@ -489,3 +505,34 @@ def test_a_stored_study_with_a_foreign_key_is_refused() -> None:
     with pytest.raises(ValidationError):
         load_study(text)
     assert isinstance(parse_study(SMALLEST, where="x"), Study)
+
+
+def test_a_teacher_lies_where_the_studys_file_says_and_nobody_else_does(tmp_path: Path) -> None:
+    settings = {**SMALLEST, "teacher": {"trial": 3, "database": "../old/study.db"}}
+    found = study_from(settings, tmp_path / "studies").teacher
+    assert found is not None
+    assert found.database == str(tmp_path / "old" / "study.db")
+    url = {**SMALLEST, "teacher": {"trial": 3, "database": "postgresql://me@host/a"}}
+    found = study_from(url, tmp_path).teacher
+    assert found is not None
+    assert found.words == "trial 3 of postgresql://me@host/a"
+    folder = {"kind": "folders", "root": "there", "unlabelled": "more"}
+    with pytest.raises(StudyError, match=r"data\.unlabelled names images that only a teacher speaks of"):
+        parse_study({**SMALLEST, "data": {**SMALLEST["data"], **folder}}, where="s")
+
+
+def test_a_study_of_before_a_teacher_had_to_be_better_goes_on_so() -> None:
+    now = parse_study({**SMALLEST, "teacher": {"epochs": 2, "choices": {"width": 3}}}, where="s")
+    assert now.teacher is not None
+    assert now.teacher.better_by == 0.03
+    old = json.loads(dump_study(now))
+    for later in ("better_by", "unlabelled_share", "first", "reference", "trial", "database", "study", "file"):
+        del old["teacher"][later]
+    del old["data"]["unlabelled"]
+    stored = load_study(json.dumps(old))
+    assert stored.teacher is not None
+    assert stored.teacher.better_by == 0
+    carried = as_begun(now, stored)
+    assert carried.teacher == stored.teacher
+    said = parse_study({**SMALLEST, "teacher": {"epochs": 2, "choices": {"width": 3}, "better_by": 0.1}}, where="s")
+    assert as_begun(said, stored).teacher != stored.teacher, "what is said is refused where it is carried on"

@@ -20,7 +20,8 @@ TABLES: Mapping[str, str] = {
     "": "Above all tables.",
     "data": "Which images, and what their masks hold. `segsearch new` writes this table.",
     "train": "How each candidate is trained: one complete schedule, annealed to its end.",
-    "teacher": "A network of the space whose logits teach the others. Without the table nobody teaches.",
+    "teacher": "Whose logits teach the others, in one of five ways: `choices`, `first`, `reference`, `trial`, `file`. "
+    "Without the table nobody teaches.",
     "timing": "How latency is measured. A measurement ends when its interval is narrow enough, or when its time is up.",
     "search": "What is drawn.",
     "retrain": "How `segsearch retrain` trains a chosen model to the end; what is not said here, `[train]` says.",
@@ -48,6 +49,8 @@ WORDS: Mapping[str, str] = {
     "data.map": 'What stored values are: `{"1" = 0, "128-255" = 1, "0" = "void"}`.',
     "data.colours": 'What colours are: `{"#ff0000" = 1}`. Either this or `map`.',
     "data.levels": "Of images with more than 8 bits, the stored values that are black and white.",
+    "data.unlabelled": "A folder of images without masks, below the root or anywhere: the teacher's word alone is "
+    "learned there. Files with the bytes of an image of a split are left out.",
     "data.exif": "Whether images and masks are turned as their EXIF orientation says.",
     "data.train_count": "Of drawn scenes, how many to train on.",
     "data.validation_count": "Of drawn scenes, how many to score on.",
@@ -74,8 +77,20 @@ WORDS: Mapping[str, str] = {
     "train.pretrained": "Weights that encoders begin with where they match: "
     f"{', '.join(f'`{name}`' for name in PRETRAINED)}, the path of a file, or `none`.",
     "train.start_rate": f"The rate of layers that inherit, relative to the others; {START_RATE:g} unless said.",
-    "teacher.epochs": "How long the teacher is trained.",
-    "teacher.choices": "The space's parameters that are the teacher's, by name.",
+    "teacher.epochs": "How long a teacher of `choices` or `reference` is trained.",
+    "teacher.choices": "A design of the space, by all of its parameters.",
+    "teacher.first": "One of the study's own first designs, counted from 0: its training is that of its trial.",
+    "teacher.reference": "A network of the field by its name (`segsearch references` lists them).",
+    "teacher.trial": "A trained trial, by its number: of `database`, or of another `study` in the run's own database.",
+    "teacher.database": "The database of that trial: a file (relative paths are from the study's folder), or a URL "
+    "without a password.",
+    "teacher.study": "The study of that trial, where its database holds several.",
+    "teacher.file": "An ONNX file that takes RGB 0 to 255 and answers scores of the study's classes, or a teacher that "
+    "a run has kept (`.safetensors`, with its network in the metadata). A copy is kept with the run.",
+    "teacher.better_by": "How much above the best of the first designs its mIoU must be: once it is known to be less, "
+    "no further candidate is offered the teacher. 0 always offers it.",
+    "teacher.unlabelled_share": "Of the images that a taught candidate sees, the share that is of `data.unlabelled`; "
+    "they come on top of the batch.",
     "timing.threads": "Threads of the runtime.",
     "timing.cores": "Cores that a measurement may use; where they are not all, training keeps off them.",
     "timing.warmup_runs": "Runs before the first one that counts.",
@@ -104,7 +119,14 @@ WORDS: Mapping[str, str] = {
 
 
 # What is the same wherever it lies.
-MAY_MOVE = ("space", "data.root", "train.pretrained")
+MAY_MOVE = (
+    "space",
+    "data.root",
+    "data.unlabelled",
+    "train.pretrained",
+    "teacher.file",
+    "teacher.database",
+)
 BEGINNING = (
     "A study is a TOML file, or [a mapping of the same structure in Python](python.md). Unknown keys are refused, and "
     "so are words where a number belongs. A study that is carried on must ask for what it began with; what may change "

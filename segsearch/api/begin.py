@@ -21,8 +21,9 @@ from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Facts, demand_point, settled
 from segsearch.space.load import Space, load_space
 from segsearch.study import Scalar, Study, read_study, study_from
+from segsearch.trial.brought import brought
 from segsearch.trial.types import facts_of
-from segsearch.workshop import Artifacts, Forgetful, Progress
+from segsearch.workshop import Artifacts, Forgetful, Progress, cache_of, make_folder
 
 AnyStudy = str | os.PathLike[str] | Mapping[str, Any] | Study
 
@@ -94,7 +95,7 @@ def evaluate(
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="segsearch-evaluate-")))
         else:
             folder = Path(out)
-            launch.make_folder(folder)
+            make_folder(folder)
         artifacts = Artifacts(folder.resolve())
         steps, _ = stack.enter_context(watched(progress))
         from segsearch.trial.contained import contained
@@ -102,9 +103,10 @@ def evaluate(
         beside = launch.default_out(settings)  # decoded images are shared with the runs
         start = launch.start_of(settings, None, artifacts, steps)
         dataset = launch.open_data(settings, beside, steps, texts)
-        cache = launch.cache_of(beside)
+        cache = cache_of(beside)
+        given = brought(settings, None, artifacts, dataset, cache, own=None, texts=texts, progress=steps)
         order = launch.order_of(
-            settings, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, start=start
+            settings, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, start=start, given=given
         )
         child = stack.enter_context(contained(order, progress=steps))
         try:

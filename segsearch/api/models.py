@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from segsearch import __version__
@@ -13,11 +10,8 @@ from segsearch.space.candidate import Candidate
 
 if TYPE_CHECKING:
     from segsearch.api.trials import Source
-    from segsearch.evidence.types import Evidence
     from segsearch.networks import Network
     from segsearch.runtimes import Session
-
-_WEIGHTS = ("train", "fine-tune")
 
 
 def opened(source: Source, artifact: str, *, threads: int) -> Session:
@@ -40,11 +34,12 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
     """The network that a trial's file was exported from, with its weights. Raises `DatabaseError` where it is not to
     be had."""
     from segsearch.networks import build
+    from segsearch.trial.origin import made_of
     from segsearch.trial.weights import apply_model_steps, load_weights
 
     artifacts = source.row.artifacts
     evidence = source.store.evidence(source.row.name, number)
-    found = None if evidence is None else next(made_of(source, candidate, artifact, evidence), None)
+    found = None if evidence is None else next(made_of(source.store, source.row, candidate, artifact, evidence), None)
     if evidence is None or evidence.confusion is None or found is None:
         raise DatabaseError(
             f"{source.store.where}: which weights made the file of trial {number} is not told by any stage that is "
@@ -73,41 +68,6 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
             f"another network of its design ({why}). Load them with those versions; its ONNX file runs all the same."
         ) from error
     return network
-
-
-def made_of(source: Source, candidate: Candidate, artifact: str, evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """(weights, float file) of which a trial's file was made, proven by the keys of the stages that made it."""
-    from segsearch.trial.files import export_key, quantize_key
-
-    store, row, data = source.store, source.row, source.row.study.data
-    levels = data.levels if isinstance(data.levels, tuple) else None
-    exports = store.stages(row.name, name="export")
-    plain = {artifact}
-    if candidate.after_export:
-        # A file that was trained on in int8 tells which one it began as.
-        tails = store.stages(row.name, name="quantize-train")
-        artifact = next((str(one.outcome["calibrated"]) for one in tails if one.outcome["model"] == artifact), artifact)
-        keys = {one.key for one in store.stages(row.name, name="quantize") if one.outcome.get("model") == artifact}
-        models = {str(one.outcome["model"]) for one in exports}
-        key_of = partial(quantize_key, candidate, data_key=row.data_key, versions=evidence.versions)
-        plain = {model for model in models if key_of(model) in keys}
-    exported = {one.key: str(one.outcome["model"]) for one in exports if one.outcome["model"] in plain}
-    trained = itertools.chain.from_iterable(store.stages(row.name, name=name) for name in _WEIGHTS)
-    # Files of before they told so lie under keys that know nothing of it.
-    known = {False, data.exif == "ignore"}
-    for weights in dict.fromkeys(str(one.outcome["weights"]) for one in trained):
-        for exif_ignored in known:
-            key = export_key(
-                candidate,
-                weights,
-                size=(data.height, data.width),
-                output=row.study.output,
-                levels=levels,
-                exif_ignored=exif_ignored,
-                versions=evidence.versions,
-            )
-            if key in exported:
-                yield weights, exported[key]
 
 
 def _demand_alike(network: Network, source: Source, plain: str) -> None:

@@ -162,6 +162,7 @@ def check(study: StudyFile) -> None:
         f"Data     {images}, {found.classes} classes",
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *_start_lines(found),
+        *_teacher_lines(found),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials"
         f"{' and the looks before them' if screens else ''}, "
@@ -187,6 +188,34 @@ def check(study: StudyFile) -> None:
     if warning := warning_of_few_steps(settings.train, found.train_images):
         say(warning)
     suggest(f"segsearch run {quoted(study)}", "search")
+
+
+def _teacher_lines(found: Forecast) -> list[str]:
+    """Who teaches and how good it is; a warning where that is no better than its students are."""
+    teaching, settings = found.teaching, found.study.teacher
+    if teaching is None or settings is None:
+        return []
+    known, verdict = "its mIoU is known once it is trained", teaching.verdict
+    if verdict is not None:
+        known = verdict.words
+    elif teaching.miou is not None:
+        on = "" if teaching.images is None else f" on {teaching.images} validation images"
+        known = f"mIoU {teaching.miou:.3f}{on}; its students are not trained yet"
+    lines = [f"Teacher  {teaching.words}: {known}"]
+    if teaching.unlabelled:
+        left = f", without {teaching.left_out} that are in a split" if teaching.left_out else ""
+        share = settings.unlabelled_share
+        lines.append(
+            f"         and {teaching.unlabelled} images without labels{left}: {share:.0%} of what the taught see"
+        )
+    if verdict is not None and not verdict.offered:
+        lines.append(f"Warning: the teacher has {verdict.words}; {verdict.consequence}")
+    elif teaching.alike:
+        lines.append(
+            f"Warning: the teacher will hardly be {settings.better_by:g} above its students, as it must be to have "
+            f"something to teach: {teaching.alike}. Train it longer, or name a reference, a trial or a file."
+        )
+    return lines
 
 
 def _start_lines(found: Forecast) -> list[str]:
@@ -273,18 +302,19 @@ def resume(
 def status(db: Database, study: StudyName = None) -> None:
     """How far a study is: trials by state, pace, the last failures, the machine."""
     from segsearch.judging.status import status_lines
+    from segsearch.store.teaching import kept_verdict
     from segsearch.store.worker import living
 
     with open_to_read(db) as store:
         row = store.study(study)
-        teachers = [stage.outcome for stage in store.stages(row.name, name="teacher")]
         lines = status_lines(
             row,
             store.trials(row.name),
             store.machines(),
             alive=living(store),
             now=store.now(),
-            teachers=teachers,
+            teachers=[stage.outcome for stage in store.stages(row.name, name="teacher")],
+            verdict=kept_verdict(store, row.name),
             slowdowns=store.slowdowns(row.name),
         )
     say(*lines)

@@ -20,7 +20,6 @@ from segsearch.dashboard.state import to_address
 from segsearch.errors import SegsearchError
 from segsearch.judging.fronts import Row
 from segsearch.latency.room import machine_room
-from segsearch.launch import cache_of
 from segsearch.masks import (
     Gallery,
     MaskCache,
@@ -36,6 +35,7 @@ from segsearch.masks import (
     predict,
     spread,
 )
+from segsearch.workshop import cache_of
 
 
 @dataclass

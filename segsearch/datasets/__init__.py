@@ -9,11 +9,23 @@ from typing import Protocol
 from segsearch.datasets.folders import classes_in, open_folders, open_test_folders
 from segsearch.datasets.synthetic import classes_drawn, open_synthetic
 from segsearch.datasets.types import Dataset, Split
+from segsearch.datasets.unlabelled import Unlabelled, open_unlabelled
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import Texts
 from segsearch.workshop import Progress, silent
 
-__all__ = ["CLASSES", "DATASETS", "Dataset", "OpenDataset", "Split", "classes_of", "open_dataset", "open_test"]
+__all__ = [
+    "CLASSES",
+    "DATASETS",
+    "Dataset",
+    "OpenDataset",
+    "Split",
+    "Unlabelled",
+    "classes_of",
+    "open_dataset",
+    "open_test",
+    "open_unlabelled",
+]
 
 
 class OpenDataset(Protocol):

@@ -151,6 +151,8 @@ def _map(path: Path, shape: tuple[int, ...]) -> UInt8:
     size = path.stat().st_size
     if size != int(np.prod(shape)):
         raise ValueError(f"{path} must hold {shape} bytes, got {size}")
+    if size == 0:  # no label is kept of images that judge nothing, and nothing cannot be mapped
+        return np.empty(shape, dtype=np.uint8)
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="r", shape=shape))
 
 

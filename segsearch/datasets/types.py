@@ -29,6 +29,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.names)
 
+    def first(self, count: int) -> Split:
+        """The split's first images, or all where it has no more."""
+        return Split(
+            names=self.names[:count],
+            images=self.images[:count],
+            masks=self.masks[:count],
+            labels_flat=self.labels_flat,
+            label_starts=self.label_starts[:count],
+            label_shapes=self.label_shapes[:count],
+        )
+
     def label(self, index: int) -> UInt8:
         """The mask at its own resolution: (label height, label width)."""
         height, width = (int(side) for side in self.label_shapes[index])

@@ -10,6 +10,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.judging.words import duration, in_words, state_words
 from segsearch.latency.kept import slow_unit
 from segsearch.store import STATES, StudyRow, TrialRow
+from segsearch.store.teaching import Verdict
 from segsearch.workshop import Outcome
 
 SHOWN_FAILURES = 3
@@ -23,13 +24,14 @@ def status_lines(
     alive: Collection[str],
     now: float,
     teachers: Sequence[Outcome] = (),
+    verdict: Verdict | None = None,
     slowdowns: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Trials by state, the pace and the time left, the last failures, the machines. Times are seconds since 1970.
 
     `alive` are the workers that can still finish what they hold, of whatever study. `teachers` are the outcomes of the
-    stage `teacher`; those of an older segsearch tell no mIoU, or one over predicted classes too. `slowdowns` are the
-    least of each machine's measurements, by its key (`Comparison.slowdown`).
+    stage `teacher`; those of an older segsearch tell no mIoU, or one over predicted classes too. `verdict` is what was
+    decided of the teacher. `slowdowns` are the least of each machine's measurements, by its key.
     """
     held = [trial for trial in trials if trial.state == "running" and trial.worker in alive]
     waiting = [trial for trial in trials if trial.state == "running" and trial.worker not in alive]
@@ -64,6 +66,9 @@ def status_lines(
     if rejected is not None and rejected.failure:
         lines.append(f"Rejected trial {rejected.number} last: {rejected.failure.reason}")
     lines += [line for found in teachers for line in _teacher(found)]
+    if verdict is not None:
+        follows = "candidates may ask for it" if verdict.offered else "no further candidate is offered it"
+        lines.append(f"Taught   the teacher has {verdict.words}: {follows}")
     lines += map(_machine, machines)
     for machine in machines:
         if words := slow_unit(machine.key, (slowdowns or {}).get(machine.key, 1.0)):

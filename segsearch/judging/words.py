@@ -105,8 +105,7 @@ def describe(candidate: Candidate) -> str:
     """A candidate in words, in the order data flows through it."""
     words = _architecture(candidate.architecture)
     if candidate.distill is not None and candidate.distill.weight > 0:
-        how = " by channel" if candidate.distill.kind == "channel" else ""
-        words.append(f"taught {candidate.distill.weight:.2g} at T {candidate.distill.temperature:.2g}{how}")
+        words.append(candidate.distill.words)
     words += [step.words for step in candidate.before_export if not step.idle]
     words += [step.words for step in candidate.after_export] or [precision(candidate)]
     return "; ".join(words)

@@ -110,7 +110,7 @@ class MaskCache:
 
 
 def open_gallery(study: StudyRow, *, cache: Path, progress: Progress = silent) -> Gallery:
-    """The validation images of a study, decoded into `cache` where they are not there yet (`launch.cache_of`).
+    """The validation images of a study, decoded into `cache` where they are not there yet (`workshop.cache_of`).
 
     Raises `DataError` where the images are gone or are no longer those that the study was scored on.
     """

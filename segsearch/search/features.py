@@ -83,7 +83,7 @@ def design_numbers(candidate: Candidate) -> dict[str, float]:
         "tail": candidate.tail,
         "pruned": 1 - math.prod(1 - step.ratio for step in steps if isinstance(step, Prune)),
         "factorized": 1 - math.prod(step.ratio for step in steps if isinstance(step, Factorize)),
-        "taught": candidate.distill.weight if candidate.distill else 0.0,
+        "taught": min(1.0, candidate.distill.weight) if candidate.distill else 0.0,
         **{name: float(count) for counts in (blocks, contexts, joins) for name, count in counts.items()},
     }
 

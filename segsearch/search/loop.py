@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
-from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
+from segsearch.evidence.objectives import Rejected
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
-from segsearch.search.memory import Intervals, Memory, open_memory
+from segsearch.search.memory import Memory, open_memory
 from segsearch.search.screening import Promoted, Screening
-from segsearch.space.candidate import Candidate, Draw, Named
+from segsearch.search.stuck import demand_values, why_stuck
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
-from segsearch.store import Counts, Failure, Store, TrialRow
+from segsearch.store import Counts, Failure, Store, StudyRow, TrialRow
+from segsearch.store.teaching import Verdict, verdict
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
@@ -37,6 +38,7 @@ EventKind = Literal[
     "started",
     "resumed",
     "fell_back",
+    "untaught",
     "promoted",
     "waiting",
     "taught",
@@ -59,7 +61,7 @@ class Event:
     come `waiting` (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU), `begun`
     (the first trial here that was trained from pretrained weights: what inherits in `start`), after it `trained`,
     `screened` (it was looked at, and waits to be promoted), `rejected`, `failed` and `duplicate`, and `put_back` where
-    the search was interrupted.
+    the search was interrupted. `untaught` is said once, of the best student: `why` nobody is offered the teacher.
     """
 
     kind: EventKind
@@ -86,9 +88,10 @@ def run_search(
     store: Store,
     study: str,
     *,
-    draw: Callable[[Draw], Candidate],
+    draw: DrawCandidate,
     evaluate: Evaluate,
     gate: Evaluate | None = None,
+    alone: DrawCandidate | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -97,7 +100,8 @@ def run_search(
 
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
-    first part alone, for studies that screen: what it returns is known of an untrained candidate.
+    first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
+    a teacher, once the study's own is found to be no better than its students.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -108,14 +112,17 @@ def run_search(
         raise StudyError(f"--minutes must be above 0, got {minutes:g}; leave it out to search without a limit.")
     if trials is not None:
         store.ask_for(study, trials)
-    settings = store.study(study).study
+    row = store.study(study)
+    settings = row.study
     if gate is None and settings.search.screen:
         raise ValueError(f"{study} screens: a gate must be given")
     deadline = None if minutes is None else start + 60 * minutes
     with at_work(store, study) as worker, open_memory(store, settings) as memory:
         memory.reconcile(worker)
-        search = _Search(store, settings, worker, memory, draw, evaluate, gate or no_gate, on_event)
+        draws = Draws(store, row, draw, alone or draw)
+        search = _Search(store, settings, worker, memory, draws, evaluate, gate or no_gate, on_event)
         try:
+            search.heed_teacher()
             reason = search.until(deadline)
         except (UserError, KeyboardInterrupt):
             with suppress(UserError):
@@ -137,6 +144,28 @@ class Sibling:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """How candidates are drawn: with the study's teacher, or `alone` once it is found to be no better than they."""
+
+    store: Store
+    row: StudyRow
+    taught: DrawCandidate
+    alone: DrawCandidate
+
+    def refused(self) -> Verdict | None:
+        """Why nobody is offered the teacher any more; None where it is offered, or there is none."""
+        found = verdict(self.store, self.row)
+        return None if found is None or found.offered else found
+
+    def now(self) -> DrawCandidate:
+        return self.taught if self.refused() is None else self.alone
+
+    def of(self, origin: TrialRow) -> DrawCandidate:
+        """The draw that makes what a stored trial is near to."""
+        return self.taught if origin.candidate.distill is not None else self.now()
+
+
+@dataclass(frozen=True)
 class _Search:
     """One worker's loop."""
 
@@ -144,7 +173,7 @@ class _Search:
     study: Study
     worker: Worker
     memory: Memory
-    draw: Callable[[Draw], Candidate]
+    draws: Draws
     evaluate: Evaluate
     gate: Evaluate
     on_event: Callable[[Event], None]
@@ -189,6 +218,17 @@ class _Search:
         if trial is not None:
             self._say("put_back", trial)
 
+    def heed_teacher(self) -> DrawCandidate:
+        """How the next candidate is drawn; that its teacher is offered no more is said once."""
+        refused = self.draws.refused()
+        if refused is None:
+            return self.draws.taught
+        if "untaught" not in self.said:
+            self.said.add("untaught")
+            best = self.store.trial(self.study.name, refused.trial)
+            self._say("untaught", best, why=f"{refused.words}; {refused.consequence}")
+        return self.draws.alone
+
     def _work(self, work: Claimed | GivenUp | Sibling | Literal["ask"]) -> TrialRow | None:
         """Bring one trial to its end; None where another worker took it over meanwhile."""
         ended: TrialRow | None
@@ -211,12 +251,13 @@ class _Search:
 
     def _ask(self) -> TrialRow | None:
         """The next trial; None where another worker was first with it."""
-        settings = self.study.search
+        settings, draw = self.study.search, self.heed_teacher()
         if settings.screen and self._trained() >= settings.trained_before_screening:
-            found = Screening(self.store, self.study, self.worker, self.memory, self.draw).next()
+            taught = draw is self.draws.taught
+            found = Screening(self.store, self.study, self.worker, self.memory, draw, taught).next()
             return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
-        candidate = as_stored(self.draw(trial))
+        candidate = as_stored(draw(trial))
         return self.worker.enter(trial.number, candidate, params=trial.params, seed=trial.seed)
 
     def _promoted(self, found: Promoted) -> TrialRow:
@@ -239,7 +280,7 @@ class _Search:
                 continue
             if origin.number not in self.found:
                 found = siblings(
-                    self.draw,
+                    self.draws.of(origin),
                     origin.params,
                     most=wanted.siblings,
                     tails=wanted.tails,
@@ -256,8 +297,9 @@ class _Search:
         return None
 
     def _begin(self, sibling: Sibling) -> TrialRow:
-        number = self.memory.begin(self.draw, sibling.params)
-        candidate = as_stored(self.draw(Named(sibling.params)))
+        draw = self.draws.of(sibling.origin)
+        number = self.memory.begin(draw, sibling.params)
+        candidate = as_stored(draw(Named(sibling.params)))
         seed, origin = sibling.origin.seed, sibling.origin.number
         return self.worker.enter(number, candidate, params=sibling.params, seed=seed, origin=origin)
 
@@ -299,51 +341,3 @@ class _Search:
 def no_gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
     """The gate of a search that was given none: it looks at nothing."""
     raise ValueError(f"trial {number} is to be looked at: a gate must be given")
-
-
-def demand_values(study: Study, evidence: Evidence) -> None:
-    """Raise `TrialFailed` where a trained candidate's evidence does not hold every objective as a finite number."""
-    try:
-        values = values_of(evidence)
-    except ValueError as error:
-        raise TrialFailed("undefined", str(error)) from None
-    for name in study.objectives:
-        if not math.isfinite(values.get(name, math.nan)):
-            raise TrialFailed("undefined", f"{name} must be a finite number, got {values.get(name)}")
-
-
-def why_stuck(
-    limits: Sequence[Limit],
-    missed: Sequence[TrialRow],
-    rejected: Sequence[TrialRow],
-    intervals: Mapping[int, Intervals],
-) -> str:
-    """Why the last candidates could not be kept, from the commonest cause, and the cure. `intervals` are by trial."""
-
-    def excess(trial: TrialRow, limit: Limit) -> float:
-        name = limit.objective
-        return limit.sure_excess(trial.values[name], intervals.get(trial.number, {}).get(name))
-
-    count = len(missed)
-    commonest = Counter(trial.state for trial in missed).most_common(1)[0][0]
-    if commonest == "duplicate":
-        return (
-            f"The last {count} candidates were all tried before: the space may hold no new one. "
-            "Ask for fewer trials, or widen the space under another study name."
-        )
-    if commonest == "failed":
-        last = [trial for trial in missed if trial.state == "failed"][-1]
-        reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""
-        return f"None of the last {count} candidates could be finished; trial {last.number} failed with {reason}."
-    broken = Counter(
-        limit for trial in missed for limit in limits if limit.objective in trial.values and excess(trial, limit) > 0
-    )
-    if not broken:
-        return f"None of the last {count} candidates passed the gate."
-    limit = broken.most_common(1)[0][0]
-    best = min((trial for trial in rejected if limit.objective in trial.values), key=lambda one: excess(one, limit))
-    reached = with_ends(best.values[limit.objective], intervals.get(best.number, {}).get(limit.objective))
-    return (
-        f"None of the last {count} candidates met {limit}; the best rejected one reached {reached}. "
-        "Loosen the limit or widen the space, under another study name."
-    )

@@ -27,7 +27,8 @@ class Promoted:
 class Screening:
     """One worker's way to the next trial of a study that screens.
 
-    All that it goes by are the rows: whoever carries on looks at the same candidates, and promotes the same ones.
+    All that it goes by are the rows: whoever carries on looks at the same candidates, and promotes the same ones. Where
+    nobody is `taught` any more, those that would be wait until no other does.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Screening:
     worker: Worker
     memory: Memory
     draw: DrawCandidate
+    taught: bool = True
 
     def next(self) -> TrialRow | Promoted | None:
         """A new trial to look at, or the best of those that were. None where another worker was first with it.
@@ -43,7 +45,9 @@ class Screening:
         """
         looks = self.study.search.screen
         rows = self.store.trials(self.study.name)
-        pool = [row.number for row in rows if row.state == "screened"]
+        waiting = [row for row in rows if row.state == "screened"]
+        alone = waiting if self.taught else [row for row in waiting if row.candidate.distill is None]
+        pool = [row.number for row in alone or waiting]
         if not pool or self.worker.looks() < looks:
             trial = self._look(rows)
             if trial is not None:
@@ -67,7 +71,8 @@ class Screening:
 
     def _promote(self, rows: Sequence[TrialRow], pool: Sequence[int], looks: int) -> Promoted | None:
         ranking = choose(rows, self.study, seed=self._seed(rows))
-        for number in dict.fromkeys((*ranking.numbers, *pool)):
+        ranked = [number for number in ranking.numbers if number in pool]
+        for number in dict.fromkeys((*ranked, *pool)):
             trial = self.worker.promote(number, looks=looks)
             if trial is not None:
                 return Promoted(trial, len(pool), ranking.fell_back)

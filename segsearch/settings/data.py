@@ -53,6 +53,7 @@ class DataSettings(Settings):
     map: Mapping[str, Class] | None = None
     colours: Mapping[str, Class] | None = None
     levels: tuple[float, float] | Literal["high_byte"] | None = None
+    unlabelled: Annotated[str, Field(min_length=1)] | None = None
     exif: Literal["turn", "ignore"] = "turn"
     train_count: Positive = 192
     validation_count: Positive = 48
@@ -99,6 +100,11 @@ class DataSettings(Settings):
     def _one_way_to_read(self) -> DataSettings:
         if self.kind == "folders" and not self.root:
             raise ValueError("root must name the folder with images and masks where kind is 'folders'")
+        if self.kind != "folders" and self.unlabelled is not None:
+            raise ValueError(
+                f"unlabelled is a folder beside images with masks, got {self.unlabelled!r} where kind is "
+                f"{self.kind!r}; leave it out"
+            )
         if self.map is not None and self.colours is not None:
             raise ValueError("map reads stored values and colours reads colours: give one of them")
         return self

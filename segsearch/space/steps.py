@@ -9,22 +9,45 @@ from typing import Annotated, Literal
 from segsearch.space.keys import later
 from segsearch.space.rules import demand
 
+# What of a teacher's scores is learned: the classes of each pixel, the places of each class, or how places pair.
+Teaches = Literal["pixel", "channel", "pairs"]
+# The literature adds losses that are said on top of the labels with weights up to 10 or so.
+MOST_WEIGHT = 100
+
 
 @dataclass(frozen=True)
 class Distill:
-    """Learning from a teacher: `weight` of the soft loss, in [0, 1]; `temperature` > 0.
+    """Learning from a teacher: `weight` of the soft loss; `temperature` > 0.
 
-    `pixel` compares the classes of each pixel (Hinton's, arXiv:1503.02531), `channel` where each class is thought to be
-    (channel-wise, arXiv:2011.13256).
+    `pixel` compares the classes of each pixel (Hinton's, arXiv:1503.02531) in place of a share of the labels: its
+    weight lies in [0, 1]. `channel` compares where each class is thought to be (channel-wise, arXiv:2011.13256) and
+    `pairs` which places are alike (pair-wise, arXiv:1903.04197), both on top of the labels: weights up to 100.
+
+    The teacher speaks once the share `after` of the training's steps is done, in [0, 1); before that the labels are
+    alone. What is trained after a pruning hears it from the beginning.
     """
 
     weight: float
     temperature: float = 1.0
-    kind: Annotated[Literal["pixel", "channel"], later("pixel")] = "pixel"
+    kind: Annotated[Teaches, later("pixel")] = "pixel"
+    after: Annotated[float, later(0.0)] = 0.0
 
     def __post_init__(self) -> None:
-        demand(0 <= self.weight <= 1, "Distill.weight must lie in [0, 1]", self.weight, "use 0 for no distillation")
+        most = 1 if self.kind == "pixel" else MOST_WEIGHT
+        demand(
+            0 <= self.weight <= most,
+            f"Distill.weight must lie in [0, {most}]",
+            self.weight,
+            "use 0 for no distillation",
+        )
         demand(0 < self.temperature < 1e3, "Distill.temperature must lie in (0, 1000)", self.temperature, "1 is plain")
+        demand(0 <= self.after < 1, "Distill.after must lie in [0, 1)", self.after, "0 teaches from the first step")
+
+    @property
+    def words(self) -> str:
+        how = {"pixel": "", "channel": " by channel", "pairs": " by pairs"}[self.kind]
+        begins = f" after {self.after:.0%}" if self.after else ""
+        return f"taught {self.weight:.2g} at T {self.temperature:.2g}{how}{begins}"
 
 
 Criterion = Literal["l1", "l2", "batch_norm", "taylor", "activation", "zeros", "random"]

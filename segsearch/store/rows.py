@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
@@ -22,7 +22,7 @@ class StudyRow:
     """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
 
     `kept` names the artifact with the lists that its settings name, `start` the one with the pretrained weights that it
-    begins with. Times are seconds since 1970.
+    begins with; `given` is what else it was given (`store.given`). Times are seconds since 1970.
     """
 
     name: str
@@ -33,6 +33,7 @@ class StudyRow:
     created: float
     kept: str | None = None
     start: str | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> Mapping[str, str] | None:

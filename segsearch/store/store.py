@@ -21,6 +21,7 @@ from segsearch.store import picks, schema, studies
 from segsearch.store.clock import database_now
 from segsearch.store.database import check_file, check_schema, only_reads, open_engine, set_up_alone, use_wal
 from segsearch.store.explain import explained
+from segsearch.store.given import Given
 from segsearch.store.location import Location, locate
 from segsearch.store.machines import put_machine
 from segsearch.store.mark import mark_of
@@ -137,16 +138,17 @@ class Store:
         data_key: str,
         texts: str | None = None,
         start: str | None = None,
+        given: Given | None = None,
     ) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
         `space`, `texts` and `start` name the artifacts that hold the space's source, the study's lists and its
-        pretrained weights. May change: `trials` (never below what is trained), what `studies.MAY_CHANGE` names, and
-        where the same pixels, source and weights lie (`data.root`, `space`, `train.pretrained`). Raises `StudyError`
-        naming the first key that differs, `DatabaseError` where a server's workers share no folder.
+        pretrained weights, `given` is `store.given`'s. May change: `trials` (never below what is trained), what
+        `studies.MAY_CHANGE` names, and where the same pixels, source and weights lie. Raises `StudyError` naming the
+        first key that differs, `DatabaseError` where a server's workers share no folder.
         """
         with self.writing() as connection:
-            named = studies.Named(space, data_key, texts, start)
+            named = studies.Named(space, data_key, texts, start, given or {})
             studies.begin(connection, self.location, study, artifacts, named)
         return self.study(study.name)
 

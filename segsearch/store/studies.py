@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.settings.retrain import RetrainSettings
 from segsearch.store import schema
 from segsearch.store.clock import stamp
+from segsearch.store.given import Given, demand_given, given_of, put_given
 from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 from segsearch.store.put import put_first
@@ -38,6 +39,9 @@ MAY_CHANGE = frozenset(
         "data.root",
         "space",
         "train.pretrained",
+        "data.unlabelled",
+        "teacher.file",
+        "teacher.database",
         *(f"retrain.{name}" for name in RetrainSettings.model_fields),
     }
 )
@@ -47,13 +51,14 @@ _MARKER = "A study's workers know by this file that they share this folder. Keep
 @dataclass(frozen=True)
 class Named:
     """What a study is named by beside its settings: the artifacts of its space's source, of its lists and of its
-    pretrained weights, and the key of its data.
+    pretrained weights, the key of its data, and what else it was given.
     """
 
     space: str
     data_key: str
     texts: str | None
     start: str | None
+    given: Given = field(default_factory=dict)
 
 
 def begin(connection: Connection, location: Location, study: Study, artifacts: Path, named: Named) -> None:
@@ -70,7 +75,11 @@ def begin(connection: Connection, location: Location, study: Study, artifacts: P
     if not put_first(connection, table, {"name": study.name}, new):
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
         query = select(schema.starts.c.artifact).where(schema.starts.c.study == study.name)
-        stored = study_row(row, location, start=connection.execute(query).scalar_one_or_none())
+        start, given = (
+            connection.execute(query).scalar_one_or_none(),
+            given_of(connection, [study.name]).get(study.name),
+        )
+        stored = study_row(row, location, start=start, given=given)
         study = as_begun(study, stored.study)
         demand_same(stored, study, named, where=location.shown)
         if location.file is None:
@@ -80,6 +89,7 @@ def begin(connection: Connection, location: Location, study: Study, artifacts: P
     for kept, artifact in ((schema.texts, named.texts), (schema.starts, named.start)):
         if artifact is not None:
             put_first(connection, kept, {"study": study.name}, {"artifact": artifact})
+    put_given(connection, study.name, named.given)
     if location.file is None:
         _mark_folder(connection, study.name, artifacts)
 
@@ -140,10 +150,21 @@ def study_rows(connection: Connection, location: Location) -> tuple[StudyRow, ..
         {row.study: row.artifact for row in connection.execute(select(table))}
         for table in (schema.texts, schema.starts)
     )
-    return tuple(study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name)) for row in rows)
+    given = given_of(connection, [row.name for row in rows])
+    return tuple(
+        study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name), given=given.get(row.name))
+        for row in rows
+    )
 
 
-def study_row(row: Row[Any], location: Location, *, kept: str | None = None, start: str | None = None) -> StudyRow:
+def study_row(
+    row: Row[Any],
+    location: Location,
+    *,
+    kept: str | None = None,
+    start: str | None = None,
+    given: Given | None = None,
+) -> StudyRow:
     """A row of the studies table as the rest of segsearch sees it, with the artifacts of its lists and its start."""
     folder = Path(row.artifacts)
     if location.file is not None:
@@ -157,6 +178,7 @@ def study_row(row: Row[Any], location: Location, *, kept: str | None = None, sta
         created=row.created,
         kept=kept,
         start=start,
+        given=given or {},
     )
 
 
@@ -178,6 +200,7 @@ def demand_same(stored: StudyRow, study: Study, named: Named, *, where: str) -> 
         differs = f"train.pretrained of {study.name} was {was!r}, now it is {now!r}, and these are other weights"
         same = f"the weights that train.pretrained = {now!r} of {study.name} means changed"
         raise StudyError(f"{begun} {same if was == now else differs}. {cure}")
+    demand_given(stored.given, named.given, name=study.name, begun=begun, cure=cure)
     before, after = flat(stored.study.model_dump()), flat(study.model_dump())
     for key in (*before, *(key for key in after if key not in before)):
         if key not in MAY_CHANGE and before.get(key) != after.get(key):

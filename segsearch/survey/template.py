@@ -90,8 +90,9 @@ tails = 1  # networks that learn on from each training for a part of its time: i
 screen = 16  # candidates that are timed and sized untrained, in seconds each, for each one that is trained
 
 {designs}\
-# A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. It is
-# worth its time only where it is better than they are: `segsearch status` shows its mIoU. {without}
+# A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. A network
+# of the field (reference), a trained trial (trial, database) or an ONNX file (file) may teach, too. Once it is known to
+# be less than 0.03 above the first designs in mIoU, nobody is offered it. {without}
 {teacher}"""
 
 TEACHER = """\

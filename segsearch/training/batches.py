@@ -29,8 +29,19 @@ class Viewer(Protocol):
 
 
 @dataclass(frozen=True)
+class More:
+    """Images (n, height, width, 3) without labels, for a training with a teacher: `count` of them in each batch."""
+
+    images: NDArray[np.uint8]
+    count: int
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Images (b, 3, h, w), masks (b, h, w) with -100 for void, and of which images they are which views."""
+    """Images (b, 3, h, w), masks (b, h, w) with -100 for void, and of which images they are which views.
+
+    Images without labels come last, all void; they are numbered after the split's own.
+    """
 
     images: Tensor
     masks: Tensor
@@ -40,20 +51,38 @@ class Batch:
 
 
 def augmented_batches(
-    network: Viewer, split: Split, schedule: Schedule, classes: int, device: torch.device, *, first: int = 0
+    network: Viewer,
+    split: Split,
+    schedule: Schedule,
+    classes: int,
+    device: torch.device,
+    *,
+    first: int = 0,
+    more: More | None = None,
+    more_from: int = 0,
 ) -> Iterator[Batch]:
-    """Augmented batches of the whole schedule from step `first` on; the seed alone settles their order and crops."""
+    """Augmented batches of the whole schedule from step `first` on; the seed alone settles their order and crops.
+
+    From step `more_from` on they hold `more` images without labels: what is drawn of the others stays as it is.
+    """
     shares = repeat_shares(split.masks, classes) if schedule.balanced else None
     orders = itertools.islice(_orders(len(split), schedule, shares), schedule.steps_for(len(split)))
+    others = None if more is None else _others(more, schedule.seed)
     source = (int(split.images.shape[1]), int(split.images.shape[2]))
     for step, (chosen, draws) in enumerate(orders):
+        extra = next(others) if others is not None and step >= more_from else None
         if step < first:
             continue  # drawn all the same: what follows depends on it
         input_scale = schedule.view_scale(step, len(split), network.input_scale)
         height, width = schedule.crop_of(source, input_scale)
+        images, masks = taken(split.images, chosen), taken(split.masks, chosen)
+        if extra is not None and more is not None:
+            images = torch.cat([images, taken(more.images, extra[0])])
+            masks = torch.cat([masks, torch.full((more.count, *masks.shape[1:]), VOID, dtype=masks.dtype)])
+            chosen, draws = np.concatenate([chosen, len(split) + extra[0]]), torch.cat([draws, extra[1]])
         images, masks = views_of(
-            taken(split.images, chosen).to(device),
-            taken(split.masks, chosen).to(device),
+            images.to(device),
+            masks.to(device),
             draws,
             height=height,
             width=width,
@@ -78,6 +107,20 @@ def _orders(
             # Sorted, because the images may lie in a file that is read in order.
             chosen = np.sort(order[start : start + schedule.batch_size])
             yield chosen, draw_views(len(chosen), generator)
+
+
+def _others(more: More, seed: int) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Which images without labels each step takes, and their views, for ever: all of them before one comes again.
+
+    From a generator of their own, so that the images with labels are those of a training without these.
+    """
+    generator = torch.Generator().manual_seed(seed + 1)
+    waiting = np.empty(0, dtype=np.int64)
+    while True:
+        while len(waiting) < more.count:
+            waiting = np.concatenate([waiting, torch.randperm(len(more.images), generator=generator).numpy()])
+        chosen, waiting = np.sort(waiting[: more.count]), waiting[more.count :]
+        yield chosen, draw_views(more.count, generator)
 
 
 def repeat_shares(masks: NDArray[np.uint8], classes: int) -> NDArray[np.float64]:

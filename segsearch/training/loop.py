@@ -21,7 +21,7 @@ from segsearch.datasets import Split
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network
 from segsearch.training.batch_norm import estimate_batch_norm
-from segsearch.training.batches import augmented_batches
+from segsearch.training.batches import More, augmented_batches
 from segsearch.training.checkpoint import Keep, Look, Stand, restore, save
 from segsearch.training.losses import class_weights, label_offsets, soft_loss, total_loss
 from segsearch.training.schedule import Schedule, rising_share, trains_in_bfloat16
@@ -54,6 +54,7 @@ def train(
     classes: int,
     device: torch.device,
     teaching: Teaching | None = None,
+    more: More | None = None,
     inherited: Collection[str] = (),
     keep: Keep | None = None,
     judge: Judge | None = None,
@@ -62,9 +63,10 @@ def train(
 ) -> Learned:
     """Train in place.
 
-    Parameters whose names are `inherited` learn at the schedule's `start_rate` times the rate of the others. With
-    `keep` the training is kept on its way, and one that is found there goes on: on the same machine and threads to the
-    very weights that it would have had.
+    With `teaching` the teacher's logits are learned, too, also of `more` images without labels: theirs come after the
+    split's. Parameters whose names are `inherited` learn at the schedule's `start_rate` times the rate of the others.
+    With `keep` the training is kept on its way, and one that is found there goes on: on the same machine and threads to
+    the very weights that it would have had.
     Raises `TrialFailed` of kind `diverged` where the loss is NaN or infinite, `memory` where memory runs out, and
     `StorageFull` where there is no room to keep it.
     """
@@ -72,7 +74,9 @@ def train(
     with out_of_memory_fails(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(schedule.seed)
         network.to(device).train()
-        learned = _learn(network, split, schedule, classes, device, teaching, inherited, keep, judge, stage, progress)
+        learned = _learn(
+            network, split, schedule, classes, device, teaching, more, inherited, keep, judge, stage, progress
+        )
         estimate_batch_norm(network, split, device=device, batch_size=schedule.batch_size, progress=progress)
         return learned
 
@@ -84,6 +88,7 @@ def _learn(
     classes: int,
     device: torch.device,
     teaching: Teaching | None,
+    more: More | None,
     inherited: Collection[str],
     keep: Keep | None,
     judge: Judge | None,
@@ -104,9 +109,18 @@ def _learn(
     offsets = itertools.islice(label_offsets(schedule), stand.step, None)
     began = kept = time.monotonic()
     took = 0.0
-    for step, batch in enumerate(
-        augmented_batches(network, split, schedule, classes, device, first=stand.step), start=stand.step + 1
-    ):
+    silent_steps = 0 if teaching is None else teaching.silent_steps(total)
+    shown = augmented_batches(
+        network,
+        split,
+        schedule,
+        classes,
+        device,
+        first=stand.step,
+        more=None if teaching is None else more,
+        more_from=silent_steps,
+    )
+    for step, batch in enumerate(shown, start=stand.step + 1):
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             scores, auxiliary = network.scores_and_auxiliary(batch.images)
@@ -115,7 +129,7 @@ def _learn(
         loss = total_loss(
             network, scores, auxiliary, batch.masks, weights, jaccard_weight=jaccard_weight, offset=offset
         )
-        if teaching is not None:
+        if teaching is not None and step > silent_steps:
             loss = teaching.joined(loss, soft_loss(scores, batch, teaching, source=source, settings=schedule.augment))
         value = float(loss.detach())
         if not math.isfinite(value):

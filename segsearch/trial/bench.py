@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 
 from segsearch import __version__
 from segsearch.datasets import Dataset
@@ -18,10 +20,27 @@ from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
 from segsearch.runtimes import Runtime
+from segsearch.settings.teacher import extra_images
 from segsearch.space.candidate import Output
+from segsearch.training.batches import More
 from segsearch.training.schedule import Schedule
-from segsearch.trial.types import Teacher
+from segsearch.trial.types import AnyTeacher
 from segsearch.workshop import Artifacts, Progress
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Images without labels for whoever is taught: `key` names their pixels, and they are `opened` where one trains.
+
+    Of the images of a step they are the share `share`, on top of those with labels.
+    """
+
+    key: str
+    opened: Callable[[], NDArray[np.uint8]]
+    share: float
+
+    def more(self, schedule: Schedule) -> More:
+        return More(self.opened(), extra_images(schedule.batch_size, self.share))
 
 
 @dataclass(frozen=True)
@@ -29,9 +48,9 @@ class Bench:
     """What stays the same for all candidates of a study.
 
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of it comes
-    after a pruning, on top of it or taken from it. `teacher_by` is what the teacher's schedule is made
-    from, where the students' is another. `start` is the artifact of the pretrained weights that encoders begin with.
-    `looks` is how often a training is looked at on its way.
+    after a pruning, on top of it or taken from it. `teacher_by` is what the teacher's schedule is made from, where the
+    students' is another; `beside` are images that it alone speaks of. `start` is the artifact of the pretrained weights
+    that encoders begin with. `looks` is how often a training is looked at on its way.
     """
 
     dataset: Dataset
@@ -44,8 +63,9 @@ class Bench:
     machine: Machine
     room: Room
     device: torch.device
-    teacher: Teacher | None = None
+    teacher: AnyTeacher | None = None
     teacher_by: Schedule | None = None
+    beside: Beside | None = None
     output: Output = "scores"
     start: str | None = None
     looks: int = 0

@@ -28,6 +28,9 @@ from segsearch.trial.wire import Message, Wire, error_as_message, private_output
 from segsearch.workshop import Artifacts, Outcome, Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segsearch.datasets import Dataset
     from segsearch.training.checkpoint import Look
 
@@ -40,7 +43,7 @@ class Task:
     """What the child works on: a study and a machine as JSON, the teacher's architecture, and where its files lie.
 
     `texts` are the lists that the study names, where its run has kept them; `start` is the artifact of the pretrained
-    weights that it begins with.
+    weights that it begins with, `unlabelled` the key of its images without labels.
     """
 
     study: str
@@ -51,6 +54,7 @@ class Task:
     artifacts: str
     texts: Mapping[str, str] | None = None
     start: str | None = None
+    unlabelled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,23 +143,37 @@ def _settle(
     order: Task, progress: Progress, told: Callable[[Look, int], None]
 ) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
-    from segsearch.datasets import open_dataset, open_test
+    from segsearch.datasets import open_dataset, open_test, open_unlabelled
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
+    from segsearch.trial.bench import Beside
     from segsearch.trial.evaluate import evaluate, gated, train_again
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
-    from segsearch.trial.types import Teacher
+    from segsearch.trial.types import teacher_from
 
     study = load_study(order.study)
     dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
     if dataset.key != order.data_key:
         raise DataError(f"The images or masks of {study.name} changed while it ran. Start the same command again.")
     machine = None if order.machine is None else from_json(Machine, order.machine)
-    teacher = None if order.teacher is None else from_json(Teacher, order.teacher)
-    bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=order.start)
+    teacher = None if order.teacher is None else teacher_from(order.teacher)
+
+    @cache
+    def unlabelled() -> NDArray[np.uint8]:
+        found = open_unlabelled(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
+        if found is None or found.key != order.unlabelled:
+            raise DataError(
+                f"The images without labels of {study.name} changed while it ran. Put them back as they were."
+            )
+        return found.images
+
+    beside = None
+    if order.unlabelled is not None and study.teacher is not None:
+        beside = Beside(order.unlabelled, unlabelled, study.teacher.unlabelled_share)
+    bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=order.start, beside=beside)
     settle_in(study.train.threads, study.timing.cores)
     if bench.device.type == "cpu":
         limit_memory()

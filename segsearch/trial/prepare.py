@@ -7,8 +7,11 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from segsearch.datasets import Dataset
 from segsearch.errors import StudyError, TrialFailed
@@ -20,32 +23,39 @@ from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
 from segsearch.networks import build
 from segsearch.runtimes import RUNTIMES
+from segsearch.settings.teacher import extra_images
 from segsearch.settings.train import TrainSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.study import Study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale, pick_device
-from segsearch.trial.bench import Bench
+from segsearch.trial.bench import Bench, Beside
 from segsearch.trial.gate import passed_gate
 from segsearch.trial.stages import Stages
-from segsearch.trial.types import Estimate, Teacher
+from segsearch.trial.teacher import of_artifact, of_network
+from segsearch.trial.types import AnyTeacher, Estimate, GivenTeacher, Teacher
 from segsearch.trial.weights import teacher_schedule
 from segsearch.workshop import Artifacts, Forgetful, Progress, silent
 
 # Candidates whose training an estimate looks at.
 ESTIMATED = 4
+# Validation images that a teacher from elsewhere is scored on for an estimate.
+ASKED = 64
 
 
 def make_bench(
     study: Study,
     dataset: Dataset,
     *,
-    teacher: Teacher | None = None,
+    teacher: AnyTeacher | None = None,
     machine: Machine | None = None,
     start: str | None = None,
+    beside: Beside | None = None,
 ) -> Bench:
     """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights.
+
+    `beside` are the images without labels that its teacher speaks of.
 
     Raises `UserError` where the study cannot be carried out.
     """
@@ -68,6 +78,7 @@ def make_bench(
         room=machine_room(timing.cores),
         device=pick_device(study.train.device),
         teacher=teacher,
+        beside=beside,
         output=study.output,
         start=start,
     )
@@ -128,22 +139,60 @@ def estimate(
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
             pruned = bench.fine_tune_share if candidate.before_export and bench.fine_tune_on_top else 0.0
-            trainings.append(seconds * (1 + pruned + 2 * candidate.tail))  # a step in int8 runs the float file, too
+            beside = _seconds_beside(candidate, bench)
+            # A step in int8 runs the float file, too.
+            trainings.append(seconds * (1 + beside + pruned + 2 * candidate.tail))
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error
     if not trainings:
         count = len(candidates)
         raise StudyError(f"The space must draw candidates that can be built; none of {count} could: {problem}")
-    teacher = 0.0
-    if bench.teacher is not None:
-        teacher = _seconds_of(bench.teacher.architecture, teacher_schedule(bench.teacher, bench), bench)
     # The mean of the gates without the first one, which warms up.
     gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
     training = sum(trainings) / len(trainings)
     size = sum(sizes) // len(sizes)
     near = () if within else nearest_misses(bench.limits, [evidence for _, evidence in over])
-    return Estimate(gate, gate + training, teacher, size, looked=len(gates), within=len(within), nearest=near)
+    found = Estimate(gate, gate + training, 0.0, size, looked=len(gates), within=len(within), nearest=near)
+    return found if bench.teacher is None else _with_teacher(found, bench.teacher, bench, artifacts, progress)
+
+
+def _with_teacher(
+    found: Estimate, teacher: AnyTeacher, bench: Bench, artifacts: Artifacts, progress: Progress
+) -> Estimate:
+    """The estimate with what the teacher costs: a first design is trained anyway, one from elsewhere is trained.
+
+    That one is scored on some validation images.
+    """
+    images = len(bench.dataset.train) + (len(bench.beside.opened()) if bench.beside is not None else 0)
+    if not isinstance(teacher, GivenTeacher):
+        architecture = teacher.architecture if isinstance(teacher, Teacher) else teacher.candidate.architecture
+        says = of_network(build(architecture, bench.classes), bench).says
+        seconds = (
+            _seconds_of(architecture, teacher_schedule(teacher, bench), bench) if isinstance(teacher, Teacher) else 0.0
+        )
+        return replace(found, teacher_seconds=seconds, teacher_bytes=2 * images * says(_some_image(bench)).size)
+    trained = of_artifact(teacher.artifact, bench, artifacts)
+    split = bench.dataset.validation.first(ASKED)
+
+    def scoring(stage: str, done: int, total: int, /) -> None:
+        progress("teacher", done, total)
+
+    miou = trained.scored(split, scoring).miou
+    logits = trained.says(_some_image(bench))
+    return replace(found, teacher_bytes=2 * images * logits.size, teacher_miou=miou, teacher_images=len(split))
+
+
+def _some_image(bench: Bench) -> NDArray[np.uint8]:
+    return np.asarray(bench.dataset.train.images[0])
+
+
+def _seconds_beside(candidate: Candidate, bench: Bench) -> float:
+    """What images without labels take of a taught candidate's training, as a share of the others'."""
+    taught, beside = candidate.distill, bench.beside
+    if taught is None or taught.weight == 0 or bench.teacher is None or beside is None:
+        return 0.0
+    return (1 - taught.after) * extra_images(bench.schedule.batch_size, beside.share) / bench.schedule.batch_size
 
 
 def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:

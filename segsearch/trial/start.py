@@ -28,15 +28,22 @@ def keep_start(
     """
     path = file_of(pretrained)
     progress("pretrained", 0, 1)
-    done = subprocess.run(
-        reader, input=json.dumps([str(path), str(artifacts.folder)]), capture_output=True, text=True, encoding="utf-8"
-    )
+    order = json.dumps([str(path), str(artifacts.folder)])
+    return asked(reader, order, failed=f"{path}: the weights that train.pretrained names could not be read")
+
+
+def asked(reader: Sequence[str], order: str, *, failed: str) -> str:
+    """The artifact that a process keeps which is told that order.
+
+    Raises what it refused with, and `StudyError` that begins as `failed` says where it answers nothing.
+    """
+    done = subprocess.run(reader, input=order, capture_output=True, text=True, encoding="utf-8")
     answer = json.loads(done.stdout) if done.stdout.endswith("\n") else {}
     if "refused" in answer:
         raise error_from_message(answer["refused"])
     if "kept" not in answer:
         said = " ".join(done.stderr.strip().splitlines()[-1:]) or f"it ended with code {done.returncode}"
-        raise StudyError(f"{path}: the weights that train.pretrained names could not be read: {said[:200]}")
+        raise StudyError(f"{failed}: {said[:200]}")
     return str(answer["kept"])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segsearch.compression import MODEL_STEPS, REPORTS, Losses, factors_of
 from segsearch.compression.distill import Teaching
-from segsearch.errors import StudyError, TrialFailed
+from segsearch.errors import TrialFailed
 from segsearch.networks import Network, build
 from segsearch.pretrained.header import header_of
 from segsearch.pretrained.inherit import inherit
@@ -29,12 +29,12 @@ from segsearch.training.checkpoint import Keep
 from segsearch.training.loop import Judge, train
 from segsearch.training.sample import SAMPLED_BATCHES, losses_over
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
-from segsearch.training.teacher import teach
-from segsearch.trial.bench import Bench, in_the_room, scratch
+from segsearch.trial.bench import Bench, in_the_room
 from segsearch.trial.score_network import score_network
 from segsearch.trial.stages import Stages
-from segsearch.trial.types import Teacher
-from segsearch.workshop import Artifacts, Outcome
+from segsearch.trial.teacher import cannot_teach, of_artifact, of_network, told
+from segsearch.trial.types import AnyTeacher, GivenTeacher, Teacher
+from segsearch.workshop import Artifacts, Outcome, Progress
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | No
         bench.device.type,
         f"bfloat16 {trains_in_bfloat16(bench.device)}",
         f"torch {torch.__version__}",
+        *([f"{bench.beside.share:g} beside {bench.beside.key}"] if taught and bench.beside is not None else []),
         *([f"begun with {bench.start}"] if bench.start is not None else []),
     ]
 
@@ -176,7 +177,8 @@ def _train(
     teaching = None
     if taught is not None and bench.teacher is not None:
         logits = teacher_logits(bench.teacher, bench, stages)
-        teaching = Teaching(logits, taught.weight, taught.temperature, taught.kind)
+        after = taught.after if stage == "train" else 0.0
+        teaching = Teaching(logits, taught.weight, taught.temperature, taught.kind, after)
     with in_the_room(bench, stages.progress) as watched:
         learned = train(
             network,
@@ -185,6 +187,7 @@ def _train(
             classes=bench.classes,
             device=bench.device,
             teaching=teaching,
+            more=bench.beside.more(schedule) if teaching is not None and bench.beside is not None else None,
             inherited=factors_of(network, inherited_parameters(architecture, bench, stages)),
             keep=keep,
             judge=judge_of(schedule, bench, stages),
@@ -209,51 +212,67 @@ def judge_of(schedule: Schedule, bench: Bench, stages: Stages) -> Judge | None:
     return Judge(every, score, stages.told)
 
 
-def teacher_logits(teacher: Teacher, bench: Bench, stages: Stages) -> NDArray[np.float16]:
-    """The teacher's logits of every training image; trained once and kept by the hash of its recipe.
+def teacher_logits(teacher: AnyTeacher, bench: Bench, stages: Stages) -> NDArray[np.float16]:
+    """The teacher's logits of every training image, then of those without labels; kept by the hash of its recipe.
 
     The outcome tells its own mIoU on the validation split, too: a teacher below its students has nothing to teach.
     """
-    schedule = teacher_schedule(teacher, bench)
 
     def as_teacher(stage: str, done: int, total: int, /) -> None:
         stages.progress("teacher", done, total)
 
     def make(keep: Keep) -> Outcome:
-        network = build(teacher.architecture, bench.classes, seed=schedule.seed)
-        begun = begin(network, teacher.architecture, bench, stages)
+        if isinstance(teacher, Teacher):
+            return _train_teacher(teacher, bench, stages, keep, as_teacher)
+        if isinstance(teacher, GivenTeacher):
+            return told(of_artifact(teacher.artifact, bench, stages.artifacts), bench, stages.artifacts, as_teacher)
+        students = replace(bench, schedule=bench.teacher_by or bench.schedule, looks=0)
         try:
-            with in_the_room(bench, as_teacher) as watched:
-                train(
-                    network,
-                    bench.dataset.train,
-                    schedule,
-                    classes=bench.classes,
-                    device=bench.device,
-                    inherited=inherited_parameters(teacher.architecture, bench, stages),
-                    keep=keep,
-                    progress=watched,
-                )
-                found = score_network(
-                    network, bench.dataset.validation, classes=bench.classes, device=bench.device, progress=watched
-                )
+            weights = trained(teacher.candidate, students, stages, fidelity=Fidelity(students.schedule.epochs))
         except TrialFailed as failed:
-            raise StudyError(
-                f"The teacher could not be trained: {failed} "
-                "Change [teacher] under another study name, or leave it out."
-            ) from failed
-        with scratch(stages.artifacts, ".npy") as target:
-            with in_the_room(bench, stages.progress) as watched:
-                teach(network, bench.dataset.train, target, device=bench.device, progress=watched)
-            logits = stages.artifacts.keep(target)
-        miou = found.miou if any(map(any, found.counts)) else None  # a split that is all void says nothing
-        told = {"miou": miou, "confusion": to_json(found)}
-        return {"logits": logits, "weights": save_weights(network, stages.artifacts), **told, **begun}
+            raise cannot_teach(failed) from failed
+        network = build(teacher.candidate.architecture, bench.classes)
+        load_weights(network, stages.artifacts.verified(weights))
+        return told(of_network(network, bench), bench, stages.artifacts, as_teacher)
 
-    key = content_key(["teacher", str(teacher.epochs)], _recipe(teacher.architecture, schedule, None, bench))
-    name = str(stages.once_resumed("teacher", key, make)["logits"])
+    name = str(stages.once_resumed("teacher", _teacher_key(teacher, bench), make)["logits"])
     logits: NDArray[np.float16] = np.load(stages.artifacts.path(name), mmap_mode="r", allow_pickle=False)
     return logits
+
+
+def _teacher_key(teacher: AnyTeacher, bench: Bench) -> str:
+    beside = [f"beside {bench.beside.key}"] if bench.beside is not None else []
+    if isinstance(teacher, Teacher):
+        recipe = _recipe(teacher.architecture, teacher_schedule(teacher, bench), None, bench)
+        return content_key(["teacher", str(teacher.epochs)], recipe, *beside)
+    if isinstance(teacher, GivenTeacher):
+        runs = [f"torch {torch.__version__}", bench.runtime.name, bench.runtime.version]
+        return content_key(["given teacher", teacher.artifact, bench.dataset.key], runs, *beside)
+    schedule = bench.teacher_by or bench.schedule
+    recipe = _recipe(teacher.candidate.architecture, schedule, None, bench)
+    return content_key(["first teacher", to_json(teacher.candidate)], recipe, *beside)
+
+
+def _train_teacher(teacher: Teacher, bench: Bench, stages: Stages, keep: Keep, progress: Progress) -> Outcome:
+    schedule = teacher_schedule(teacher, bench)
+    network = build(teacher.architecture, bench.classes, seed=schedule.seed)
+    begun = begin(network, teacher.architecture, bench, stages)
+    try:
+        with in_the_room(bench, progress) as watched:
+            train(
+                network,
+                bench.dataset.train,
+                schedule,
+                classes=bench.classes,
+                device=bench.device,
+                inherited=inherited_parameters(teacher.architecture, bench, stages),
+                keep=keep,
+                progress=watched,
+            )
+    except TrialFailed as failed:
+        raise cannot_teach(failed) from failed
+    found = told(of_network(network, bench), bench, stages.artifacts, progress)
+    return {**found, "weights": save_weights(network, stages.artifacts), **begun}
 
 
 def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 import segsearch
-from segsearch.api import models
 from segsearch.errors import DatabaseError, DataError
 from segsearch.masks import MaskCache, open_gallery, predict
 from segsearch.networks import answering
 from segsearch.space.keys import to_json
 from segsearch.store import open_store
 from segsearch.store.grown import keep_grown
+from segsearch.trial.origin import made_of
 from segsearch.trial.types import recipe_of
 from tests.tiny import CLASSES, HEIGHT, WIDTH
 
@@ -142,9 +142,11 @@ def test_each_file_is_made_of_weights_of_its_own(run: segsearch.Run) -> None:
         evidence = run.source.store.evidence(run.name, trial.number)
         assert evidence is not None
         assert trial.artifact is not None
-        found[trial.number] = list(models.made_of(run.source, trial.candidate, trial.artifact.name, evidence))
+        found[trial.number] = list(
+            made_of(run.source.store, run.source.row, trial.candidate, trial.artifact.name, evidence)
+        )
         other = next(one for one in run.trials if one.number != trial.number)
-        assert not list(models.made_of(run.source, other.candidate, trial.artifact.name, evidence))
+        assert not list(made_of(run.source.store, run.source.row, other.candidate, trial.artifact.name, evidence))
     assert [len(pairs) for pairs in found.values()] == [1, 1]
     assert len({weights for pairs in found.values() for weights, _ in pairs}) == 2
 
@@ -156,8 +158,8 @@ def test_a_file_that_was_trained_on_in_int8_is_made_of_what_it_began_as(tiny: Pa
         evidence = run.source.store.evidence(run.name, trial.number)
         assert evidence is not None
         assert trial.artifact is not None
-        before = list(models.made_of(run.source, trial.candidate, trial.artifact.name, evidence))
-        assert not list(models.made_of(run.source, trial.candidate, after, evidence))
+        before = list(made_of(run.source.store, run.source.row, trial.candidate, trial.artifact.name, evidence))
+        assert not list(made_of(run.source.store, run.source.row, trial.candidate, after, evidence))
         began = trial.artifact.name
     columns = "study, trial, seconds, finished"
     with open_store("runs/mine/study.db") as store, store.writing() as connection:
@@ -167,7 +169,7 @@ def test_a_file_that_was_trained_on_in_int8_is_made_of_what_it_began_as(tiny: Pa
             (json.dumps({"model": after, "calibrated": began}),),
         )
     with segsearch.open("runs/mine") as run:
-        assert list(models.made_of(run.source, trial.candidate, after, evidence)) == before
+        assert list(made_of(run.source.store, run.source.row, trial.candidate, after, evidence)) == before
 
 
 def test_weights_that_are_gone_are_said_to_be(run: segsearch.Run, tiny: Path) -> None:

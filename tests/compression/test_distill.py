@@ -77,3 +77,45 @@ def test_places_are_said_on_top_of_the_labels_and_classes_in_place_of_them() -> 
     hard, soft, logits = torch.tensor(2.0), torch.tensor(3.0), np.zeros((1, 2, 1, 1), dtype=np.float16)
     assert Teaching(logits, 0.7, 2.0).joined(hard, soft).item() == pytest.approx(0.3 * 2 + 0.7 * 3)
     assert Teaching(logits, 0.7, 2.0, "channel").joined(hard, soft).item() == pytest.approx(2 + 0.7 * 3)
+    assert Teaching(logits, 3.0, 2.0, "pairs").joined(hard, soft).item() == pytest.approx(2 + 3 * 3)
+
+
+# ---- pair by pair
+
+
+def pairs(scores: torch.Tensor, said: torch.Tensor, inside: torch.Tensor | None = None, *, at: float = 1.0) -> float:
+    whole = torch.ones(len(said), 1, *said.shape[2:]) if inside is None else inside
+    return distillation_loss(scores, said, whole, temperature=at, kind="pairs").item()
+
+
+def test_pairs_by_hand() -> None:
+    """Two places. The teacher is as good as sure of two classes, whose cosine is 0; the student says one of both."""
+    said = torch.tensor([[[[50.0, -50.0]], [[-50.0, 50.0]]]])
+    scores = torch.zeros_like(said)
+    assert pairs(scores, said) == pytest.approx(2 / 4, rel=1e-5)  # of four pairs the two unequal ones differ by 1
+    soft = torch.softmax(said[0, :, 0] / 50, dim=0)  # (e, 1/e) and the other way round, each to length 1
+    apart = 1 - float((soft[:, 0] @ soft[:, 1]) / soft[:, 0].norm() ** 2)
+    assert pairs(scores, said, at=50.0) == pytest.approx(2 * apart**2 / 4, rel=1e-5)
+    assert pairs(torch.cat([scores, said]), torch.cat([said, said])) == pytest.approx(1 / 4, rel=1e-5)
+
+
+def test_which_classes_they_are_is_nothing_to_pairs_and_places_are_pooled() -> None:
+    said = torch.randn(2, 4, 60, 50)
+    assert pairs(said, said) == pytest.approx(0, abs=1e-9)
+    assert pairs(said.flip(1), said) == pytest.approx(0, abs=1e-9)
+    assert pairs(torch.randn_like(said) * 3, said) > 1e-4
+    shifted = said + torch.randn(2, 1, 60, 50)  # scores of a pixel that all rise say the same of it
+    assert pairs(shifted, said) == pytest.approx(0, abs=1e-9)
+
+
+def test_pairs_leave_out_what_is_outside_the_image_and_nothing_is_no_nan() -> None:
+    said, scores = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4, requires_grad=True)
+    inside = torch.ones(1, 1, 4, 4)
+    inside[:, :, 2:] = 0
+    assert pairs(scores, said, inside) == pytest.approx(pairs(scores[:, :, :2], said[:, :, :2]), rel=1e-5)
+    (gradient,) = torch.autograd.grad(distillation_loss(scores, said, inside, temperature=1.0, kind="pairs"), scores)
+    assert gradient[:, :, 2:].abs().max() == 0
+    assert gradient[:, :, :2].abs().max() > 0
+    nothing = distillation_loss(scores, said, torch.zeros_like(inside), temperature=1.0, kind="pairs")
+    assert nothing.item() == 0
+    assert torch.isfinite(torch.autograd.grad(nothing, scores)[0]).all()

@@ -290,6 +290,28 @@ def test_the_pretrained_weights_of_a_study_are_kept_and_stay(tmp_path: Path) -> 
             store.begin_study(rate, **words, start=WEIGHTS)
 
 
+def test_what_a_study_was_given_is_kept_and_stays(tmp_path: Path) -> None:
+    """A file may lie elsewhere later; another one, or other images without labels, make another study."""
+    words: dict[str, Any] = {"artifacts": tmp_path / "artifacts", "space": SPACE, "data_key": "data"}
+    given = {"teacher": "2" * 64 + ".onnx", "unlabelled": "pixels"}
+    with open_store(fakes.where(tmp_path), create=True) as store:
+        row = store.begin_study(fakes.make_study(teacher={"file": "/a/t.onnx"}), **words, given=given)
+        assert row.given == given
+        moved = fakes.make_study(teacher={"file": "/b/t.onnx"})
+        row = store.begin_study(moved, **words, given=given)
+        assert row.study == moved
+        for other, message in (
+            ({**given, "teacher": "3" * 64 + ".onnx"}, "the teacher that fake names is another one"),
+            ({"teacher": given["teacher"]}, "the images that data.unlabelled of fake names changed"),
+        ):
+            with pytest.raises(StudyError, match=message):
+                store.begin_study(moved, **words, given=other)
+        better = fakes.make_study(teacher={"file": "/b/t.onnx", "better_by": 0.0})
+        with pytest.raises(StudyError, match=r"teacher\.better_by of fake was 0\.03, now it is 0\.0"):
+            store.begin_study(better, **words, given=given)
+        assert store.study() == row
+
+
 def test_a_study_without_pretrained_weights_stays_without(tmp_path: Path) -> None:
     store, row = fakes.start(tmp_path, fakes.make_study())
     assert row.start is None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import torch
 
 from segsearch.networks import build
 from segsearch.space.architecture import Head
-from segsearch.training.batches import augmented_batches
+from segsearch.training.batches import More, augmented_batches
 from segsearch.training.loop import train
 from tests.scenes import tiny_dataset
 from tests.training.schedules import CPU, SCHEDULE, SMALL
@@ -54,3 +55,22 @@ def test_batches_end_with_the_schedules_steps() -> None:
     data = tiny_dataset()
     network = build(SMALL, len(data.classes))
     assert len(list(augmented_batches(network, data.train, SCHEDULE.of_steps(4, 12), 3, CPU))) == 4
+
+
+def test_images_without_labels_come_on_top_and_change_nothing_of_the_others() -> None:
+    data = tiny_dataset()
+    network, schedule = build(SMALL, len(data.classes)), replace(SCHEDULE, epochs=3)
+    more = More(data.validation.images, 3)
+    plain = list(augmented_batches(network, data.train, schedule, 3, CPU))
+    mixed = list(augmented_batches(network, data.train, schedule, 3, CPU, more=more, more_from=2))
+    assert [len(batch.images) for batch in mixed] == [4, 4, *[7] * 7]
+    shown: list[int] = []
+    for one, both in zip(plain, mixed, strict=True):
+        assert torch.equal(one.images, both.images[:4])
+        assert torch.equal(one.masks, both.masks[:4])
+        assert (both.masks[4:] == -100).all()
+        assert list(both.chosen[:4]) == list(one.chosen)
+        shown += [int(index) - len(data.train) for index in both.chosen[4:]]
+    assert sorted(Counter(shown).values()) == [5, 5, 5, 6], "each before one comes again"
+    late = list(augmented_batches(network, data.train, schedule, 3, CPU, first=5, more=more, more_from=2))
+    assert all(torch.equal(a.images, b.images) for a, b in zip(late, mixed[5:], strict=True)), "whoever goes on, too"

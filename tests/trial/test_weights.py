@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from segsearch.errors import StudyError
@@ -23,6 +25,7 @@ from segsearch.space.steps import Distill, Factorize, Prune
 from segsearch.training.loop import train
 from segsearch.training.sample import losses_over
 from segsearch.training.schedule import around_pruning, at_epochs
+from segsearch.trial.bench import Beside
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
 from segsearch.trial.score import score
@@ -206,6 +209,28 @@ def test_a_student_may_learn_where_classes_are(notebook: Notebook) -> None:
     by_channel = evaluate(replace(PLAIN, distill=Distill(0.7, 2.0, "channel")), bench, notebook)
     assert by_pixel.artifact != by_channel.artifact
     assert notebook.made.count("teacher") == 1
+
+
+def test_images_without_labels_are_in_the_keys_of_what_is_taught_and_of_nothing_else(notebook: Notebook) -> None:
+    opened: list[int] = []
+
+    def images() -> NDArray[np.uint8]:
+        opened.append(1)
+        return tiny_dataset().validation.images
+
+    bench = make_bench(teacher=Teacher(ARCHITECTURE, epochs=1))
+    beside = replace(bench, beside=Beside("others", images, 0.5))
+    taught = replace(PLAIN, distill=Distill(0.7, 2.0, "channel", 0.5))
+    alone = [trained(PLAIN, one, Stages(notebook), fidelity=Fidelity(1)) for one in (bench, beside)]
+    assert alone[0] == alone[1]
+    assert not opened, "whoever is not taught reads none"
+    assert notebook.made.count("train") == 1
+    weights = [trained(taught, one, Stages(notebook), fidelity=Fidelity(2)) for one in (bench, beside)]
+    assert weights[0] != weights[1]
+    assert (notebook.made.count("train"), notebook.made.count("teacher")) == (3, 2)
+    logits = [np.load(notebook.artifacts.path(o["logits"])) for o in notebook.outcomes.values() if "logits" in o]
+    assert [len(one) for one in logits] == [12, 16]
+    assert np.array_equal(logits[0], logits[1][:12])
 
 
 def test_weight_0_needs_no_teacher(notebook: Notebook) -> None:
