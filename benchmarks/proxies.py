@@ -241,7 +241,7 @@ def _both(arguments: argparse.Namespace) -> Iterator[tuple[str, Dataset, Schedul
 
 
 def teaching(arguments: argparse.Namespace) -> None:
-    """A teacher of the quickstart's size: what plain and channel-wise distillation make of its students."""
+    """A teacher of the quickstart's size: what distillation by pixel, by channel and by pairs makes of its students."""
     data = open_dataset(SCENES, cache=arguments.cache)
     now = schedule_of(
         read_study(Path(__file__).parents[1] / "studies" / "quickstart.toml").train, seed=0, images=len(data.train)
@@ -256,6 +256,7 @@ def teaching(arguments: argparse.Namespace) -> None:
             "pixel .4 at T 1": Distill(0.4, 1.0),
             "pixel .8 at T 4": Distill(0.8, 4.0),
             "channel .7 at T 2": Distill(0.7, 2.0, "channel"),
+            "pairs 10 at T 1": Distill(10.0, 1.0, "pairs"),
         }
         for name, distill in kinds.items():
             found = []

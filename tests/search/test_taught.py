@@ -103,7 +103,7 @@ def test_a_study_that_was_stopped_draws_what_an_unbroken_one_does(tmp_path: Path
 
 def test_siblings_of_a_taught_trial_are_taught_as_it_was(tmp_path: Path) -> None:
     """They are files of its training: drawn without the teacher they would be others, and trained anew."""
-    store, name = begun(tmp_path, siblings=3)
+    store, name = begun(tmp_path, siblings=3, first=[*FIRST, {**FIRST[0], "depth": 4, "taught": "yes"}])
     with store:
         searched(store, name, 0.3)
         (origin,) = [number for number in taught(store, name) if store.trial(name, number).origin is None]
