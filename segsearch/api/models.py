@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segsearch import __version__
 from segsearch.errors import DatabaseError, TrialFailed
 from segsearch.space.candidate import Candidate
+from segsearch.store.made import calibrated_of
 
 if TYPE_CHECKING:
     from segsearch.api.trials import Source
@@ -84,9 +85,7 @@ def made_of(source: Source, candidate: Candidate, artifact: str, evidence: Evide
     exports = store.stages(row.name, name="export")
     plain = {artifact}
     if candidate.after_export:
-        # A file that was trained on in int8 tells which one it began as.
-        tails = store.stages(row.name, name="quantize-train")
-        artifact = next((str(one.outcome["calibrated"]) for one in tails if one.outcome["model"] == artifact), artifact)
+        artifact = calibrated_of(store, row.name, artifact)
         keys = {one.key for one in store.stages(row.name, name="quantize") if one.outcome.get("model") == artifact}
         models = {str(one.outcome["model"]) for one in exports}
         key_of = partial(quantize_key, candidate, data_key=row.data_key, versions=evidence.versions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
@@ -25,12 +24,12 @@ from segsearch.evidence.types import Evidence
 from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
+from segsearch.judging.class_names import class_names
 from segsearch.judging.compare import neighbours, next_words
 from segsearch.judging.fronts import Row
 from segsearch.judging.words import describe, left_lines, trial_names, with_interval
 from segsearch.latency.room import machine_room
-from segsearch.settings.texts import read_names
-from segsearch.store import StageRow, StudyRow
+from segsearch.store import StageRow
 from segsearch.store.location import hides_password, shown
 from segsearch.terminal import quoted
 
@@ -312,18 +311,3 @@ def _profile(operations: Sequence[Operation], *, dark: bool) -> Any:
         dmc.Text(words, size="sm"),
         figure_of(profile_figure(operations, dark=dark), label="Time per layer", height=420),
     ]
-
-
-def class_names(row: StudyRow) -> tuple[str, ...]:
-    """The names of the classes, where the run kept them or their list is still there."""
-    if row.study.data.kind == "synthetic":
-        from segsearch.datasets.scene_canvas import CLASSES
-
-        return CLASSES
-    try:
-        from segsearch.datasets.folders import classes_in
-
-        data = row.study.data
-        return classes_in(data, row.texts or {data.classes: read_names(Path(data.root or "") / data.classes)})
-    except (UserError, OSError):
-        return ()
