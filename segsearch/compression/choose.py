@@ -14,9 +14,7 @@ Lost = Callable[[Collection[str]], float]
 # Of what the whole int8 file loses: less is not told from what rounding elsewhere happens to do.
 LEAST_GAIN = 0.02
 # Of the whole int8 file's time: less is within what two measurements differ by.
-LEAST_SAVING = 0.005
-# Of the moves that the last step changed nothing about, so many of the best are looked at again.
-LOOKED_AT_AGAIN = 6
+LEAST_SAVING = 0.01
 # Convolutions that are given back at once: those around one map.
 MOST_AT_ONCE = 4
 
@@ -37,7 +35,7 @@ def choose(
     ended: Ended | None = None
     while ended is None:
         within = steps[-1].lost <= tolerance
-        move = table.best(here, least=least, only_free=within)
+        move = table.best(here, steps[-1].lost, least=least, only_free=within)
         if move is None:
             ended = "within the tolerance" if within else "nothing more gains"
             break
@@ -91,6 +89,7 @@ class _Table:
     progress: Progress
     lost_with: dict[frozenset[str], float] = field(default_factory=dict)
     gains: dict[frozenset[str], float] = field(default_factory=dict)
+    fresh: set[frozenset[str]] = field(default_factory=set)
     looked: int = 0
 
     def __post_init__(self) -> None:
@@ -103,20 +102,27 @@ class _Table:
         for move in moves:
             self.lost_with[move] = self.lost(self.pair.settled(here | move))
             self.gains[move] = now - self.lost_with[move]
+            self.fresh.add(move)
             self.looked += 1
             self.progress("choose-layers", min(self.looked, self.most - 1), self.most)
 
     def look_again(self, taken: frozenset[str], here: frozenset[str], lost: float) -> None:
-        """After a step: at the moves beside it, which gain more now, and at the best of the others."""
+        """After a step: at the moves beside it, which gain more now; at others only once one seems the best."""
         self.moves = tuple(move for move in self.moves if not move <= here)
+        self.fresh.clear()
         maps = {name for name in self.pair.quantizers if taken & {layer.name for layer in _around(self.pair, name)}}
         beside = {layer.name for name in maps for layer in _around(self.pair, name)}
-        near = [move for move in self.moves if move & beside]
-        far = sorted((move for move in self.moves if not move & beside), key=lambda move: -self.worth(move, here))
-        self.look_at([*near, *far[:LOOKED_AT_AGAIN]], here, lost)
+        self.look_at([move for move in self.moves if move & beside], here, lost)
 
-    def best(self, here: frozenset[str], *, least: float, only_free: bool) -> frozenset[str] | None:
+    def best(self, here: frozenset[str], lost: float, *, least: float, only_free: bool) -> frozenset[str] | None:
         """The move that gains most for its time; None where none gains `least`, or none for nothing."""
+        while (move := self._seems_best(here, least=least, only_free=only_free)) is not None:
+            if move in self.fresh:
+                return move
+            self.look_at([move], here, lost)
+        return None
+
+    def _seems_best(self, here: frozenset[str], *, least: float, only_free: bool) -> frozenset[str] | None:
         found = [move for move in self.moves if self.gains[move] > 0 and self.is_free(move, here)]
         if not found and not only_free:
             found = [move for move in self.moves if self.gains[move] >= least and self.gains[move] > 0]

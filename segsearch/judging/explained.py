@@ -17,8 +17,10 @@ from segsearch.space.candidate import Candidate
 LITTLE = 0.003
 # Layers that lose so much of all that single layers lose are told as the ones that matter.
 MOST_OF_IT = 0.6
-# ... where they are no more than this; and so many of the first convolutions can be left in float by a number.
+# ... where they are no more than this; and so many of the first convolutions can be left in float by a number, where
+# they lose half of it.
 FEW = 6
+HALF = 0.5
 # A file that takes more of the float file's time than this is not quicker.
 NO_QUICKER = 0.97
 # What is no layer is told of from this share of a file's time on.
@@ -95,7 +97,6 @@ _OTHERS: Mapping[str, str] = {
     "Mul": "pixel normalisation: to round it would round every pixel twice",
     "Sub": "pixel normalisation: to round it would round every pixel twice",
     "Resize": "ONNX Runtime is not asked for an integer form of it",
-    "Upsample": "ONNX Runtime is not asked for an integer form of it",
     "ArgMax": "it chooses among scores, which stay exact",
     "ConvTranspose": "ONNX Runtime has no integer kernel of it",
 }
@@ -106,12 +107,11 @@ def _note(time: LayerTime) -> str:
     """What is odd about a layer in int8."""
     if time.runs_as in _IN_FLOAT:
         return "runs in float between conversions: ONNX Runtime has no integer kernel of it here"
-    saved = time.float_ms - time.int8_ms
-    if saved <= 0:
+    if time.float_ms == 0:
+        return "in float part of the layer before"
+    if time.float_ms <= time.int8_ms:
         return "no quicker in int8"
-    if time.boundary_ms > time.float_ms:
-        return f"conversions around it alone take {time.boundary_ms:.3f} ms, more than the layer"
-    return ""
+    return f"alone, {time.boundary_ms:.3f} ms of conversions" if time.boundary_ms > time.float_ms else ""
 
 
 def _why_float(explanation: Explanation, layer: LayerLoss, time: LayerTime) -> str:
@@ -178,14 +178,19 @@ def _advice(explanation: Explanation, few: Sequence[LayerLoss]) -> str:
         )
     if explanation.drop <= LITTLE:
         return "Nothing is to be done: that is little, and within what a seed moves."
-    convolutions = [layer.name for layer in explanation.found.losses.layers if layer.kind == "Conv"]
-    last = max((convolutions.index(layer.name) + 1 for layer in few), default=len(convolutions))
+    first = _beginning(explanation) if few else 0
     measured = f"Quantize(tolerance={TOLERANCE}) chooses layers by measurement"
     if any(step.tail == 0 for step in explanation.candidate.after_export):
         measured += ", Quantize(tail=0.07) learns on as it is rounded"
-    if last <= FEW and not any(step.float_convolutions >= last for step in explanation.candidate.after_export):
-        return f"Leave the first {last} convolutions in float: Quantize(float_convolutions={last}); {measured}."
+    if first and not any(step.float_convolutions >= first for step in explanation.candidate.after_export):
+        return f"Leave the first {first} convolutions in float: Quantize(float_convolutions={first}); {measured}."
     return f"{measured}; a space draws them in `after_export`."
+
+
+def _beginning(explanation: Explanation) -> int:
+    """How many of the first convolutions lose half of what single layers lose; 0 where it is more than a few."""
+    lost = [max(0.0, layer.alone.divergence) for layer in explanation.found.losses.layers if layer.alone is not None]
+    return next((count for count in range(1, FEW + 1) if sum(lost[:count]) >= HALF * sum(lost)), 0)
 
 
 def class_drops(explanation: Explanation) -> list[tuple[int, float, float, float]]:
@@ -198,12 +203,18 @@ def class_drops(explanation: Explanation) -> list[tuple[int, float, float, float
     ]
 
 
+LAYER_COLUMNS = ("layer", "operator", "shape", "ms float", "ms int8", "given back", "alone", "ships", "why")
+CLASS_COLUMNS = ("class", "IoU float", "IoU shipped", "change")
+
+
 def layer_table(explanation: Explanation) -> Table:
     """Layers as a table for a terminal."""
-    table = _table(("layer", "operator", "shape", "ms float", "ms int8", "given back", "alone", "ships", "why"))
-    for told in layers_of(explanation):
-        table.add_row(*map(Text, cells_of(told)))
-    return table
+    return _table(LAYER_COLUMNS, layer_cells(explanation))
+
+
+def layer_cells(explanation: Explanation) -> list[tuple[str, ...]]:
+    """The rows of that table."""
+    return [cells_of(told) for told in layers_of(explanation)]
 
 
 def cells_of(told: Told) -> tuple[str, ...]:
@@ -216,11 +227,15 @@ def cells_of(told: Told) -> tuple[str, ...]:
 
 def class_table(explanation: Explanation) -> Table:
     """IoU of each class in float and as shipped."""
-    table = _table(("class", "IoU float", "IoU shipped", "change"))
-    for index, exact, shipped, drop in class_drops(explanation):
-        row = (explanation.classes[index], f"{exact:.3f}", f"{shipped:.3f}", _signed(-drop))
-        table.add_row(*map(Text, row))
-    return table
+    return _table(CLASS_COLUMNS, class_cells(explanation))
+
+
+def class_cells(explanation: Explanation) -> list[tuple[str, ...]]:
+    """The rows of that table."""
+    return [
+        (explanation.classes[index], f"{exact:.3f}", f"{shipped:.3f}", _signed(-drop))
+        for index, exact, shipped, drop in class_drops(explanation)
+    ]
 
 
 def how_lines(explanation: Explanation) -> list[str]:
@@ -290,11 +305,13 @@ def _choice(explanation: Explanation) -> dict[str, Any]:
     return {"tolerance": choice.tolerance, "ended": choice.ended, "steps": steps}
 
 
-def _table(columns: Sequence[str]) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     words = ("layer", "operator", "shape", "ships", "why", "class")
     for name in columns:
         table.add_column(name, justify="left" if name in words else "right", no_wrap=name != "why")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from segsearch.evidence.layers import Explained
 from segsearch.space.keys import from_json
 from segsearch.store.store import Store
+
+
+def explained_files(store: Store, study: str) -> Mapping[str, float]:
+    """The files that were explained, and when last, in seconds since 1970."""
+    return {str(one.outcome["shipped"]): one.finished for one in store.stages(study, name="explain")}
 
 
 def explanation_of(store: Store, study: str, artifact: str, *, machine: str | None = None) -> Explained | None:

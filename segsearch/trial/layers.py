@@ -199,6 +199,7 @@ def _converts(pair: Pair, operation: Operation) -> bool:
 
 def _by_layer(pair: Pair, operations: Sequence[Operation], layer_of: Mapping[str, str]) -> dict[tuple[str, str], float]:
     """Milliseconds by (layer, ""), and by (name, type) of what is no layer; all conversions are one."""
+    own = {name: (node.name, node.op_type) for node in pair.exact.graph.node for name in (node.name, *node.output)}
     found = dict[tuple[str, str], float]()
     for one in operations:
         name = _MADE.sub("", one.name)
@@ -207,6 +208,6 @@ def _by_layer(pair: Pair, operations: Sequence[Operation], layer_of: Mapping[str
         elif name in layer_of:
             key = (layer_of[name], "")
         else:
-            key = (name, one.kind)
+            key = own.get(name, (name, one.kind))
         found[key] = found.get(key, 0.0) + one.mean_ms
     return found
