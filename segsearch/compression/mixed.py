@@ -14,6 +14,12 @@ from onnx import helper
 
 from segsearch.compression.layers import Pair
 
+# What moves numbers and does not change them.
+_MOVES = frozenset(
+    {"DepthToSpace", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "SpaceToDepth", "Split"}
+    | {"Squeeze", "Transpose", "Unsqueeze"}
+)
+
 
 def mixed(pair: Pair, in_float: Collection[str], *, scores: bool = False) -> onnx.ModelProto:
     """The file with these layers in float; with `scores` it answers those that its mask is chosen from.
@@ -63,11 +69,14 @@ class _Writer:
                 there = pair.rounded_nodes[node.name]
                 for name in there.input:
                     maker = pair.rounded_makers.get(name)
-                    if maker is not None and maker.name not in written and maker.input[0] in pair.rounded_values:
+                    if maker is None or maker.op_type != "DequantizeLinear" or maker.name in written:
+                        continue
+                    if maker.input[0] in pair.rounded_values:
                         written.add(maker.name)  # of weights or biases
                         yield maker
                 yield there
-                yield from self._conversion(node.output[0] if self._keeps(node) else pair.of_node[node.name].writes)
+                for name in node.output if self._keeps(node) else (pair.of_node[node.name].writes,):
+                    yield from self._conversion(name)
 
     def _keeps(self, node: onnx.NodeProto) -> bool:
         """Whether the int8 file has everything of a node's layer that comes after it."""
@@ -78,10 +87,10 @@ class _Writer:
         found = onnx.NodeProto()
         found.CopyFrom(node)
         for index, name in enumerate(node.input):
-            found.input[index] = self._read(name)
+            found.input[index] = self._read(name, node)
         for index, name in enumerate(node.output):
             found.output[index] = self._raw(name)
-        if self._would_be_rounded(node, found):
+        if self._would_be_rounded(node):
             answer = found.output[0]
             found.output[0] = f"{answer}_in_float"
             yield found
@@ -93,30 +102,45 @@ class _Writer:
         for name in node.output:
             yield from self._conversion(name)
 
-    def _would_be_rounded(self, node: onnx.NodeProto, found: onnx.NodeProto) -> bool:
+    def _would_be_rounded(self, node: onnx.NodeProto) -> bool:
         """Whether ONNX Runtime would round a float convolution of its own accord.
 
-        Between a DequantizeLinear and a QuantizeLinear it takes float weights for forgotten, and rounds them by one
-        scale for all channels: worse than the int8 layer. A leaky ReLU that leaks all of it is fused into the
-        convolution, costs nothing and keeps the two apart.
+        Between a DequantizeLinear and a QuantizeLinear, which it moves past what only moves numbers, it takes float
+        weights for forgotten, and rounds them by one scale for all channels: worse than the int8 layer. A leaky ReLU
+        that leaks all of it is fused into the convolution, costs nothing and keeps the two apart.
         """
         layer = self.pair.of_node.get(node.name)
-        if node.op_type != "Conv" or layer is None:
-            return False
-        back = found.input[0] != self._raw(node.input[0])
-        return back and any(
-            self.pair.is_int8(reader, self.in_float) for reader in self.pair.readers.get(layer.writes, ())
+        convolves = node.op_type == "Conv" and layer is not None
+        return (
+            convolves
+            and self._begins_in_int8(node.input[0])
+            and self._ends_in_int8(self.pair.of_node[node.name].writes)
         )
 
-    def _read(self, name: str) -> str:
-        """What a float node reads for a value of the float file."""
+    def _begins_in_int8(self, name: str) -> bool:
+        maker = self.pair.makers.get(name)
+        if maker is None or self.pair.is_int8(maker, self.in_float):
+            return maker is not None
+        return maker.op_type in _MOVES and self._begins_in_int8(maker.input[0])
+
+    def _ends_in_int8(self, name: str) -> bool:
+        return any(
+            self.pair.is_int8(reader, self.in_float)
+            or (reader.op_type in _MOVES and any(map(self._ends_in_int8, reader.output)))
+            for reader in self.pair.readers.get(name, ())
+        )
+
+    def _read(self, name: str, node: onnx.NodeProto) -> str:
+        """What a float node reads for a value of the float file: where no layer went back, what it reads there."""
         pair = self.pair
         if name in pair.exact_values:
             if name not in pair.rounded_makers:
                 return name
             self.beside[f"{name}_in_float"] = name  # an int8 layer has its rounded form under that name
             return f"{name}_in_float"
-        if name in pair.quantizers and not pair.made_in_float(name, self.in_float):
+        maker = pair.makers.get(name)
+        went_back = node.name in pair.of_node or (maker is not None and maker.name in pair.of_node)
+        if self._is_converted(name) and (not went_back or not pair.made_in_float(name, self.in_float)):
             return str(pair.quantizers[name][1].output[0])
         return self._raw(name)
 
