@@ -16,6 +16,7 @@ from segsearch.commands.choosing import dashboard, front, pick
 from segsearch.commands.comparing import compare, references
 from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
+from segsearch.commands.explaining import explain
 from segsearch.commands.exporting import export
 from segsearch.commands.growing import confirm, retrain
 from segsearch.commands.predicting import predict
@@ -35,7 +36,7 @@ app = typer.Typer(
 # In the order in which a person needs them.
 COMMANDS = (
     *(doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm),
-    *(retrain, export, predict, compare, references, dashboard),
+    *(explain, retrain, export, predict, compare, references, dashboard),
 )
 for _command in COMMANDS:
     app.command()(_command)

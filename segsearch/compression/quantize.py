@@ -17,7 +17,7 @@ from segsearch.space.steps import Quantize
 
 # ONNX Runtime has no integer kernel of a transposed convolution, of h-swish and of PReLU: in here they would only be
 # wrapped in more conversions.
-_QUANTIZED = (
+QUANTIZED = (
     "Conv",
     "Add",
     "Mul",
@@ -83,7 +83,7 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
             str(target),
             _Reader(images),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTIZED),
+            op_types_to_quantize=list(QUANTIZED),
             nodes_to_exclude=in_float,
             per_channel=True,
             # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, State, html, no_update
 
+from segsearch.dashboard.explained import explained_cards, explained_in
 from segsearch.dashboard.finals import cards_of, version_of
 from segsearch.dashboard.limits import in_unit
 from segsearch.dashboard.parts import card, command, facts, figure_of, heading, moment, note
@@ -19,18 +19,19 @@ from segsearch.dashboard.state import State as View
 from segsearch.dashboard.state import to_address
 from segsearch.errors import SegsearchError, UserError
 from segsearch.evidence.images import NoSpread
+from segsearch.evidence.layers import Explained
 from segsearch.evidence.objectives import OBJECTIVES
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.figures.model import architecture_figure
 from segsearch.figures.profile import profile_figure
 from segsearch.figures.scores import class_iou_figure, confusion_figure, losses_figure
+from segsearch.judging.class_names import class_names
 from segsearch.judging.compare import neighbours, next_words
 from segsearch.judging.fronts import Row
 from segsearch.judging.words import describe, left_lines, trial_names, with_interval
 from segsearch.latency.room import machine_room
-from segsearch.settings.texts import read_names
-from segsearch.store import StageRow, StudyRow
+from segsearch.store import StageRow
 from segsearch.store.location import hides_password, shown
 from segsearch.terminal import quoted
 
@@ -68,7 +69,7 @@ def model_of(scene: Scene, reader: Reader, profiles: Profiles, *, ground: str, s
     wanted: list[object] = [scene.seen.study.name, scene.report.machine, *scene.state.selected, near, scene.picked]
     if row is not None:
         wanted += [row.sha256, sorted(row.values.items()), row.on_front, row.broken, row.tied, row.confirmed]
-        wanted += [scene.suggested, *version_of(scene, row)]
+        wanted += [scene.seen.explained.get(row.artifact.name), scene.suggested, *version_of(scene, row)]
     version = "|".join(map(str, [*wanted, scene.state.bounds, ground]))
     if version == shown:
         return no_update, no_update
@@ -79,9 +80,10 @@ def model_of(scene: Scene, reader: Reader, profiles: Profiles, *, ground: str, s
         with reader.open() as store:
             evidence = store.evidence(scene.seen.study.name, row.trial, machine=row.machine)
             stages = store.stages(scene.seen.study.name, row.trial)
+            explained = explained_in(store, scene, row)
     except (UserError, ValueError, TypeError, KeyError) as error:
         return [note("This model cannot be read just now", str(error), kind="wrong")], None
-    return _panel(scene, reader, profiles, row, evidence, stages, dark=ground == "dark"), version
+    return _panel(scene, reader, profiles, row, evidence, stages, explained, dark=ground == "dark"), version
 
 
 def connect_profile(app: Dash, reader: Reader, profiles: Profiles) -> None:
@@ -117,6 +119,7 @@ def _panel(
     row: Row,
     evidence: Evidence | None,
     stages: Sequence[StageRow],
+    explained: Explained | None,
     *,
     dark: bool,
 ) -> list[Any]:
@@ -140,7 +143,10 @@ def _panel(
         return [*found, note("No evidence is stored of this model", "The database holds its row and nothing else.")]
     operations = profiles.known(row, scene.seen.study.study.timing.threads)
     profile = _profile_card(row.trial, _profile(operations, dark=dark) if operations else None)
-    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), profile]
+    cards = explained_cards(
+        row, explained, evidence.confusion, names, typed=_typed(scene, reader, "explain", row.trial)
+    )
+    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), *cards, profile]
 
 
 def _head(scene: Scene, row: Row) -> Any:
@@ -257,6 +263,12 @@ def _has_losses(outcome: Mapping[str, Any]) -> bool:
     return isinstance(losses, list) and len(losses) > 0
 
 
+def _typed(scene: Scene, reader: Reader, what: str, trial: int) -> str:
+    """A command about a trial of the study in view."""
+    which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study or reader.study else ""
+    return f"segsearch {what} {quoted(shown(reader.where))} --trial {trial}{which}"
+
+
 def _next(scene: Scene, reader: Reader, row: Row) -> Any:
     """Commands for what comes next."""
     file, database = quoted(row.artifact), quoted(shown(reader.where))
@@ -272,11 +284,9 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
                     f"segsearch measure {file} --profile", "time this very file on another machine, layer by layer"
                 ),
                 command(f"segsearch remeasure {database} --on-front{which}", "time the whole front on another machine"),
+                command(_typed(scene, reader, "confirm", row.trial), "train it again from three other seeds"),
                 command(
-                    f"segsearch confirm {database} --trial {row.trial}{which}", "train it again from three other seeds"
-                ),
-                command(
-                    f"segsearch retrain {database} --trial {row.trial}{which}",
+                    _typed(scene, reader, "retrain", row.trial),
                     "train it to the end, by the long schedule, compressed as it is here",
                 ),
                 command(
@@ -312,18 +322,3 @@ def _profile(operations: Sequence[Operation], *, dark: bool) -> Any:
         dmc.Text(words, size="sm"),
         figure_of(profile_figure(operations, dark=dark), label="Time per layer", height=420),
     ]
-
-
-def class_names(row: StudyRow) -> tuple[str, ...]:
-    """The names of the classes, where the run kept them or their list is still there."""
-    if row.study.data.kind == "synthetic":
-        from segsearch.datasets.scene_canvas import CLASSES
-
-        return CLASSES
-    try:
-        from segsearch.datasets.folders import classes_in
-
-        data = row.study.data
-        return classes_in(data, row.texts or {data.classes: read_names(Path(data.root or "") / data.classes)})
-    except (UserError, OSError):
-        return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from segsearch.store import (
     TrialRow,
     open_store,
 )
+from segsearch.store.explanations import explained_files
 from segsearch.store.grown import grown_of
 from segsearch.store.location import locate, shown
 from segsearch.store.worker import living
@@ -37,7 +39,8 @@ AGAIN_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read of one study. `mark` changes whenever anything of it does; `machines` are those timed on."""
+    """What was read of one study. `mark` changes whenever anything of it does; `machines` are those timed on,
+    `explained` the files that were explained, and when."""
 
     study: StudyRow
     trials: tuple[TrialRow, ...]
@@ -49,6 +52,7 @@ class Seen:
     confirmations: tuple[ConfirmationRow, ...] = ()
     references: tuple[ReferenceRow, ...] = ()
     grown: tuple[GrownRow, ...] = ()
+    explained: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def picked(self) -> PickRow | None:
@@ -206,7 +210,8 @@ def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
     used = {timing.machine for timing in times}
     machines = tuple(machine for machine in store.machines() if machine.key in used)
     again, beside, grown = store.confirmations(row.name), store.references(row.name), grown_of(store, row.name)
-    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside, grown)
+    explained = explained_files(store, row.name)
+    return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside, grown, explained)
 
 
 def _position(trials: tuple[TrialRow, ...], number: int) -> int:

@@ -104,10 +104,11 @@ def _operations(events: list[dict[str, Any]], runs: int) -> tuple[Operation, ...
             about = event["args"]
             key = (int(about["node_index"]), about["op_name"], event["name"].removesuffix("_kernel_time"))
             micros.setdefault(key, []).append(float(event["dur"]))
-    return tuple(
-        Operation(name, kind, sum(times[-runs:]) / len(times[-runs:]) / 1e3)
-        for (_, kind, name), times in micros.items()
-    )
+    found = []
+    for (_, kind, name), times in micros.items():
+        samples = tuple(time / 1e3 for time in times[-runs:])
+        found.append(Operation(name, kind, sum(samples) / len(samples), samples))
+    return tuple(found)
 
 
 def _open(model: Path, threads: int, *, weights: str | None = None, profile: Path | None = None) -> Any:

@@ -16,11 +16,15 @@ Answer = NDArray[np.uint8] | NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a graph as the runtime runs it: its name, its type, and the mean milliseconds of a run."""
+    """One operation of a graph as the runtime runs it: its name, its type, and the mean milliseconds of a run.
+
+    `samples_ms` are those of each run, in order.
+    """
 
     name: str
     kind: str
     mean_ms: float
+    samples_ms: tuple[float, ...] = ()
 
 
 # A number that an input is given.

@@ -80,6 +80,7 @@ def design_numbers(candidate: Candidate) -> dict[str, float]:
         "head": math.log2(architecture.head.channels + 1),
         "bits": math.log2(candidate.bits),
         "float_convolutions": max((step.float_convolutions for step in candidate.after_export), default=0),
+        "tolerance": candidate.tolerance or 0.0,
         "tail": candidate.tail,
         "pruned": 1 - math.prod(1 - step.ratio for step in steps if isinstance(step, Prune)),
         "factorized": 1 - math.prod(step.ratio for step in steps if isinstance(step, Factorize)),

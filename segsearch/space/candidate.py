@@ -62,6 +62,11 @@ class Candidate:
         return min((step.bits for step in self.after_export), default=32)
 
     @property
+    def tolerance(self) -> float | None:
+        """The mIoU that may be lost where layers are given back to float by measurement; None where none are."""
+        return min((step.tolerance for step in self.after_export if step.tolerance is not None), default=None)
+
+    @property
     def tail(self) -> float:
         """The share of the optimizer steps that it learns on for in int8, on top of them."""
         return max((step.tail for step in self.after_export), default=0.0)

@@ -145,6 +145,10 @@ class Quantize:
     channels of very different ranges and many pixels: their rounding is amplified by what follows, and their time is
     mostly memory's.
 
+    With a `tolerance`, in (0, 1), layers are given back to float by measurement: those that gain most mIoU for a
+    millisecond of the study's machine, until no more than that is expected to be lost. They are chosen on training
+    images.
+
     `tail` is the share of the trial's optimizer steps that the weights learn on inside the quantized graph, in [0, 1)
     and on top of them: a float twin still shares the training. 0 is none.
     """
@@ -156,16 +160,22 @@ class Quantize:
     signed: Annotated[bool, later(False)] = False
     float_convolutions: Annotated[int, later(0)] = 0
     tail: Annotated[float, later(0.0)] = 0.0
+    tolerance: Annotated[float | None, later(None)] = None
 
     def __post_init__(self) -> None:
-        found = self.float_convolutions
+        found, most = self.float_convolutions, self.tolerance
         demand(found >= 0, "Quantize.float_convolutions must be at least 0", found, "0 quantizes all of them")
+        demand(most is None or 0 < most < 1, "Quantize.tolerance must lie in (0, 1)", most, "leave it out for none")
+        both = most is not None and found > 0
+        demand(not both, "Quantize.tolerance chooses what stays in float, float_convolutions must be 0", found)
         demand(0 <= self.tail < 1, "Quantize.tail must lie in [0, 1)", self.tail, "use 0 for no training in int8")
 
     @property
     def words(self) -> str:
         symmetric = " symmetric" if self.symmetric_activations else ""
         begun = f" after {self.float_convolutions} convolutions" if self.float_convolutions else ""
+        if self.tolerance is not None:
+            begun = f" but for layers in float, to lose {self.tolerance:.2g} at most"
         tail = f" with a trained tail of {self.tail:.0%}" if self.tail else ""
         return f"int{self.bits}{symmetric}{begun}{tail}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
-from segsearch.store.schema import confirmations, grown, picks, references, timings, trials
+from segsearch.store.schema import confirmations, grown, picks, references, stages, timings, trials
 
 
 def mark_of(connection: Connection, study: str) -> str:
@@ -16,6 +16,7 @@ def mark_of(connection: Connection, study: str) -> str:
         select(func.count(), func.max(confirmations.c.finished)).where(confirmations.c.study == study),
         select(func.count(), func.max(references.c.finished)).where(references.c.study == study),
         select(func.count(), func.max(grown.c.finished)).where(grown.c.study == study),
+        select(func.count(), func.max(stages.c.finished)).where(stages.c.study == study, stages.c.name == "explain"),
     )
     found = [*connection.execute(states.group_by(trials.c.state).order_by(trials.c.state)).all()]
     found += [connection.execute(query).one() for query in newest]

@@ -144,11 +144,13 @@ def _settle(
 ) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
     from segsearch.datasets import open_dataset, open_test, open_unlabelled
+    from segsearch.evidence.layers import Choice
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
     from segsearch.trial.bench import Beside
     from segsearch.trial.evaluate import evaluate, gated, train_again
+    from segsearch.trial.explain import explain
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
@@ -195,6 +197,12 @@ def _settle(
             candidate, recipe = from_json(Candidate, job["grow"]), from_json(Recipe, job["recipe"])
             about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test_images()}
             return to_json(grow(candidate, bench, workshop, **about, progress=progress, told=told))
+        if "explain" in job:
+            candidate, given = from_json(Candidate, job["explain"]), job["choice"]
+            files = {name: job[name] for name in ("calibrated", "floats")}
+            choice = None if given is None else from_json(Choice, given)
+            found = explain(candidate, job["shipped"], bench, workshop, **files, choice=choice, progress=progress)
+            return to_json(found)
         candidate = from_json(Candidate, job["evaluate"])
         return to_json(evaluate(candidate, bench, workshop, progress=progress))
 

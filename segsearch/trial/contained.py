@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from segsearch.errors import StudyError, TrialFailed, UserError
+from segsearch.evidence.layers import Choice, Explained
 from segsearch.evidence.types import Evidence
 from segsearch.settings.retrain import Recipe
 from segsearch.space.candidate import Candidate
@@ -82,6 +83,14 @@ class Contained:
     def grow(self, candidate: Candidate, recipe: Recipe, seed: int, workshop: Workshop) -> Grown:
         """`grow` by a recipe from a seed, over there, judged on the study's test images too. Raises as `evaluate`."""
         return from_json(Grown, self._do(workshop, grow=to_json(candidate), recipe=to_json(recipe), seed=seed))
+
+    def explain(
+        self, candidate: Candidate, shipped: str, workshop: Workshop, *, choice: Choice | None, **files: Any
+    ) -> Explained:
+        """`explain` of a stored file, over there. Raises what that raises."""
+        chosen = None if choice is None else to_json(choice)
+        job = {"explain": to_json(candidate), "shipped": shipped, "choice": chosen, **files}
+        return from_json(Explained, self._do(workshop, **job))
 
     def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
         """`estimate` of what these candidates cost. Raises what that raises."""

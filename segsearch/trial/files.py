@@ -113,8 +113,9 @@ def quantize_key(candidate: Candidate, plain: str, *, data_key: str, versions: V
 
 
 def untrained(steps: Sequence[AfterExport]) -> tuple[AfterExport, ...]:
-    """The steps as they make a file before it is trained on: alike for candidates that differ in that alone."""
-    return tuple(replace(step, tail=0.0) for step in steps)
+    """The steps as they make a file before it is trained on, or layers are given back to float: alike for candidates
+    that differ in that alone."""
+    return tuple(replace(step, tail=0.0, tolerance=None) for step in steps)
 
 
 def graph_steps(candidate: Candidate, bench: Bench) -> tuple[AfterExport, ...]:
@@ -130,8 +131,12 @@ def calibration_images(bench: Bench, count: int) -> CalibrationImages:
 
 def spread_over(images: NDArray[np.uint8], count: int) -> CalibrationImages:
     """So many images spread over a split, as the exported model reads them."""
-    chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
-    return [to_input(images[index]) for index in chosen]
+    return [to_input(images[index]) for index in spread(len(images), count)]
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` indices spread over `total` of them, both ends included."""
+    return [int(index) for index in np.unique(np.linspace(0, total - 1, count).astype(int))]
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from functools import partial
 from segsearch.evidence.types import Evidence
 from segsearch.space.candidate import Candidate
 from segsearch.store import Store, StudyRow
+from segsearch.store.made import calibrated_of
 from segsearch.trial.files import export_key, quantize_key
 
 _WEIGHTS = ("train", "fine-tune")
@@ -23,9 +24,7 @@ def made_of(
     exports = store.stages(row.name, name="export")
     plain = {artifact}
     if candidate.after_export:
-        # A file that was trained on in int8 tells which one it began as.
-        tails = store.stages(row.name, name="quantize-train")
-        artifact = next((str(one.outcome["calibrated"]) for one in tails if one.outcome["model"] == artifact), artifact)
+        artifact = calibrated_of(store, row.name, artifact)
         keys = {one.key for one in store.stages(row.name, name="quantize") if one.outcome.get("model") == artifact}
         models = {str(one.outcome["model"]) for one in exports}
         key_of = partial(quantize_key, candidate, data_key=row.data_key, versions=evidence.versions)

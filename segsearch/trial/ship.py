@@ -11,6 +11,7 @@ import onnx
 import torch
 
 from segsearch.compression.graph_module import GraphModule, float_module, written_back
+from segsearch.compression.mixed import mixed
 from segsearch.errors import TrialFailed
 from segsearch.runtimes import Image
 from segsearch.space.candidate import Candidate
@@ -19,6 +20,7 @@ from segsearch.training.checkpoint import Keep
 from segsearch.training.tail import tail_schedule, train_tail
 from segsearch.trial.bench import Bench, in_the_room, scratch, versions
 from segsearch.trial.files import Exported, exported, quantized, spread_over
+from segsearch.trial.layers import Twins
 from segsearch.trial.score import classes_of
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import Fidelity, whole_schedule
@@ -34,9 +36,27 @@ AGREEMENT_IMAGES = 8
 def shipped_file(candidate: Candidate, weights: str, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> Exported:
     """The file of trained weights after every step that follows the export."""
     plain = exported(candidate, weights, bench, stages)
-    return quantize_trained(
-        candidate, plain, quantized(candidate, plain, bench, stages), bench, stages, fidelity=fidelity
-    )
+    rounded = kept_in_float(candidate, plain, quantized(candidate, plain, bench, stages), bench, stages)
+    return quantize_trained(candidate, plain, rounded, bench, stages, fidelity=fidelity)
+
+
+def kept_in_float(
+    candidate: Candidate, plain: Exported, calibrated: Exported, bench: Bench, stages: Stages
+) -> Exported:
+    """The int8 file with the layers in float that its tolerance asks for; the calibrated one where it has none."""
+    if candidate.tolerance is None:
+        return calibrated
+    twins = Twins(plain.model, calibrated.model, bench, stages)
+    choice = twins.choice(candidate.tolerance)
+
+    def make() -> Outcome:
+        with scratch(stages.artifacts) as target:
+            onnx.save(mixed(twins.pair, choice.in_float), str(target))
+            made = {"model": stages.artifacts.keep(target), "calibrated": calibrated.model}
+        return {**made, "choice": to_json(choice)}
+
+    key = content_key(["keep-in-float", plain.model, calibrated.model, *choice.in_float])
+    return replace(calibrated, model=str(stages.once("keep-in-float", key, make)["model"]))
 
 
 def quantize_trained(
