@@ -2,84 +2,44 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
-from segsearch.evidence.objectives import Limit, Rejected, values_of, with_ends
+from segsearch.evidence.objectives import Rejected
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
-from segsearch.search.memory import Intervals, Memory, open_memory
-from segsearch.search.screening import Promoted, Screening
+from segsearch.search.earlier import NOTHING, Earlier
+from segsearch.search.events import Event as Event
+from segsearch.search.events import EventKind as EventKind
+from segsearch.search.events import Reason
+from segsearch.search.events import Summary as Summary
+from segsearch.search.memory import Memory, open_memory
+from segsearch.search.outlook import Outlook, has_converged
+from segsearch.search.screening import Promoted, Screening, UsedUp
+from segsearch.search.stuck import demand_values, why_stuck
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
-from segsearch.store import Counts, Failure, Store, TrialRow
+from segsearch.store import Failure, Store, TrialRow
+from segsearch.store.looking import Looking
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
 
 Evaluate = Callable[[int, Candidate, Workshop], Evidence]
 
+# How many trials are trained, failed and under way.
+Standing = tuple[int, int, int]
+
 _WAIT_SECONDS = 0.5
 # A worker that died is looked for this often; what it left half asked or half told is settled then.
 _SETTLE_SECONDS = 15.0
 # And this often where no death was seen: another worker that saw one may have died before it settled anything.
 _SETTLE_ANYWAY_SECONDS = 120.0
-
-
-EventKind = Literal[
-    "started",
-    "resumed",
-    "fell_back",
-    "promoted",
-    "waiting",
-    "taught",
-    "begun",
-    "trained",
-    "screened",
-    "rejected",
-    "failed",
-    "duplicate",
-    "put_back",
-]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a trial; `trained` of the `asked` trials are done.
-
-    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), and so does
-    `promoted` (the best of `best_of` that were looked at; `fell_back` before it: `why` no surrogate said so). In it
-    come `waiting` (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU), `begun`
-    (the first trial here that was trained from pretrained weights: what inherits in `start`), after it `trained`,
-    `screened` (it was looked at, and waits to be promoted), `rejected`, `failed` and `duplicate`, and `put_back` where
-    the search was interrupted.
-    """
-
-    kind: EventKind
-    trial: TrialRow
-    trained: int
-    asked: int
-    teacher_miou: float | None = None
-    start: str | None = None
-    best_of: int | None = None
-    why: str | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a search ended: `done` (all asked trials are trained), `minutes` (time is up) or `nothing_to_do`."""
-
-    reason: Literal["done", "minutes", "nothing_to_do"]
-    asked: int
-    counts: Counts
-    seconds: float
 
 
 def run_search(
@@ -89,6 +49,7 @@ def run_search(
     draw: Callable[[Draw], Candidate],
     evaluate: Evaluate,
     gate: Evaluate | None = None,
+    earlier: Earlier = NOTHING,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -97,7 +58,9 @@ def run_search(
 
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
-    first part alone, for studies that screen: what it returns is known of an untrained candidate.
+    first part alone, for studies that screen: what it returns is known of an untrained candidate. `earlier` is what the
+    study knew of others when it began: designs to train first, and rows for the surrogate. The search ends before that
+    where the study says so and little is to be gained (`stop`), or nothing new is found in its space.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -112,9 +75,10 @@ def run_search(
     if gate is None and settings.search.screen:
         raise ValueError(f"{study} screens: a gate must be given")
     deadline = None if minutes is None else start + 60 * minutes
-    with at_work(store, study) as worker, open_memory(store, settings) as memory:
+    with at_work(store, study) as worker, open_memory(store, settings, designs=earlier.designs) as memory:
         memory.reconcile(worker)
-        search = _Search(store, settings, worker, memory, draw, evaluate, gate or no_gate, on_event)
+        looking = Looking(store, study)
+        search = _Search(store, settings, worker, memory, looking, draw, evaluate, gate or no_gate, on_event, earlier)
         try:
             reason = search.until(deadline)
         except (UserError, KeyboardInterrupt):
@@ -125,7 +89,8 @@ def run_search(
             # What was left half asked or half told is settled now where that can be, else by the next worker.
             with suppress(UserError):
                 memory.reconcile(worker)
-    return Summary(reason, settings.trials, store.counts(study), time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return Summary(reason, settings.trials, store.counts(study), seconds, search.outlook)
 
 
 @dataclass(frozen=True)
@@ -144,15 +109,24 @@ class _Search:
     study: Study
     worker: Worker
     memory: Memory
+    looking: Looking
     draw: Callable[[Draw], Candidate]
     evaluate: Evaluate
     gate: Evaluate
     on_event: Callable[[Event], None]
+    earlier: Earlier
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
     found: dict[int, list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
+    ends: dict[Standing, Reason] = field(default_factory=dict)  # why no more is asked for, as trials stood
+    outlooks: dict[Standing, Outlook | None] = field(default_factory=dict)  # of searches that have converged
 
-    def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
+    @property
+    def outlook(self) -> Outlook | None:
+        """That of a search which ended because it has converged."""
+        return self.outlooks.get(self._standing())
+
+    def until(self, deadline: float | None) -> Reason:
         missed: list[TrialRow] = []  # since the last trial that was trained, or of looks since the last that was kept
         idle = True
         looked = settled = time.monotonic()
@@ -165,14 +139,18 @@ class _Search:
                 if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
                     settled = now
                     self.memory.reconcile(self.worker)
-            work = self._sibling() or self.worker.next(self.study.trials)
+            work = self._sibling() or self.worker.next(self._asked())
             if work == "done":
-                return "nothing_to_do" if idle else "done"
+                return self._over() or ("nothing_to_do" if idle else "done")
             idle = False
             if work == "wait":
                 time.sleep(_WAIT_SECONDS)
                 continue
-            ended = self._work(work)
+            try:
+                ended = self._work(work)
+            except UsedUp:
+                self.ends[self._standing()] = "used_up"
+                continue
             if ended is None or ended.origin is not None:
                 continue
             if ended.state == "screened":
@@ -180,9 +158,36 @@ class _Search:
             else:
                 missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
+                if all(one.state == "duplicate" for one in missed):
+                    self.ends[self._standing()], missed = "used_up", []
+                    continue
                 rejected = self.store.trials(self.study.name, ["rejected"])
                 intervals = {timing.trial: timing.intervals for timing in self.store.timings(self.study.name)}
                 raise SearchStuck(why_stuck(self.study.bounds, missed, rejected, intervals))
+
+    def _asked(self) -> int:
+        """How many trained trials to go for: those that are under way, where no more are to be asked for."""
+        if self._over() is None:
+            return self.study.trials
+        begun = [row for row in self.looking.trials() if row.origin is None and not row.gate_only]
+        return min(self.study.trials, sum(row.state in ("trained", "running") for row in begun))
+
+    def _over(self) -> Reason | None:
+        """Why no new trial is asked for as long as trials stand as they do; None where one is.
+
+        Whether a search has converged is asked where the next round of looks would begin: whoever carries on asks it of
+        the same trials.
+        """
+        settings, now = self.study.search, self._standing()
+        if now in self.ends or now[0] >= self.study.trials:
+            return self.ends.get(now)
+        if settings.stop == "converged" and now not in self.outlooks and not (settings.screen and self.worker.looks()):
+            self.outlooks[now] = has_converged(self.looking.trials(), self.study, earlier=self.earlier)
+        return "converged" if self.outlooks.get(now) is not None else None
+
+    def _standing(self) -> Standing:
+        counts = self.store.counts(self.study.name)
+        return counts.trained, counts.failed, counts.running
 
     def put_back(self) -> None:
         trial = self.worker.put_back()
@@ -200,6 +205,9 @@ class _Search:
         else:
             ended = self._ask() if work == "ask" else self._begin(work)
             if ended is not None and ended.state == "running":
+                if self.earlier.sources and "earlier" not in self.said:
+                    self.said.add("earlier")
+                    self._say("earlier", ended, why=self.earlier.words)
                 self._say("started", ended)
                 ended = self._evaluate(ended)
         if ended is not None:
@@ -212,8 +220,8 @@ class _Search:
     def _ask(self) -> TrialRow | None:
         """The next trial; None where another worker was first with it."""
         settings = self.study.search
-        if settings.screen and self._trained() >= settings.trained_before_screening:
-            found = Screening(self.store, self.study, self.worker, self.memory, self.draw).next()
+        if settings.screen and self._trained() >= self.earlier.trained_before_screening(settings):
+            found = Screening(self.looking, self.study, self.worker, self.memory, self.draw, self.earlier).next()
             return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
         candidate = as_stored(self.draw(trial))
@@ -234,8 +242,8 @@ class _Search:
         wanted = self.study.search
         if not (wanted.siblings or wanted.tails) or self._trained() == len(self.complete):
             return None
-        for origin in self.store.trials(self.study.name, ["trained"]):
-            if origin.origin is not None or origin.number in self.complete:
+        for origin in self.looking.trials():
+            if not origin.is_training or origin.number in self.complete:
                 continue
             if origin.number not in self.found:
                 found = siblings(
@@ -299,51 +307,3 @@ class _Search:
 def no_gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
     """The gate of a search that was given none: it looks at nothing."""
     raise ValueError(f"trial {number} is to be looked at: a gate must be given")
-
-
-def demand_values(study: Study, evidence: Evidence) -> None:
-    """Raise `TrialFailed` where a trained candidate's evidence does not hold every objective as a finite number."""
-    try:
-        values = values_of(evidence)
-    except ValueError as error:
-        raise TrialFailed("undefined", str(error)) from None
-    for name in study.objectives:
-        if not math.isfinite(values.get(name, math.nan)):
-            raise TrialFailed("undefined", f"{name} must be a finite number, got {values.get(name)}")
-
-
-def why_stuck(
-    limits: Sequence[Limit],
-    missed: Sequence[TrialRow],
-    rejected: Sequence[TrialRow],
-    intervals: Mapping[int, Intervals],
-) -> str:
-    """Why the last candidates could not be kept, from the commonest cause, and the cure. `intervals` are by trial."""
-
-    def excess(trial: TrialRow, limit: Limit) -> float:
-        name = limit.objective
-        return limit.sure_excess(trial.values[name], intervals.get(trial.number, {}).get(name))
-
-    count = len(missed)
-    commonest = Counter(trial.state for trial in missed).most_common(1)[0][0]
-    if commonest == "duplicate":
-        return (
-            f"The last {count} candidates were all tried before: the space may hold no new one. "
-            "Ask for fewer trials, or widen the space under another study name."
-        )
-    if commonest == "failed":
-        last = [trial for trial in missed if trial.state == "failed"][-1]
-        reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""
-        return f"None of the last {count} candidates could be finished; trial {last.number} failed with {reason}."
-    broken = Counter(
-        limit for trial in missed for limit in limits if limit.objective in trial.values and excess(trial, limit) > 0
-    )
-    if not broken:
-        return f"None of the last {count} candidates passed the gate."
-    limit = broken.most_common(1)[0][0]
-    best = min((trial for trial in rejected if limit.objective in trial.values), key=lambda one: excess(one, limit))
-    reached = with_ends(best.values[limit.objective], intervals.get(best.number, {}).get(limit.objective))
-    return (
-        f"None of the last {count} candidates met {limit}; the best rejected one reached {reached}. "
-        "Loosen the limit or widen the space, under another study name."
-    )

@@ -22,7 +22,7 @@ class StudyRow:
     """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
 
     `kept` names the artifact with the lists that its settings name, `start` the one with the pretrained weights that it
-    begins with. Times are seconds since 1970.
+    begins with, `earlier` the one with what it knows of earlier studies. Times are seconds since 1970.
     """
 
     name: str
@@ -33,6 +33,7 @@ class StudyRow:
     created: float
     kept: str | None = None
     start: str | None = None
+    earlier: str | None = None
 
     @property
     def texts(self) -> Mapping[str, str] | None:

@@ -14,6 +14,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.settings.retrain import RetrainSettings
 from segsearch.store import schema
 from segsearch.store.clock import stamp
+from segsearch.store.earlier import earlier_in, put_earlier
 from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
 from segsearch.store.put import put_first
@@ -31,6 +32,8 @@ MAY_CHANGE = frozenset(
         "search.references",
         "search.screen",
         "search.siblings",
+        "search.stop",
+        "search.stop_gain",
         "search.tails",
         "train.device",
         "train.threads",
@@ -46,14 +49,15 @@ _MARKER = "A study's workers know by this file that they share this folder. Keep
 
 @dataclass(frozen=True)
 class Named:
-    """What a study is named by beside its settings: the artifacts of its space's source, of its lists and of its
-    pretrained weights, and the key of its data.
+    """What a study is named by beside its settings: the artifacts of its space's source, of its lists, of its
+    pretrained weights and of what a new one knows of earlier studies, and the key of its data.
     """
 
     space: str
     data_key: str
     texts: str | None
     start: str | None
+    earlier: str | None = None
 
 
 def begin(connection: Connection, location: Location, study: Study, artifacts: Path, named: Named) -> None:
@@ -67,7 +71,10 @@ def begin(connection: Connection, location: Location, study: Study, artifacts: P
         "artifacts": folder,
         "created": stamp(connection),
     }
-    if not put_first(connection, table, {"name": study.name}, new):
+    if put_first(connection, table, {"name": study.name}, new):
+        if named.earlier is not None:
+            put_earlier(connection, study.name, named.earlier)
+    else:
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
         query = select(schema.starts.c.artifact).where(schema.starts.c.study == study.name)
         stored = study_row(row, location, start=connection.execute(query).scalar_one_or_none())
@@ -140,11 +147,22 @@ def study_rows(connection: Connection, location: Location) -> tuple[StudyRow, ..
         {row.study: row.artifact for row in connection.execute(select(table))}
         for table in (schema.texts, schema.starts)
     )
-    return tuple(study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name)) for row in rows)
+    earlier = earlier_in(connection)
+    return tuple(
+        study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name), earlier=earlier.get(row.name))
+        for row in rows
+    )
 
 
-def study_row(row: Row[Any], location: Location, *, kept: str | None = None, start: str | None = None) -> StudyRow:
-    """A row of the studies table as the rest of segsearch sees it, with the artifacts of its lists and its start."""
+def study_row(
+    row: Row[Any],
+    location: Location,
+    *,
+    kept: str | None = None,
+    start: str | None = None,
+    earlier: str | None = None,
+) -> StudyRow:
+    """A row of the studies table as the rest of segsearch sees it, with the artifacts that other tables name."""
     folder = Path(row.artifacts)
     if location.file is not None:
         folder = location.file.parent / folder
@@ -157,6 +175,7 @@ def study_row(row: Row[Any], location: Location, *, kept: str | None = None, sta
         created=row.created,
         kept=kept,
         start=start,
+        earlier=earlier,
     )
 
 
