@@ -153,7 +153,16 @@ class BarWatch:
 
     def event(self, event: Event, /) -> None:
         left = self._all("trained trials", event.trained, event.asked)
-        under_way = event.kind in ("started", "resumed", "fell_back", "promoted", "waiting", "taught", "begun")
+        under_way = event.kind in (
+            "started",
+            "resumed",
+            "earlier",
+            "fell_back",
+            "promoted",
+            "waiting",
+            "taught",
+            "begun",
+        )
         self.running = f"trial {event.trial.number}" if under_way else ""
         if event.kind not in ("started", "resumed") and not _is_look(event):
             _say(self.bars.console, _sentence(event, left))
@@ -179,7 +188,7 @@ def _sentence(event: Event, left: float | None) -> str:
     if event.start is not None:
         return f"start: {event.start}"
     if event.why is not None:
-        return f"screening: {event.why}"
+        return f"{'after' if event.kind == 'earlier' else 'screening'}: {event.why}"
     if event.teacher_miou is not None:
         return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial

@@ -235,8 +235,12 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
 
 
 def search_with(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:
-    """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be."""
+    """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be.
+
+    Whoever names a gain to stop at means that the search is to stop there.
+    """
     said = {key: value for key, value in changes.items() if value is not None}
+    said |= {"stop": "converged"} if "stop_gain" in said else {}
     try:
         return SearchSettings.model_validate({**settings.model_dump(exclude_unset=True), **said})
     except ValidationError as error:
