@@ -131,7 +131,7 @@ def judge_gains(trials: Sequence[TrialRow], study: Study, earlier: Earlier = NOT
     ahead = f"the next {AHEAD} trainings are expected to add at most {_percent(found.gain)} to the hypervolume"
     if seconds > 0:
         hourly = min(1.0, found.gain * 3600 / seconds / AHEAD)
-        ahead += f", an hour ({3600 / seconds:.3g} of them) {_percent(hourly)}"
+        ahead += f", another hour {_percent(hourly)}"
     picture = dots(list(enumerate(found.reached)), joined=True, label="hypervolume over trainings")
     ended = found.trainings >= study.trials
     if found.gain >= share:
