@@ -52,9 +52,13 @@ class Source:
         """`other: 14 of 31 models can be drawn here, 4 are first designs; other data, the same recipe and machine`."""
         facts = {"data": self.data, "recipe": self.recipe, "machine": self.machine}
         same, other = ([name for name, is_same in facts.items() if is_same == wanted] for wanted in (True, False))
-        told = [f"{how} {' and '.join(names)}" for how, names in (("other", other), ("the same", same)) if names]
+        told = [f"{how} {_listed(names)}" for how, names in (("other", other), ("the same", same)) if names]
         began = f"{self.designs} {'is a first design' if self.designs == 1 else 'are first designs'}"
         return f"{self.name}: {self.drawable} of {self.models} models can be drawn here, {began}; {', '.join(told)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
 
 
 @dataclass(frozen=True)
