@@ -1,6 +1,7 @@
 """What the controller costs: milliseconds a trial spends outside its evaluation, with many trials stored.
 
     python benchmarks/controller.py [--stored 1000] [--trials 20] [--profile]
+    python benchmarks/controller.py --part looks [--stored 2500]    a look and a promotion of a search that screens
 
 A 30 s trial may spend 3 % on it, 900 ms.
 """
@@ -13,12 +14,14 @@ import json
 import pstats
 import random
 import time
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 import optuna
-from sqlalchemy import insert
+from sqlalchemy import insert, select, update
 
 from segsearch.evidence.objectives import values_of
 from segsearch.evidence.types import Confusion, Evidence, Timing
@@ -141,14 +144,66 @@ def cost(store: Store, study: Study, trials: int) -> tuple[float, float]:
     return spent[0], median(spent[1:])
 
 
+def only_looked_at(store: Store, study: Study, stored: int) -> None:
+    """Of the stored trials nine in ten are not trained: they were looked at, and wait."""
+    waiting = [number for number in range(stored) if number % 10]
+    table = schema.trials
+    with store.writing() as connection:
+        for number in waiting:
+            here = (table.c.study == study.name, table.c.number == number)
+            text = connection.execute(select(table.c["values"]).where(*here)).scalar_one()
+            kept = {name: value for name, value in json.loads(text).items() if name != "miou"}
+            connection.execute(update(table).where(*here).values(state="screened", values=json.dumps(kept), told=0))
+        connection.execute(insert(schema.screenings), [{"study": study.name, "trial": number} for number in waiting])
+
+
+def looks(stored: int, rounds: int) -> None:
+    """Processor time of a look and of a promotion outside of what is measured and trained."""
+    with TemporaryDirectory() as folder:
+        store, study = begin(Path(folder), "tpe", stored)
+        with store:
+            fill(store, study, stored)
+            only_looked_at(store, study, stored)
+            screening = study.search.model_copy(update={"screen": 16})
+            study = study.model_copy(update={"search": screening, "trials": stored // 10 + rounds})
+            row = store.study(study.name)
+            store.begin_study(study, artifacts=Path(folder), space=row.space, data_key="data")
+            stamps: list[tuple[str, float]] = [("begun", time.process_time())]
+
+            def measure(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+                return measured(candidate)
+
+            def gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+                return replace(measured(candidate), confusion=None)
+
+            def note(event: Event) -> None:
+                if event.kind in ("screened", "promoted", "trained", "duplicate", "rejected"):
+                    stamps.append((event.kind, time.process_time()))
+
+            run_search(store, study.name, draw=draw, evaluate=measure, gate=gate, on_event=note)
+    spent: dict[str, list[float]] = {}
+    for (_, before), (kind, after) in pairwise(stamps[2:]):
+        spent.setdefault(kind, []).append(after - before)
+    told = ", ".join(
+        f"{1000 * median(spent[kind]):.0f} ms {words}"
+        for kind, words in (("screened", "a look"), ("promoted", "a promotion"))
+        if kind in spent
+    )
+    print(f"{stored} trials stored, nine in ten wait: {told}; {len(spent.get('screened', ()))} looks")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--part", choices=("trials", "looks"), default="trials")
     parser.add_argument("--stored", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--samplers", default="tpe,nsga2,random")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if options.part == "looks":
+        looks(options.stored, max(2, options.trials // 10))
+        return
     print(f"{options.stored} trials stored; a {TRIAL_SECONDS} s trial may spend {TRIAL_SECONDS * 30} ms (3 %)")
     for sampler in options.samplers.split(","):
         with TemporaryDirectory() as folder:

@@ -3,6 +3,8 @@
     python benchmarks/search.py                        the rivals at a limit of 20 ms and at one that rejects 80 %
     python benchmarks/search.py --part shares          what each part of the screening is worth
     python benchmarks/search.py --part times           how long the two functions of the screening take
+    python benchmarks/search.py --part after           what a search saves that knows an earlier one
+    python benchmarks/search.py --part outlook         what the next ten trainings add, and what was expected of them
 
 Candidates are drawn from a real space; their mIoU, latency and seconds are formulas of the architecture with hidden
 effects of every parameter and of pairs of them, and noise. Nothing here says how good any network is.
@@ -31,10 +33,12 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import TrialState
 
 from segsearch.search import features, screen
+from segsearch.search.earlier import NOTHING, Earlier, Source, drawable, gathered
 from segsearch.search.gain import volume
 from segsearch.search.memory import make_sampler, trial_seed
+from segsearch.search.outlook import outlook, reached_by
 from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage
-from segsearch.space.candidate import Candidate
+from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
 from segsearch.space.load import load_space
 from segsearch.space.shapes import HeadMap, Shape, shapes_of
@@ -47,6 +51,8 @@ GATE_SECONDS = 3.0
 # The box that a hypervolume is a share of: mIoU from this one to this one, latency from 1 ms to the limit.
 WORST_MIOU, BEST_MIOU, LEAST_MS = 0.3, 0.9, 1.0
 FOLDER = Path("runs/.cache/search")
+# Problems from this number on are relatives of those before, on a machine that is so many times slower.
+RELATIVES, RELATIVE_SLOWER = 1000, 1.5
 
 
 # ---- the problem
@@ -63,7 +69,11 @@ class Found:
 
 
 def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> Found:
-    """The formulas. `problem` settles the hidden effects and the noise."""
+    """The formulas. `problem` settles the hidden effects and the noise.
+
+    From `RELATIVES` on it is the problem of that many fewer with other data on another machine: most of the hidden
+    effects are the same ones.
+    """
     maps = shapes_of(candidate.architecture, SIZE, candidate.before_export, classes=CLASSES)
     ops = list(operations(candidate.architecture, maps))
     macs, weights = sum(op.macs for op in ops), sum(op.params for op in ops)
@@ -71,6 +81,8 @@ def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> F
     learned = sum(op.macs for op in operations(candidate.architecture, full))
     latency = latency_ms(candidate, ops) * math.exp(0.1 * chance(problem, "machine", sorted(params.items())))
     miou = miou_of(candidate, params, ops, weights, problem)
+    if problem >= RELATIVES:
+        latency, miou = RELATIVE_SLOWER * latency, 0.85 * miou - 0.04
     values = {
         "latency_ms": latency,
         "size_bytes": weights * candidate.bits / 8 + 20_000,
@@ -200,9 +212,15 @@ def miou_of(
 def hidden(params: Mapping[str, Any], problem: int) -> float:
     """Effects of every parameter, and of one pair of them in twenty, that no formula above knows."""
     names = sorted(params)
-    alone = sum(0.006 * chance(problem, name, params[name]) for name in names)
-    pairs = [(first, second) for first in names for second in names if _paired(problem, first, second)]
-    return alone + sum(0.012 * chance(problem, a, params[a], b, params[b]) for a, b in pairs)
+    alone = sum(0.006 * effect(problem, name, params[name]) for name in names)
+    pairs = [(first, second) for first in names for second in names if _paired(problem % RELATIVES, first, second)]
+    return alone + sum(0.012 * effect(problem, a, params[a], b, params[b]) for a, b in pairs)
+
+
+def effect(problem: int, *of: Any) -> float:
+    """A hidden effect: a relative's correlate by 0.85 with those of its problem."""
+    plain = chance(problem % RELATIVES, *of)
+    return plain if problem < RELATIVES else 0.85 * plain + 0.527 * chance(problem, *of)
 
 
 @cache
@@ -309,33 +327,57 @@ def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: S
     """`looked` pass the gate for each one that is trained, after a random start."""
 
     def search(run: Run, seed: int) -> None:
-        study, rows = study_of(run.limit_ms), dict[int, TrialRow]()
-        passed = 0  # since the last training
-        while not run.done:
-            number = len(rows)
-            if passed == looked:
-                best = rows[screen.choose(list(rows.values()), study, seed=trial_seed(seed, number)).numbers[0]]
-                found = found_of(best.candidate, best.params, run.problem)
-                run.train(found)
-                rows[best.number] = replace(best, state="trained", values={**found.values, "miou": found.seen})
-                passed = 0
-                continue
-            start = len(run.curve) < STARTUP
-            turns = {"dice": 1} if start else mix
-            proposed = screen.propose(run.draw, list(rows.values()), study, seed=trial_seed(seed, number), mix=turns)
-            if proposed is None:
-                return
-            params, candidate = proposed
-            found = run.gate(candidate, params)
-            over = found.values["latency_ms"] > run.limit_ms
-            state = "rejected" if over else "trained" if start else "screened"
-            values = {**found.values, "miou": found.seen} if state == "trained" else found.values
-            if state == "trained":
-                run.train(found)
-            passed += state == "screened"
-            rows[number] = row_of(number, state, candidate, params, values)
+        _without(without, lambda: screened(run, seed, looked, mix))
 
-    return lambda run, seed: _without(without, lambda: search(run, seed))
+    return search
+
+
+def screened(
+    run: Run,
+    seed: int,
+    looked: int = 16,
+    mix: Mapping[str, int] = screen.MIX,
+    earlier: Earlier = NOTHING,
+    each: Callable[[list[TrialRow]], None] = lambda rows: None,
+) -> list[TrialRow]:
+    """The rows of a search that screens; `each` hears of them after each training."""
+    study, rows = study_of(run.limit_ms), dict[int, TrialRow]()
+    designs, passed = list(earlier.designs), 0  # since the last training
+    start = earlier.trained_before_screening(study.search.model_copy(update={"startup_trials": STARTUP}))
+    while not run.done:
+        number = len(rows)
+        if passed == looked:
+            ranking = screen.choose(list(rows.values()), study, seed=trial_seed(seed, number), earlier=earlier)
+            best = rows[ranking.numbers[0]]
+            found = found_of(best.candidate, best.params, run.problem)
+            run.train(found)
+            values = {**found.values, "miou": found.seen}
+            rows[best.number] = replace(best, state="trained", values=values, finished=run.seconds)
+            passed = 0
+            each(list(rows.values()))
+            continue
+        random_start = len(run.curve) < start
+        turns = {"dice": 1} if random_start else mix
+        if designs:
+            noted = Noting(Named(designs.pop(0)))
+            candidate = run.draw(noted)
+            proposed = noted.noted, candidate
+        else:
+            proposed = screen.propose(run.draw, list(rows.values()), study, seed=trial_seed(seed, number), mix=turns)
+        if proposed is None:
+            break
+        params, candidate = proposed
+        found = run.gate(candidate, params)
+        over = found.values["latency_ms"] > run.limit_ms
+        state = "rejected" if over else "trained" if random_start else "screened"
+        values = {**found.values, "miou": found.seen} if state == "trained" else found.values
+        if state == "trained":
+            run.train(found)
+        passed += state == "screened"
+        rows[number] = replace(row_of(number, state, candidate, params, values), finished=run.seconds)
+        if state == "trained":
+            each(list(rows.values()))
+    return list(rows.values())
 
 
 def _without(names: Sequence[str], do: Callable[[], None]) -> None:
@@ -499,9 +541,56 @@ def times(space: str) -> None:
         print(f"{count:7d}{trained:9d}{spent[0]:14.2f}{spent[1]:9.2f}{spent[2]:9.2f}", flush=True)
 
 
+def after(options: argparse.Namespace) -> None:
+    """Hours and trainings to what a search of its own reached, for one that knows a relative's search."""
+    draw, limit_ms = draw_of(options.space), (options.limits or [20.0])[0]
+    print(f"{'seed':>4s}{'':4s}{'alone: trainings, hours':>26s}{'knowing a relative':>26s}{'designs alone':>26s}")
+    for seed in range(options.seeds):
+        before = Run(draw, RELATIVES + seed, RELATIVE_SLOWER * limit_ms, 60)
+        models = [row for row in screened(before, RELATIVES + seed) if row.state == "trained"]
+        known = drawable(draw, models)
+        earlier = gathered([(Source("a relative", len(models), len(known)), known)], study_of(limit_ms))
+        alone = Run(draw, seed, limit_ms, options.trainings)
+        screened(alone, seed)
+        knowing, designed = (Run(draw, seed, limit_ms, options.trainings) for _ in range(2))
+        screened(knowing, seed, earlier=earlier)
+        screened(designed, seed, earlier=replace(earlier, rows=()))
+        for mark in [mark for mark in (10, *MARKS) if mark <= options.trainings]:
+            goal = share(alone.curve[:mark], limit_ms)
+            told = [f"{mark:4d}, {alone.curve[mark - 1][0] / 3600:5.2f} h to {goal:.3f}"]
+            for other in (knowing, designed):
+                count = _reached(other.curve, goal, limit_ms)
+                at = share(other.curve[:mark], limit_ms)
+                told.append("not reached" if count is None else f"{count[0]:4d}, {count[1] / 3600:5.2f} h ({at:.3f})")
+            print(f"{seed:4d}{'':4s}" + "".join(f"{one:>26s}" for one in told), flush=True)
+
+
+def outlooks(options: argparse.Namespace) -> None:
+    """What was expected of the next ten trainings, and what they added, in per cent of the hypervolume by then."""
+    limit_ms = (options.limits or [20.0])[0]
+    study = study_of(limit_ms)
+    study = study.model_copy(update={"search": study.search.model_copy(update={"screen": 16})})
+    print(f"{'seed':>4s}{'trained':>9s}{'seen':>9s}{'expected':>10s}{'came':>9s}")
+    for seed in range(options.seeds):
+        told: list[tuple[int, float, float]] = []
+
+        def note(rows: list[TrialRow], told: list[tuple[int, float, float]] = told) -> None:
+            count = sum(row.state == "trained" for row in rows)
+            found = outlook(rows, study) if count % 5 == 0 else None
+            if found is not None:
+                told.append((count, found.seen, found.expected or math.nan))
+
+        run = Run(draw_of(options.space), seed, limit_ms, options.trainings)
+        reached = reached_by(screened(run, seed, each=note), study)
+        for count, seen, hoped in told:
+            if count + 10 <= len(reached):
+                came = (reached[count + 9] - reached[count - 1]) / reached[count - 1]
+                print(f"{seed:4d}{count:9d}{seen:9.2%}{hoped:10.2%}{came:9.2%}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("rivals", "shares", "times"), default="rivals")
+    parser.add_argument("--part", choices=("rivals", "shares", "times", "after", "outlook"), default="rivals")
     parser.add_argument("--space", default="mobile")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trainings", type=int, default=80)
@@ -511,6 +600,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "times":
         times(options.space)
+        return
+    if options.part in ("after", "outlook"):
+        (after if options.part == "after" else outlooks)(options)
         return
     some = [found.values["latency_ms"] for found in draws(options.space, 400)]
     tight = round(float(np.quantile(some, 0.2)), 2)

@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 from segsearch import launch
 from segsearch.errors import StorageFull
 from segsearch.evidence.objectives import demand_sense
+from segsearch.judging.earlier import earlier_of, read_earlier, settled_earlier
+from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.settings.texts import Texts, texts_of
 from segsearch.space.candidate import Candidate
-from segsearch.space.draws import Dice, settled
+from segsearch.space.draws import Dice, DrawCandidate, settled
 from segsearch.space.load import load_space
 from segsearch.space.reach import beyond_reach
 from segsearch.store import StudyRow, TrialRow, open_store
@@ -38,6 +40,7 @@ class Forecast:
     Of `looked` candidates `within` met the limits; where none did, `nearest` tells of each limit how near they came.
     `beyond` of the checked draws ask for a rate or bins larger than their map; `most_beyond` is what most of them ask.
     Of a study with pretrained weights `heirs` tells which draws begin with them, `teaching` of one with a teacher.
+    `earlier` is what a study takes from earlier ones, as far as it is known before this machine and the pixels are.
     """
 
     study: Study
@@ -55,6 +58,7 @@ class Forecast:
     most_beyond: str = ""
     heirs: Heirs | None = None
     teaching: Teaching | None = None
+    earlier: Earlier = NOTHING
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     from segsearch.trial.contained import contained
 
     draw = settled(space.draw, facts)
+    earlier = _earlier(study, begun, draw, str(folder / "study.db"))
     candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         artifacts = Artifacts(Path(scratch))
@@ -132,7 +137,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         train_images=len(dataset.train),
         validation_images=len(dataset.validation),
         seconds=(found.seconds_per_trial + _siblings_seconds(study, found)) * study.trials
-        + _screening_seconds(study, found)
+        + _screening_seconds(study, found, earlier)
         + found.teacher_seconds,
         gate_seconds=found.gate_seconds,
         # A file is about a third of what a training leaves, which has weights before and after, too.
@@ -145,6 +150,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         most_beyond=most_beyond,
         heirs=heirs,
         teaching=teaching,
+        earlier=earlier,
     )
     if forecast.needed_bytes > forecast.free_bytes:
         raise StorageFull(
@@ -169,9 +175,16 @@ def _files(study: Study) -> int:
     return siblings + (1 + (tails - 1) * (1 + siblings) if tails else 0)
 
 
-def _screening_seconds(study: Study, found: Estimate) -> float:
+def _earlier(study: Study, begun: StudyRow | None, draw: DrawCandidate, own: str) -> Earlier:
+    """What a study under way took from earlier ones, or a new one would take."""
+    if begun is not None:
+        return earlier_of(begun)
+    return settled_earlier(read_earlier(study, draw, own=own), study, draw, data_key="", machine="")
+
+
+def _screening_seconds(study: Study, found: Estimate, earlier: Earlier) -> float:
     """What a study looks at before it trains, in all: one of each `screen` candidates is trained in the end."""
-    screened = max(0, study.trials - study.search.trained_before_screening)
+    screened = max(0, study.trials - earlier.trained_before_screening(study.search))
     return screened * max(0, study.search.screen - 1) * found.gate_seconds
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import demand_sense
+from segsearch.judging.earlier import earlier_of, keep_earlier, read_earlier
 from segsearch.settings.texts import Texts, carried_on, texts_of
 from segsearch.space.draws import demand_point, settled
 from segsearch.space.keys import to_json
@@ -56,7 +57,7 @@ def run(
     out: Path | None,
     db: str | None = None,
     trials: int | None,
-    search: Mapping[str, int | None] = MappingProxyType({}),
+    search: Mapping[str, Any] = MappingProxyType({}),
     minutes: float | None,
     machine: str | None,
     progress: Progress,
@@ -78,7 +79,10 @@ def run(
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
         begun = None
-    check_designs(study, space, classes=classes_of(study, texts))
+    classes = classes_of(study, texts)
+    check_designs(study, space, classes=classes)
+    draw = settled(space.draw, facts_of(study, classes=classes))
+    found = read_earlier(study, draw, own=database) if begun is None else []
     start = start_of(study, begun, artifacts, progress)
     dataset = open_data(study, folder, progress, texts)
     given = brought(study, begun, artifacts, dataset, cache_of(folder), own=database, texts=texts, progress=progress)
@@ -92,6 +96,7 @@ def run(
             texts=keep_texts(artifacts, texts),
             start=start,
             given=given,
+            earlier=keep_earlier(found, study, draw, artifacts, data_key=dataset.key, machine=here.key),
         )
         summary = _search(store, row, space, dataset, here, minutes=minutes, progress=progress, on_event=on_event)
     return Ended(database, row.name, here.key, summary)
@@ -103,7 +108,7 @@ def resume(
     name: str | None,
     data: Path | None,
     trials: int | None,
-    search: Mapping[str, int | None] = MappingProxyType({}),
+    search: Mapping[str, Any] = MappingProxyType({}),
     minutes: float | None,
     machine: str | None,
     progress: Progress,
@@ -172,7 +177,7 @@ def adjusted(
     *,
     data: Path | None,
     trials: int | None = None,
-    search: Mapping[str, int | None] = MappingProxyType({}),
+    search: Mapping[str, Any] = MappingProxyType({}),
 ) -> Study:
     """The study with what the command line says instead, of its `[search]`, too. Raises `StudyError`."""
     changes: dict[str, Any] = {}
@@ -291,6 +296,7 @@ def _search(
             alone=alone,
             evaluate=child.evaluate,
             gate=child.gate,
+            earlier=earlier_of(row),
             minutes=minutes,
             on_event=on_event,
         )

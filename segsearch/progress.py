@@ -156,6 +156,7 @@ class BarWatch:
         under_way = event.kind in (
             "started",
             "resumed",
+            "earlier",
             "fell_back",
             "untaught",
             "promoted",
@@ -188,7 +189,8 @@ def _sentence(event: Event, left: float | None) -> str:
     if event.start is not None:
         return f"start: {event.start}"
     if event.why is not None:
-        return f"{'teacher' if event.kind == 'untaught' else 'screening'}: {event.why}"
+        about = {"earlier": "after", "untaught": "teacher"}
+        return f"{about.get(event.kind, 'screening')}: {event.why}"
     if event.teacher_miou is not None:
         return f"teacher: mIoU {in_words('miou', event.teacher_miou)}"
     trial = event.trial

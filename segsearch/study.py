@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from segsearch.space.candidate import Output
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Scalar = str | int | float
+# Under which share of a front's hypervolume the next trainings are no more worth their time, where nothing is said.
+STOP_GAIN = 0.01
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
 
 
 def _tuple(value: Any) -> Any:
@@ -68,7 +72,9 @@ class SearchSettings(_Frozen):
     learn on from it for a while, at some of a training's minutes each: int8, which leaves a file, then pruned ones.
     `screen` is how many candidates are looked at for each one that is trained, the one that promises most of all that
     were looked at; 0 trains every candidate that the sampler proposes. It begins after the first designs and the
-    startup trials, with `tpe` alone.
+    startup trials, with `tpe` alone. `after` names databases of earlier studies, which are read when the study begins.
+    With `stop` = `converged` the search ends before all trials are trained where the next ten trainings are expected to
+    add less than the share `stop_gain` to the hypervolume of its front.
     """
 
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
@@ -80,14 +86,30 @@ class SearchSettings(_Frozen):
     siblings: Annotated[int, Field(ge=0, le=32)] = 0
     tails: Annotated[int, Field(ge=0, le=16)] = 0
     screen: Annotated[int, Field(ge=0, le=64)] = 0
+    after: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    stop: Literal["trials", "converged"] = "trials"
+    stop_gain: Annotated[float, Field(ge=0, le=0.5)] = STOP_GAIN
 
-    _lists = field_validator("first", "references", mode="before")(_tuple)
+    _lists = field_validator("first", "references", "after", mode="before")(_tuple)
 
     @property
     def trained_before_screening(self) -> int:
         """After how many trainings a search begins to screen: its first designs, and the random ones beside them."""
         on_top = len(self.first) if self.startup_on_top else 0
         return max(len(self.first), self.startup_trials + on_top)
+
+    @field_validator("after")
+    @classmethod
+    def _no_password(cls, after: tuple[str, ...]) -> tuple[str, ...]:
+        if any(_PASSWORD.search(where) for where in after):
+            raise ValueError("a password would be kept with the study, got one; set PGPASSWORD, or write ~/.pgpass")
+        return after
+
+    @model_validator(mode="after")
+    def _one_who_stops(self) -> SearchSettings:
+        if self.stop == "trials" and self.stop_gain != STOP_GAIN:
+            raise ValueError(f'stop_gain = {self.stop_gain:g} needs stop = "converged", got "trials"; write both')
+        return self
 
     @model_validator(mode="after")
     def _one_who_screens(self) -> SearchSettings:
@@ -174,7 +196,7 @@ def _as_value_error(read: Any, text: str) -> Any:
 def read_study(path: Path) -> Study:
     """Read and check a study file. Relative paths in it are made absolute from its folder.
 
-    Those are `space`, `data.root`, `train.pretrained`, `teacher.file` and `teacher.database`.
+    Those are `space`, `data.root`, `train.pretrained`, `teacher.file`, `teacher.database` and `search.after`.
     Raises `StudyError` with one line for the first thing that is wrong.
     """
     try:
@@ -225,9 +247,13 @@ def parse_study(raw: Mapping[str, Any], *, where: str) -> Study:
     return study
 
 
-def search_with(settings: SearchSettings, changes: Mapping[str, int | None]) -> SearchSettings:
-    """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be."""
+def search_with(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:
+    """The settings of a search with some changed, those that are not None. Raises `StudyError` where that cannot be.
+
+    Whoever names a gain to stop at means that the search is to stop there.
+    """
     said = {key: value for key, value in changes.items() if value is not None}
+    said |= {"stop": "converged"} if "stop_gain" in said else {}
     try:
         return SearchSettings.model_validate({**settings.model_dump(exclude_unset=True), **said})
     except ValidationError as error:
@@ -253,7 +279,14 @@ def as_begun(study: Study, stored: Study) -> Study:
             say(settings, key, value)
     if study.teacher is not None and "teacher.better_by" not in said and begun.get("teacher.better_by") == 0:
         say(settings, "teacher.better_by", 0.0)
+    after, before = study.search.after, stored.search.after
+    if not after or [_last_parts(where) for where in after] == [_last_parts(where) for where in before]:
+        settings.setdefault("search", {})["after"] = before  # read when it began; they may lie elsewhere now
     return Study.model_validate(settings)
+
+
+def _last_parts(where: str) -> tuple[str, ...]:
+    return Path(where).parts[-2:]
 
 
 def say(settings: dict[str, Any], key: str, value: Scalar) -> None:
@@ -302,6 +335,12 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
             if words is not None and "://" not in words
         }
         changes["teacher"] = study.teacher.model_copy(update=lies)
+    if study.search.after:
+        after = tuple(
+            where if "://" in where else str((folder / Path(where).expanduser()).resolve())
+            for where in study.search.after
+        )
+        changes["search"] = study.search.model_copy(update={"after": after})
     return study.model_copy(update=changes)
 
 

@@ -38,6 +38,7 @@ def run(
     siblings: int | None = None,
     tails: int | None = None,
     screen: int | None = None,
+    stop_gain: float | None = None,
     minutes: float | None = None,
     machine: str | None = None,
     on_event: OnEvent | None = None,
@@ -47,9 +48,10 @@ def run(
 
     `study` is the path of a study file, or its settings as a mapping of the same structure, whose relative paths are
     from the current folder. The run is kept in `out` (`runs/<name>`), its database also at `db`. `trials`, `siblings`,
-    `tails`, `screen` and `data` stand in place of the study's own, no trial is started after `minutes`, `machine` is
-    the key of this machine where models were timed on others. `on_event` hears of every trial, `progress` of steps;
-    True shows both as the command does. Returns the run, opened to read. Raises a `UserError` that says what to change.
+    `tails`, `screen`, `stop_gain` and `data` stand in place of the study's own, no trial is started after `minutes`,
+    `machine` is the key of this machine where models were timed on others. `on_event` hears of every trial, `progress`
+    of steps; True shows both as the command does. Returns the run, opened to read. Raises a `UserError` that says what
+    to change.
     """
     _demand_positive("trials", trials, int, "a whole number of 1 or more")
     _demand_positive("minutes", minutes, (int, float), "a number above 0")
@@ -61,7 +63,7 @@ def run(
             out=_path(out),
             db=db,
             trials=trials,
-            search={"siblings": siblings, "tails": tails, "screen": screen},
+            search={"siblings": siblings, "tails": tails, "screen": screen, "stop_gain": stop_gain},
             minutes=minutes,
             machine=machine,
             progress=steps,

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class Event:
     """Something that happened to a trial; `trained` of the `asked` trials are done.
 
-    `kind` is `started`, `resumed`, `fell_back`, `untaught`, `promoted`, `waiting`, `taught`, `begun`, `trained`,
-    `screened`, `rejected`, `failed`, `duplicate` or `put_back`. `values` are the trial's objectives as far as they are
-    known, `reason` says why it was rejected or failed, `teacher_miou` is told with `taught` and `start` (what inherits
-    pretrained weights) with `begun`. `origin` is the trial whose training makes a sibling's file, too. One that is
-    `promoted` is the best of `best_of` that were looked at; `why` is told with `fell_back` (no surrogate said so) and
-    with `untaught` (the teacher is no better than its students, and nobody is offered it any more).
+    `kind` is `started`, `resumed`, `earlier`, `fell_back`, `untaught`, `promoted`, `waiting`, `taught`, `begun`,
+    `trained`, `screened`, `rejected`, `failed`, `duplicate` or `put_back`. `values` are the trial's objectives as far
+    as they are known, `reason` says why it was rejected or failed, `teacher_miou` is told with `taught` and `start`
+    (what inherits pretrained weights) with `begun`. `origin` is the trial whose training makes a sibling's file, too.
+    One that is `promoted` is the best of `best_of` that were looked at. `why` is told with `fell_back` (no surrogate
+    said so), with `earlier` (what the study knows of earlier ones) and with `untaught` (the teacher is no better than
+    its students, and nobody is offered it any more).
     """
 
     kind: str

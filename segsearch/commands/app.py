@@ -20,7 +20,8 @@ from segsearch.commands.explaining import explain
 from segsearch.commands.exporting import export
 from segsearch.commands.growing import confirm, retrain
 from segsearch.commands.predicting import predict
-from segsearch.commands.searching import check, new, resume, run, status
+from segsearch.commands.searching import check, new, resume, run
+from segsearch.commands.standing import status
 from segsearch.commands.timing import measure, remeasure
 from segsearch.errors import SegsearchError
 from segsearch.terminal import INTERRUPTED, Stopped, complain, write

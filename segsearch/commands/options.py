@@ -69,6 +69,29 @@ Screen = Annotated[
 ]
 
 
+After = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--after",
+        metavar="DB",
+        help="A database that a new study learns from, instead of those of the study file; may be given again.",
+    ),
+]
+
+
+StopGain = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-gain",
+        min=0.0,
+        max=0.5,
+        metavar="SHARE",
+        help="End where the next ten trainings are expected to add less than this share to the front's hypervolume; "
+        "0 goes on.",
+    ),
+]
+
+
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Start no new trial after this long.")]
 
 

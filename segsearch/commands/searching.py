@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from segsearch.commands.standing import finish
 from segsearch.errors import StudyError
 from segsearch.settings.data import MOST_VALUE
 from segsearch.settings.train import PRETRAINED
@@ -15,9 +16,9 @@ from segsearch.terminal import console, quoted, say, stoppable, suggest
 if TYPE_CHECKING:
     from segsearch.datasets.labels import Labelling
     from segsearch.forecast import Forecast
-    from segsearch.launch import Ended
     from segsearch.settings.data import DataSettings
 from segsearch.commands.options import (
+    After,
     Data,
     Database,
     Minutes,
@@ -25,16 +26,14 @@ from segsearch.commands.options import (
     OnMachine,
     Screen,
     Siblings,
+    StopGain,
     StudyFile,
     StudyName,
     Tails,
     Trials,
 )
 from segsearch.commands.showing import (
-    open_to_read,
     password_lines,
-    report_of,
-    show_front,
     size_in_words,
     to_type,
     watched,
@@ -153,7 +152,8 @@ def check(study: StudyFile) -> None:
         found = forecast.check(study, progress=watch.progress)
     settings = found.study
     limits = ", ".join(settings.limits) or "none"
-    screens = settings.search.screen > 0 and settings.trials > settings.search.trained_before_screening
+    start = found.earlier.trained_before_screening(settings.search)
+    screens = settings.search.screen > 0 and settings.trials > start
     images = f"{found.train_images} training and {found.validation_images} validation images"
     say(
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
@@ -163,6 +163,10 @@ def check(study: StudyFile) -> None:
         f"Train    each trial {training_words(settings.train, found.train_images)}",
         *_start_lines(found),
         *_teacher_lines(found),
+        *(
+            f"After    {one.name}: {one.drawable} of {one.models} models can be drawn here, {one.designs} designs"
+            for one in found.earlier.sources
+        ),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials"
         f"{' and the looks before them' if screens else ''}, "
@@ -177,7 +181,7 @@ def check(study: StudyFile) -> None:
         )
     if settings.search.screen and not screens:
         say(
-            f"Warning: search.screen begins after {settings.search.trained_before_screening} trainings (first designs "
+            f"Warning: search.screen begins after {start} trainings (first designs "
             f"and startup_trials), and this study has {settings.trials}: nothing is looked at. Lower startup_trials."
         )
     if found.heirs is not None and not found.heirs.inherit:
@@ -232,6 +236,8 @@ def run(
     siblings: Siblings = None,
     tails: Tails = None,
     screen: Screen = None,
+    after: After = None,
+    stop_gain: StopGain = None,
     minutes: Minutes = None,
     data: Data = None,
     out: Annotated[
@@ -260,13 +266,22 @@ def run(
             out=out,
             db=db,
             trials=trials,
-            search={"siblings": siblings, "tails": tails, "screen": screen},
+            search=_changes(siblings, tails, screen, stop_gain) | {"after": _absolute(after)},
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
             on_event=watch.event,
         )
-    _finish(ended)
+    finish(ended)
+
+
+def _changes(siblings: int | None, tails: int | None, screen: int | None, gain: float | None) -> dict[str, Any]:
+    """What the command says instead of `[search]`."""
+    return {"siblings": siblings, "tails": tails, "screen": screen, "stop_gain": gain}
+
+
+def _absolute(after: list[str] | None) -> list[str] | None:
+    return None if after is None else [where if "://" in where else str(Path(where).absolute()) for where in after]
 
 
 def resume(
@@ -276,6 +291,7 @@ def resume(
     siblings: Siblings = None,
     tails: Tails = None,
     screen: Screen = None,
+    stop_gain: StopGain = None,
     minutes: Minutes = None,
     data: Data = None,
     machine: OnMachine = None,
@@ -290,61 +306,10 @@ def resume(
             name=study,
             data=data,
             trials=trials,
-            search={"siblings": siblings, "tails": tails, "screen": screen},
+            search=_changes(siblings, tails, screen, stop_gain),
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
             on_event=watch.event,
         )
-    _finish(ended)
-
-
-def status(db: Database, study: StudyName = None) -> None:
-    """How far a study is: trials by state, pace, the last failures, the machine."""
-    from segsearch.judging.status import status_lines
-    from segsearch.store.teaching import kept_verdict
-    from segsearch.store.worker import living
-
-    with open_to_read(db) as store:
-        row = store.study(study)
-        lines = status_lines(
-            row,
-            store.trials(row.name),
-            store.machines(),
-            alive=living(store),
-            now=store.now(),
-            teachers=[stage.outcome for stage in store.stages(row.name, name="teacher")],
-            verdict=kept_verdict(store, row.name),
-            slowdowns=store.slowdowns(row.name),
-        )
-    say(*lines)
-
-
-def _finish(ended: Ended) -> None:
-    from segsearch.judging.words import duration
-
-    counts, summary = ended.summary.counts, ended.summary
-    with open_to_read(ended.database) as store:
-        found = report_of(store, ended.study, None, ended.machine)
-        several = len(store.studies()) > 1 or store.location.file is None
-        beside = bool(store.study(ended.study).study.search.references)
-    words = {"done": "Done", "minutes": "Time is up", "nothing_to_do": "Nothing was left to do"}
-    say(
-        f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
-        f"({counts.rejected} rejected by a limit, {counts.failed} failed"
-        f"{f', {counts.screened} looked at' if counts.screened else ''}), {duration(summary.seconds)}.",
-        "",
-    )
-    show_front(found)
-    database = to_type(ended.database, ended.study if several else None)
-    more = [f"segsearch resume {database}", "carry on"] if summary.reason == "minutes" else []
-    if beside:
-        more += [f"segsearch compare {database}", "train the study's references likewise, and compare"]
-    suggest(
-        f"segsearch front {database} --html front.html",
-        "the chart",
-        f"segsearch pick {database}",
-        "choose the knee; --prefer and --limit choose otherwise",
-        *more,
-    )
-    say(*password_lines(ended.database))
+    finish(ended)

@@ -13,6 +13,8 @@ from segsearch.errors import UserError
 from segsearch.evidence.objectives import read_limit
 from segsearch.evidence.timing import Machine
 from segsearch.judging.fronts import Report, make_report, narrowed, one_machine
+from segsearch.judging.health import health_of
+from segsearch.judging.judgement import Judgement
 from segsearch.store import (
     ConfirmationRow,
     GrownRow,
@@ -27,6 +29,7 @@ from segsearch.store import (
 from segsearch.store.explanations import explained_files
 from segsearch.store.grown import grown_of
 from segsearch.store.location import locate, shown
+from segsearch.store.looking import read_again
 from segsearch.store.worker import living
 
 # A database that another process holds is said to be locked after this long: a page does not wait for it.
@@ -96,6 +99,7 @@ class Reader:
     _last: dict[str, tuple[object, Looked, float]] = field(default_factory=dict, repr=False)
     _reports: dict[tuple[str, ...], Report] = field(default_factory=dict, repr=False)
     _scales: tuple[tuple[str, ...], dict[str, Scale]] | None = field(default=None, repr=False)
+    _health: tuple[tuple[str, str], tuple[Judgement, ...]] | None = field(default=None, repr=False)
 
     def look(self, study: str = "") -> Looked:
         """The database as it is now; nothing is read again while its file stays as it was."""
@@ -151,6 +155,19 @@ class Reader:
         """The database, to read. Raises `DatabaseError`."""
         return open_store(self.where, read_only=True, timeout_seconds=PATIENCE_SECONDS)
 
+    def health(self, seen: Seen) -> tuple[Judgement, ...]:
+        """The judgements of a search, made once for each state of it; none where the database cannot be read."""
+        key = (seen.study.name, seen.mark)
+        with self._lock:
+            if self._health is None or self._health[0] != key:
+                try:
+                    with self.open() as store:
+                        found = health_of(store, seen.study, seen.trials, seen.timings)
+                except UserError:
+                    return ()
+                self._health = (key, found)
+            return self._health[1]
+
     def forget(self) -> None:
         """Look again at the next call, whatever the file's time says."""
         with self._lock:
@@ -192,15 +209,13 @@ class Reader:
 
 
 def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
-    """Read what changed since; finished trials and old timings never change. Those looked at may be trained yet."""
+    """Read what changed since; old timings never change."""
     workers = len(living(store))
     mark = f"{store.mark(row.name)};{row.study.trials};{workers}"
     if before is not None and before.study.created == row.created and before.study.artifacts == row.artifacts:
         if before.mark == mark:
             return before
-        open_yet = (one.number for one in before.trials if one.finished is None or one.state == "screened")
-        first = next(open_yet, len(before.trials))
-        trials = before.trials[: _position(before.trials, first)] + store.trials(row.name, first=first)
+        trials = read_again(store, row.name, {one.number: one for one in before.trials}, spreads=True)
         since = max((timing.taken for timing in before.timings), default=0.0)
         timings = {(timing.trial, timing.machine): timing for timing in before.timings}
         timings |= {(timing.trial, timing.machine): timing for timing in store.timings(row.name, since=since)}
@@ -212,7 +227,3 @@ def _seen(store: Store, row: StudyRow, before: Seen | None) -> Seen:
     again, beside, grown = store.confirmations(row.name), store.references(row.name), grown_of(store, row.name)
     explained = explained_files(store, row.name)
     return Seen(row, trials, times, machines, store.picks(row.name), workers, mark, again, beside, grown, explained)
-
-
-def _position(trials: tuple[TrialRow, ...], number: int) -> int:
-    return next((index for index, trial in enumerate(trials) if trial.number >= number), len(trials))

@@ -8,6 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Output, html, no_update
 
+from segsearch.dashboard.health import health_cards
 from segsearch.dashboard.parts import card, graph, heading
 from segsearch.dashboard.reading import Reader
 from segsearch.dashboard.scene import Scene
@@ -33,11 +34,13 @@ FIGURES = (
 COORDINATES = "coordinates"
 FIGURE = {"type": "search-figure", "name": ALL}
 PACE = {"type": "search-pace", "name": ALL}
+HEALTH = {"type": "search-health", "name": ALL}
 PLACES: Mapping[str, Any] = {
     "panel": Output("search-panel", "children"),
     "version": Output("search-panel", "data-shown"),
     "figures": Output(FIGURE, "figure"),
     "pace": Output(PACE, "children"),
+    "health": Output(HEALTH, "children"),
 }
 
 
@@ -52,12 +55,17 @@ def search_of(scene: Scene, reader: Reader, *, ground: str, shown: str | None, n
     charts = _figures(scene, reader, dark=ground == "dark")
     if set(names) == set(charts):
         drawn = [charts[name] for name in names]
-        return {"panel": no_update, "version": version, "figures": drawn, "pace": [_pace(scene)]}
+        told = {"pace": [_pace(scene)], "health": [_health(scene, reader)]}
+        return {"panel": no_update, "version": version, "figures": drawn, **told}
     left = nothing_of(names)
-    return {**left, "panel": _panel(charts, _pace(scene)), "version": version}
+    return {**left, "panel": _panel(charts, _pace(scene), _health(scene, reader)), "version": version}
 
 
-def _panel(charts: Mapping[str, Any], pace_words: Any) -> list[Any]:
+def _health(scene: Scene, reader: Reader) -> Any:
+    return health_cards(reader.health(scene.seen))
+
+
+def _panel(charts: Mapping[str, Any], pace_words: Any, judged: Any) -> list[Any]:
     def drawn(name: str, height: int, label: str) -> Any:
         return html.Div(graph(FIGURE | {"name": name}, height=height, label=label, figure=charts[name]), id=name)
 
@@ -70,7 +78,8 @@ def _panel(charts: Mapping[str, Any], pace_words: Any) -> list[Any]:
         drawn(COORDINATES, 440, "Parallel coordinates of the trained models"),
     )
     how_far = card(heading("How far it is"), html.Div(pace_words, id=PACE | {"name": "all"}, className="pace"))
-    return [how_far, html.Div(cards, className="two"), lines]
+    healthy = card(heading("Health"), html.Div(judged, id=HEALTH | {"name": "all"}, className="judgements"))
+    return [how_far, healthy, html.Div(cards, className="two"), lines]
 
 
 def nothing_of(names: Sequence[str]) -> dict[str, Any]:
@@ -80,6 +89,7 @@ def nothing_of(names: Sequence[str]) -> dict[str, Any]:
         "version": no_update,
         "figures": [no_update] * len(names),
         "pace": [no_update] if names else [],
+        "health": [no_update] if names else [],
     }
 
 

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from segsearch.search.loop import Evaluate, Event, EventKind, Summary, run_search
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segsearch.search.events import Event, EventKind, Summary
+    from segsearch.search.loop import Evaluate, run_search
 
 __all__ = ["Evaluate", "Event", "EventKind", "Summary", "run_search"]
+
+
+def __getattr__(name: str) -> Any:
+    """Optuna takes a second to load: who only asks the surrogate what it thinks of rows need not wait for it."""
+    if name in __all__:
+        return getattr(import_module("segsearch.search.loop"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

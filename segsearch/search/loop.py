@@ -12,14 +12,21 @@ from segsearch.errors import SearchStuck, StudyError, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
+from segsearch.search.earlier import NOTHING, Earlier
+from segsearch.search.events import Event as Event
+from segsearch.search.events import EventKind as EventKind
+from segsearch.search.events import Reason
+from segsearch.search.events import Summary as Summary
 from segsearch.search.memory import Memory, open_memory
-from segsearch.search.screening import Promoted, Screening
+from segsearch.search.outlook import Outlook, has_converged
+from segsearch.search.screening import Promoted, Screening, UsedUp
 from segsearch.search.stuck import demand_values, why_stuck
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
-from segsearch.store import Counts, Failure, Store, StudyRow, TrialRow
+from segsearch.store import Failure, Store, StudyRow, TrialRow
+from segsearch.store.looking import Looking
 from segsearch.store.teaching import Verdict, verdict
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
@@ -27,61 +34,14 @@ from segsearch.workshop import Outcome, Workshop
 
 Evaluate = Callable[[int, Candidate, Workshop], Evidence]
 
+# How many trials are trained, failed and under way.
+Standing = tuple[int, int, int]
+
 _WAIT_SECONDS = 0.5
 # A worker that died is looked for this often; what it left half asked or half told is settled then.
 _SETTLE_SECONDS = 15.0
 # And this often where no death was seen: another worker that saw one may have died before it settled anything.
 _SETTLE_ANYWAY_SECONDS = 120.0
-
-
-EventKind = Literal[
-    "started",
-    "resumed",
-    "fell_back",
-    "untaught",
-    "promoted",
-    "waiting",
-    "taught",
-    "begun",
-    "trained",
-    "screened",
-    "rejected",
-    "failed",
-    "duplicate",
-    "put_back",
-]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a trial; `trained` of the `asked` trials are done.
-
-    `started` and `resumed` come before the evaluation (`resumed`: a trial that an earlier worker left), and so does
-    `promoted` (the best of `best_of` that were looked at; `fell_back` before it: `why` no surrogate said so). In it
-    come `waiting` (another worker makes a stage that it needs), `taught` (the teacher was trained: its mIoU), `begun`
-    (the first trial here that was trained from pretrained weights: what inherits in `start`), after it `trained`,
-    `screened` (it was looked at, and waits to be promoted), `rejected`, `failed` and `duplicate`, and `put_back` where
-    the search was interrupted. `untaught` is said once, of the best student: `why` nobody is offered the teacher.
-    """
-
-    kind: EventKind
-    trial: TrialRow
-    trained: int
-    asked: int
-    teacher_miou: float | None = None
-    start: str | None = None
-    best_of: int | None = None
-    why: str | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a search ended: `done` (all asked trials are trained), `minutes` (time is up) or `nothing_to_do`."""
-
-    reason: Literal["done", "minutes", "nothing_to_do"]
-    asked: int
-    counts: Counts
-    seconds: float
 
 
 def run_search(
@@ -92,6 +52,7 @@ def run_search(
     evaluate: Evaluate,
     gate: Evaluate | None = None,
     alone: DrawCandidate | None = None,
+    earlier: Earlier = NOTHING,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -101,7 +62,9 @@ def run_search(
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
     first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
-    a teacher, once the study's own is found to be no better than its students.
+    a teacher, once the study's own is found to be no better than its students. `earlier` is what the study knew of
+    others when it began: designs to train first, and rows for the surrogate. The search ends before that where the
+    study says so and little is to be gained (`stop`), or nothing new is found in its space.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -117,10 +80,10 @@ def run_search(
     if gate is None and settings.search.screen:
         raise ValueError(f"{study} screens: a gate must be given")
     deadline = None if minutes is None else start + 60 * minutes
-    with at_work(store, study) as worker, open_memory(store, settings) as memory:
+    with at_work(store, study) as worker, open_memory(store, settings, designs=earlier.designs) as memory:
         memory.reconcile(worker)
-        draws = Draws(store, row, draw, alone or draw)
-        search = _Search(store, settings, worker, memory, draws, evaluate, gate or no_gate, on_event)
+        draws, looking = Draws(store, row, draw, alone or draw), Looking(store, study)
+        search = _Search(store, settings, worker, memory, looking, draws, evaluate, gate or no_gate, on_event, earlier)
         try:
             search.heed_teacher()
             reason = search.until(deadline)
@@ -132,7 +95,8 @@ def run_search(
             # What was left half asked or half told is settled now where that can be, else by the next worker.
             with suppress(UserError):
                 memory.reconcile(worker)
-    return Summary(reason, settings.trials, store.counts(study), time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return Summary(reason, settings.trials, store.counts(study), seconds, search.outlook)
 
 
 @dataclass(frozen=True)
@@ -173,15 +137,24 @@ class _Search:
     study: Study
     worker: Worker
     memory: Memory
+    looking: Looking
     draws: Draws
     evaluate: Evaluate
     gate: Evaluate
     on_event: Callable[[Event], None]
+    earlier: Earlier
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
     found: dict[int, list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
+    ends: dict[Standing, Reason] = field(default_factory=dict)  # why no more is asked for, as trials stood
+    outlooks: dict[Standing, Outlook | None] = field(default_factory=dict)  # of searches that have converged
 
-    def until(self, deadline: float | None) -> Literal["done", "minutes", "nothing_to_do"]:
+    @property
+    def outlook(self) -> Outlook | None:
+        """That of a search which ended because it has converged."""
+        return self.outlooks.get(self._standing())
+
+    def until(self, deadline: float | None) -> Reason:
         missed: list[TrialRow] = []  # since the last trial that was trained, or of looks since the last that was kept
         idle = True
         looked = settled = time.monotonic()
@@ -194,14 +167,18 @@ class _Search:
                 if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
                     settled = now
                     self.memory.reconcile(self.worker)
-            work = self._sibling() or self.worker.next(self.study.trials)
+            work = self._sibling() or self.worker.next(self._asked())
             if work == "done":
-                return "nothing_to_do" if idle else "done"
+                return self._over() or ("nothing_to_do" if idle else "done")
             idle = False
             if work == "wait":
                 time.sleep(_WAIT_SECONDS)
                 continue
-            ended = self._work(work)
+            try:
+                ended = self._work(work)
+            except UsedUp:
+                self.ends[self._standing()] = "used_up"
+                continue
             if ended is None or ended.origin is not None:
                 continue
             if ended.state == "screened":
@@ -209,9 +186,36 @@ class _Search:
             else:
                 missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
+                if all(one.state == "duplicate" for one in missed):
+                    self.ends[self._standing()], missed = "used_up", []
+                    continue
                 rejected = self.store.trials(self.study.name, ["rejected"])
                 intervals = {timing.trial: timing.intervals for timing in self.store.timings(self.study.name)}
                 raise SearchStuck(why_stuck(self.study.bounds, missed, rejected, intervals))
+
+    def _asked(self) -> int:
+        """How many trained trials to go for: those that are under way, where no more are to be asked for."""
+        if self._over() is None:
+            return self.study.trials
+        begun = [row for row in self.looking.trials() if row.origin is None and not row.gate_only]
+        return min(self.study.trials, sum(row.state in ("trained", "running") for row in begun))
+
+    def _over(self) -> Reason | None:
+        """Why no new trial is asked for as long as trials stand as they do; None where one is.
+
+        Whether a search has converged is asked where the next round of looks would begin: whoever carries on asks it of
+        the same trials.
+        """
+        settings, now = self.study.search, self._standing()
+        if now in self.ends or now[0] >= self.study.trials:
+            return self.ends.get(now)
+        if settings.stop == "converged" and now not in self.outlooks and not (settings.screen and self.worker.looks()):
+            self.outlooks[now] = has_converged(self.looking.trials(), self.study, earlier=self.earlier)
+        return "converged" if self.outlooks.get(now) is not None else None
+
+    def _standing(self) -> Standing:
+        counts = self.store.counts(self.study.name)
+        return counts.trained, counts.failed, counts.running
 
     def put_back(self) -> None:
         trial = self.worker.put_back()
@@ -240,6 +244,9 @@ class _Search:
         else:
             ended = self._ask() if work == "ask" else self._begin(work)
             if ended is not None and ended.state == "running":
+                if self.earlier.sources and "earlier" not in self.said:
+                    self.said.add("earlier")
+                    self._say("earlier", ended, why=self.earlier.words)
                 self._say("started", ended)
                 ended = self._evaluate(ended)
         if ended is not None:
@@ -252,9 +259,9 @@ class _Search:
     def _ask(self) -> TrialRow | None:
         """The next trial; None where another worker was first with it."""
         settings, draw = self.study.search, self.heed_teacher()
-        if settings.screen and self._trained() >= settings.trained_before_screening:
+        if settings.screen and self._trained() >= self.earlier.trained_before_screening(settings):
             taught = draw is self.draws.taught
-            found = Screening(self.store, self.study, self.worker, self.memory, draw, taught).next()
+            found = Screening(self.looking, self.study, self.worker, self.memory, draw, self.earlier, taught).next()
             return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
         candidate = as_stored(draw(trial))
@@ -275,8 +282,8 @@ class _Search:
         wanted = self.study.search
         if not (wanted.siblings or wanted.tails) or self._trained() == len(self.complete):
             return None
-        for origin in self.store.trials(self.study.name, ["trained"]):
-            if origin.origin is not None or origin.number in self.complete:
+        for origin in self.looking.trials():
+            if not origin.is_training or origin.number in self.complete:
                 continue
             if origin.number not in self.found:
                 found = siblings(

@@ -147,8 +147,11 @@ class Asked:
 
 
 @contextmanager
-def open_memory(store: Store, study: Study) -> Iterator[Memory]:
-    """The memory of a stored study, in the store's own database. Raises `DatabaseError` as the store does."""
+def open_memory(store: Store, study: Study, *, designs: Sequence[Params] = ()) -> Iterator[Memory]:
+    """The memory of a stored study, in the store's own database; `designs` follow those that the study begins with.
+
+    Raises `DatabaseError` as the store does.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Optuna makes its tables, its study and what is enqueued in many transactions, and fails where two do so at once.
     with explained(store.where), store.alone():
@@ -160,7 +163,7 @@ def open_memory(store: Store, study: Study) -> Iterator[Memory]:
             directions=[goal.direction for goal in study.goals],
             load_if_exists=True,
         )
-        for choices in study.search.first:
+        for choices in (*study.search.first, *designs):
             opened.enqueue_trial(dict(choices), skip_if_exists=True)  # a worker killed here leaves the rest to the next
     try:
         yield Memory(store, study, opened, storage)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsearch.errors import SearchStuck
+from segsearch.search.earlier import Earlier
 from segsearch.search.memory import Memory, trial_seed
 from segsearch.search.screen import choose, propose
 from segsearch.space.draws import DrawCandidate
-from segsearch.store import Store, TrialRow
+from segsearch.store import TrialRow
+from segsearch.store.looking import Looking
 from segsearch.store.worker import Worker
 from segsearch.study import Study
+
+
+class UsedUp(Exception):
+    """Nothing waits, and nothing was found that was not tried."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +36,21 @@ class Screening:
     nobody is `taught` any more, those that would be wait until no other does.
     """
 
-    store: Store
+    looking: Looking
     study: Study
     worker: Worker
     memory: Memory
     draw: DrawCandidate
+    earlier: Earlier
     taught: bool = True
 
     def next(self) -> TrialRow | Promoted | None:
         """A new trial to look at, or the best of those that were. None where another worker was first with it.
 
-        Raises `SearchStuck` where there is neither.
+        Raises `UsedUp` where there is neither.
         """
         looks = self.study.search.screen
-        rows = self.store.trials(self.study.name)
+        rows = self.looking.trials()
         waiting = [row for row in rows if row.state == "screened"]
         alone = waiting if self.taught else [row for row in waiting if row.candidate.distill is None]
         pool = [row.number for row in alone or waiting]
@@ -53,10 +59,7 @@ class Screening:
             if trial is not None:
                 return trial
             if not pool:
-                raise SearchStuck(
-                    "No candidate was found that was not tried before: the space may hold no new one. "
-                    "Ask for fewer trials, or widen the space under another study name."
-                )
+                raise UsedUp
             looks = 0  # nothing is left to look at
         return self._promote(rows, pool, looks)
 
@@ -70,7 +73,7 @@ class Screening:
         return self.worker.enter(number, candidate, params=params, seed=seed, gate_only=True)
 
     def _promote(self, rows: Sequence[TrialRow], pool: Sequence[int], looks: int) -> Promoted | None:
-        ranking = choose(rows, self.study, seed=self._seed(rows))
+        ranking = choose(rows, self.study, seed=self._seed(rows), earlier=self.earlier)
         ranked = [number for number in ranking.numbers if number in pool]
         for number in dict.fromkeys((*ranked, *pool)):
             trial = self.worker.promote(number, looks=looks)

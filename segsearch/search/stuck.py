@@ -40,10 +40,7 @@ def why_stuck(
     count = len(missed)
     commonest = Counter(trial.state for trial in missed).most_common(1)[0][0]
     if commonest == "duplicate":
-        return (
-            f"The last {count} candidates were all tried before: the space may hold no new one. "
-            "Ask for fewer trials, or widen the space under another study name."
-        )
+        return f"Of the last {count} candidates most were tried before: the space may hold hardly a new one."
     if commonest == "failed":
         last = [trial for trial in missed if trial.state == "failed"][-1]
         reason = f"{last.failure.kind}: {last.failure.reason}" if last.failure else ""

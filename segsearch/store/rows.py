@@ -22,7 +22,8 @@ class StudyRow:
     """A study as the database holds it: whole settings, the artifact with its space's source, its files' folder.
 
     `kept` names the artifact with the lists that its settings name, `start` the one with the pretrained weights that it
-    begins with; `given` is what else it was given (`store.given`). Times are seconds since 1970.
+    begins with, `earlier` the one with what it knows of earlier studies; `given` is what else it was given
+    (`store.given`). Times are seconds since 1970.
     """
 
     name: str
@@ -34,6 +35,7 @@ class StudyRow:
     kept: str | None = None
     start: str | None = None
     given: Mapping[str, str] = field(default_factory=dict)
+    earlier: str | None = None
 
     @property
     def texts(self) -> Mapping[str, str] | None:

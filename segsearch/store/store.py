@@ -139,16 +139,18 @@ class Store:
         texts: str | None = None,
         start: str | None = None,
         given: Given | None = None,
+        earlier: str | None = None,
     ) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
-        `space`, `texts` and `start` name the artifacts that hold the space's source, the study's lists and its
-        pretrained weights, `given` is `store.given`'s. May change: `trials` (never below what is trained), what
-        `studies.MAY_CHANGE` names, and where the same pixels, source and weights lie. Raises `StudyError` naming the
-        first key that differs, `DatabaseError` where a server's workers share no folder.
+        `space`, `texts`, `start` and `earlier` name the artifacts that hold the space's source, the study's lists, its
+        pretrained weights and what a new one knows of earlier studies, `given` is `store.given`'s. May change:
+        `trials` (never below what is trained), what `studies.MAY_CHANGE` names, and where the same pixels, source and
+        weights lie. Raises `StudyError` naming the first key that differs, `DatabaseError` where a server's workers
+        share no folder.
         """
         with self.writing() as connection:
-            named = studies.Named(space, data_key, texts, start, given or {})
+            named = studies.Named(space, data_key, texts, start, given or {}, earlier)
             studies.begin(connection, self.location, study, artifacts, named)
         return self.study(study.name)
 

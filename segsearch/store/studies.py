@@ -14,6 +14,7 @@ from segsearch.errors import DatabaseError, StudyError
 from segsearch.settings.retrain import RetrainSettings
 from segsearch.store import schema
 from segsearch.store.clock import stamp
+from segsearch.store.earlier import earlier_in, put_earlier
 from segsearch.store.given import Given, demand_given, given_of, put_given
 from segsearch.store.lease import all_workers, is_alive
 from segsearch.store.location import Location
@@ -32,6 +33,8 @@ MAY_CHANGE = frozenset(
         "search.references",
         "search.screen",
         "search.siblings",
+        "search.stop",
+        "search.stop_gain",
         "search.tails",
         "train.device",
         "train.threads",
@@ -50,8 +53,8 @@ _MARKER = "A study's workers know by this file that they share this folder. Keep
 
 @dataclass(frozen=True)
 class Named:
-    """What a study is named by beside its settings: the artifacts of its space's source, of its lists and of its
-    pretrained weights, the key of its data, and what else it was given.
+    """What a study is named by beside its settings: the artifacts of its space's source, of its lists, of its
+    pretrained weights and of what a new one knows of earlier studies, the key of its data, and what else it was given.
     """
 
     space: str
@@ -59,6 +62,7 @@ class Named:
     texts: str | None
     start: str | None
     given: Given = field(default_factory=dict)
+    earlier: str | None = None
 
 
 def begin(connection: Connection, location: Location, study: Study, artifacts: Path, named: Named) -> None:
@@ -72,7 +76,10 @@ def begin(connection: Connection, location: Location, study: Study, artifacts: P
         "artifacts": folder,
         "created": stamp(connection),
     }
-    if not put_first(connection, table, {"name": study.name}, new):
+    if put_first(connection, table, {"name": study.name}, new):
+        if named.earlier is not None:
+            put_earlier(connection, study.name, named.earlier)
+    else:
         row = connection.execute(select(table).where(table.c.name == study.name).with_for_update()).one()
         query = select(schema.starts.c.artifact).where(schema.starts.c.study == study.name)
         start, given = (
@@ -150,9 +157,16 @@ def study_rows(connection: Connection, location: Location) -> tuple[StudyRow, ..
         {row.study: row.artifact for row in connection.execute(select(table))}
         for table in (schema.texts, schema.starts)
     )
-    given = given_of(connection, [row.name for row in rows])
+    given, earlier = given_of(connection, [row.name for row in rows]), earlier_in(connection)
     return tuple(
-        study_row(row, location, kept=texts.get(row.name), start=starts.get(row.name), given=given.get(row.name))
+        study_row(
+            row,
+            location,
+            kept=texts.get(row.name),
+            start=starts.get(row.name),
+            given=given.get(row.name),
+            earlier=earlier.get(row.name),
+        )
         for row in rows
     )
 
@@ -164,8 +178,9 @@ def study_row(
     kept: str | None = None,
     start: str | None = None,
     given: Given | None = None,
+    earlier: str | None = None,
 ) -> StudyRow:
-    """A row of the studies table as the rest of segsearch sees it, with the artifacts of its lists and its start."""
+    """A row of the studies table as the rest of segsearch sees it, with the artifacts that other tables name."""
     folder = Path(row.artifacts)
     if location.file is not None:
         folder = location.file.parent / folder
@@ -179,6 +194,7 @@ def study_row(
         kept=kept,
         start=start,
         given=given or {},
+        earlier=earlier,
     )
 
 
