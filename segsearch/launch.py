@@ -78,8 +78,8 @@ def run(
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
         begun = None
-    check_designs(study, space, classes=classes_of(study, texts))
-    start = start_of(study, begun, artifacts, progress)
+    start = start_of(study, begun, artifacts, progress, texts)
+    check_designs(study, space, classes=classes_of(study, texts), start=start)
     dataset = open_data(study, folder, progress, texts)
     with open_store(database, create=True) as store:
         here = demand_machine(store, study, machine, progress)
@@ -189,9 +189,9 @@ def classes_of(study: Study, texts: Texts) -> int:
     return len(datasets.classes_of(study.data, texts))
 
 
-def check_designs(study: Study, space: Space, *, classes: int | None = None) -> None:
+def check_designs(study: Study, space: Space, *, classes: int | None = None, start: str | None = None) -> None:
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
-    facts = facts_of(study, classes=classes)
+    facts = facts_of(study, classes=classes, start=start)
     if study.teacher is not None:
         demand_point("teacher.choices", study.teacher.choices, space.draw, replace(facts, has_teacher=False))
     for index, choices in enumerate(study.search.first):
@@ -229,11 +229,19 @@ def begun_as(store: Store, study: Study) -> StudyRow | None:
     return next((row for row in store.studies() if row.name == study.name), None)
 
 
-def start_of(study: Study, begun: StudyRow | None, artifacts: Artifacts, progress: Progress) -> str | None:
-    """The artifact with the pretrained weights of a study: those it began with, or those that its words mean now.
+def start_of(
+    study: Study, begun: StudyRow | None, artifacts: Artifacts, progress: Progress, texts: Texts
+) -> str | None:
+    """The artifact of what a study begins with, pretrained weights or a network of somebody's own: that which it began
+    with, or what its words mean now.
 
-    Raises `StudyError` where they are not installed or cannot be read.
+    Raises `StudyError` where there is none or it cannot be read.
     """
+    if study.network is not None:
+        from segsearch.own.start import keep_network
+
+        known = begun.start if begun is not None else None
+        return keep_network(study.network, artifacts, begun=known, classes=classes_of(study, texts))
     pretrained = study.train.pretrained
     if pretrained == "none":
         return None
@@ -290,7 +298,7 @@ def _search(
 
     row.artifacts.sweep()
     here = store.keep_machine(here)
-    draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes)))
+    draw = settled(space.draw, facts_of(row.study, classes=len(dataset.classes), start=row.start))
     order = order_of_row(row, row.study, space, dataset, here)
     with contained(order, progress=progress) as child:
         return run_search(
@@ -326,7 +334,7 @@ def order_of(
     """What the process that trains is told of a study."""
     from segsearch.trial.child import Task
 
-    teacher = teacher_of(study, space.draw, classes=len(dataset.classes))
+    teacher = teacher_of(study, space.draw, classes=len(dataset.classes), start=start)
     return Task(
         study=dump_study(study),
         teacher=None if teacher is None else to_json(teacher),

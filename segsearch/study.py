@@ -14,6 +14,7 @@ from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.evidence.timing import State
 from segsearch.settings.data import DataSettings
+from segsearch.settings.network import NetworkSettings
 from segsearch.settings.retrain import RetrainSettings
 from segsearch.settings.train import Positive, TrainSettings, demand_crop, is_weights_file
 from segsearch.settings.train import Settings as _Frozen
@@ -123,6 +124,7 @@ class Study(_Frozen):
     timing: TimingSettings = TimingSettings()
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
+    network: NetworkSettings | None = None
 
     _lists = field_validator("objectives", "limits", mode="before")(_tuple)
 
@@ -146,6 +148,15 @@ class Study(_Frozen):
             demand_crop(self.train.crop, side, where=f"data.{name}")
         return self
 
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Study:
+        if self.network is not None and self.train.pretrained != "none":
+            raise ValueError(
+                f"[network] has weights of its own, got train.pretrained = {self.train.pretrained!r} beside it; "
+                "leave one of them out"
+            )
+        return self
+
     @property
     def goals(self) -> tuple[Objective, ...]:
         return tuple(objective(name) for name in self.objectives)
@@ -165,7 +176,7 @@ def _as_value_error(read: Any, text: str) -> Any:
 def read_study(path: Path) -> Study:
     """Read and check a study file. Relative paths in it are made absolute from its folder.
 
-    Those are `space`, `data.root` and `train.pretrained`.
+    Those are `space`, `data.root`, `train.pretrained` and `network.file`.
     Raises `StudyError` with one line for the first thing that is wrong.
     """
     try:
@@ -276,6 +287,9 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
     if is_weights_file(study.train.pretrained):
         pretrained = str((folder / Path(study.train.pretrained).expanduser()).resolve())
         changes["train"] = study.train.model_copy(update={"pretrained": pretrained})
+    if study.network is not None:
+        file = str((folder / Path(study.network.file).expanduser()).resolve())
+        changes["network"] = study.network.model_copy(update={"file": file})
     return study.model_copy(update=changes)
 
 
@@ -304,6 +318,7 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
         "timing": TimingSettings,
         "search": SearchSettings,
         "retrain": RetrainSettings,
+        "network": NetworkSettings,
     }
     model = sections.get(str(location[0]), Study) if location else Study
     return list(model.model_fields)

@@ -17,6 +17,7 @@ from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
+from segsearch.own.made import Maker
 from segsearch.runtimes import Runtime
 from segsearch.space.candidate import Output
 from segsearch.training.schedule import Schedule
@@ -31,7 +32,7 @@ class Bench:
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of it comes
     after a pruning, on top of it or taken from it. `teacher_by` is what the teacher's schedule is made
     from, where the students' is another. `start` is the artifact of the pretrained weights that encoders begin with.
-    `looks` is how often a training is looked at on its way.
+    `looks` is how often a training is looked at on its way. `own` makes the study's own network, where it has one.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Bench:
     output: Output = "scores"
     start: str | None = None
     looks: int = 0
+    own: Maker | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, measure
 from segsearch.networks import Network, wear_in
+from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench, answers, scratch, versions
@@ -30,7 +31,9 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
 
     def make() -> Outcome:
-        network = wear_in(compressed_shape(candidate, bench))
+        network = compressed_shape(candidate, bench)
+        if isinstance(candidate.architecture, Architecture):  # what somebody brought has its own weights
+            wear_in(network)
         params, macs = count_params(network), count_macs(network, bench.size)
         with gate_file_of(network, candidate, bench, stages.artifacts) as model:
             evidence = Evidence(

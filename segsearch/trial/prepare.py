@@ -18,16 +18,18 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.effort import effort_of
 from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
-from segsearch.networks import build
+from segsearch.own.made import Maker
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.train import TrainSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
+from segsearch.space.own import OwnNetwork
 from segsearch.study import Study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale, pick_device
 from segsearch.trial.bench import Bench
 from segsearch.trial.gate import passed_gate
+from segsearch.trial.making import network_of
 from segsearch.trial.stages import Stages
 from segsearch.trial.types import Estimate, Teacher
 from segsearch.trial.weights import teacher_schedule
@@ -44,8 +46,10 @@ def make_bench(
     teacher: Teacher | None = None,
     machine: Machine | None = None,
     start: str | None = None,
+    own: Maker | None = None,
 ) -> Bench:
-    """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights.
+    """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights, `own` makes
+    the network that it brings.
 
     Raises `UserError` where the study cannot be carried out.
     """
@@ -70,6 +74,7 @@ def make_bench(
         teacher=teacher,
         output=study.output,
         start=start,
+        own=own,
     )
 
 
@@ -124,11 +129,12 @@ def estimate(
     for candidate, evidence in looked_at:
         try:
             # The file, and float weights before and after: whole ones, with heads that do not ship.
-            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
+            weights = sum(value.numel() for value in network_of(candidate.architecture, bench, seed=0).parameters())
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
             pruned = bench.fine_tune_share if candidate.before_export and bench.fine_tune_on_top else 0.0
-            trainings.append(seconds * (1 + pruned + 2 * candidate.tail))  # a step in int8 runs the float file, too
+            whole = 0 if isinstance(candidate.architecture, OwnNetwork) else 1  # what somebody brought has learned
+            trainings.append(seconds * (whole + pruned + 2 * candidate.tail))  # a step in int8 runs the float file, too
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error
@@ -136,7 +142,7 @@ def estimate(
         count = len(candidates)
         raise StudyError(f"The space must draw candidates that can be built; none of {count} could: {problem}")
     teacher = 0.0
-    if bench.teacher is not None:
+    if bench.teacher is not None and isinstance(bench.teacher.architecture, Architecture):
         teacher = _seconds_of(bench.teacher.architecture, teacher_schedule(bench.teacher, bench), bench)
     # The mean of the gates without the first one, which warms up.
     gate = sum(gates[1:]) / len(gates[1:]) if gates[1:] else gates[0]
@@ -146,14 +152,16 @@ def estimate(
     return Estimate(gate, gate + training, teacher, size, looked=len(gates), within=len(within), nearest=near)
 
 
-def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:
+def _seconds_of(architecture: Architecture | OwnNetwork, schedule: Schedule, bench: Bench) -> float:
     """What a whole training takes, from a few steps of it."""
     return _seconds_per_step(architecture, schedule, bench) * schedule.steps_for(len(bench.dataset.train))
 
 
-def _seconds_per_step(architecture: Architecture, schedule: Schedule, bench: Bench, *, steps: int = 3) -> float:
+def _seconds_per_step(
+    architecture: Architecture | OwnNetwork, schedule: Schedule, bench: Bench, *, steps: int = 3
+) -> float:
     """The quickest of a few training steps of a network that is thrown away: the first ones warm up."""
-    network = build(architecture, bench.classes)
+    network = network_of(architecture, bench, seed=0)
     marks: list[float] = []
 
     def mark(stage: str, done: int, total: int, /) -> None:

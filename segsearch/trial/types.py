@@ -11,14 +11,15 @@ from segsearch.settings.retrain import TIMES, Recipe, TrainOn
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Named
 from segsearch.space.draws import DrawFor, Facts
+from segsearch.space.own import OwnNetwork
 from segsearch.study import Study
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who teaches: an architecture and the epochs it trains for."""
+    """Who teaches: an architecture and the epochs it trains for; one that somebody brought has learned already."""
 
-    architecture: Architecture
+    architecture: Architecture | OwnNetwork
     epochs: int
 
 
@@ -71,20 +72,23 @@ def recipe_of(study: Study, images: int, *, epochs: int | None, train_on: TrainO
     )
 
 
-def facts_of(study: Study, *, classes: int | None = None) -> Facts:
-    """What a space is told of a study, whose data has so many classes."""
+def facts_of(study: Study, *, classes: int | None = None, start: str | None = None) -> Facts:
+    """What a space is told of a study, whose data has so many classes; `start` is the artifact that it begins with."""
+    brought = study.network
     return Facts(
         output=study.output,
         has_teacher=study.teacher is not None,
         classes=classes,
         height=study.data.height,
         width=study.data.width,
+        network=OwnNetwork(start, brought.pixels) if brought is not None and start is not None else None,
+        ways=brought.ways if brought is not None else (),
     )
 
 
-def teacher_of(study: Study, draw: DrawFor, *, classes: int | None = None) -> Teacher | None:
+def teacher_of(study: Study, draw: DrawFor, *, classes: int | None = None, start: str | None = None) -> Teacher | None:
     """The teacher that a study names, if any: a point of its space, whom nobody teaches."""
     if study.teacher is None:
         return None
-    facts = replace(facts_of(study, classes=classes), has_teacher=False)
+    facts = replace(facts_of(study, classes=classes, start=start), has_teacher=False)
     return Teacher(draw(Named(study.teacher.choices), facts).architecture, study.teacher.epochs)
