@@ -12,7 +12,7 @@ import functools
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,16 +122,17 @@ def noting(reads: Reads) -> Iterator[None]:
 
         return reading
 
-    def opened(*arguments: Any, **options: Any) -> _Opened:
+    def opened(*arguments: Any, **options: Any) -> Any:
+        if reads.inside:  # by a reader, which is noted
+            return _SAFE_OPEN(*arguments, **options)
         reads.inside += 1
         try:
-            inner = _SAFE_OPEN(*arguments, **options)
-            tensors = {name: inner.get_tensor(name) for name in inner.keys()}  # noqa: SIM118 (it is no mapping)
-            about = inner.metadata()
+            with _SAFE_OPEN(*arguments, **options) as inner:
+                tensors = {name: inner.get_tensor(name) for name in inner.keys()}  # noqa: SIM118 (it is no mapping)
+                about = inner.metadata()
         finally:
             reads.inside -= 1
-        if not reads.inside:
-            reads.sketches.append(sketch_of({"tensors": tensors, "about": about}))
+        reads.sketches.append(sketch_of({"tensors": tensors, "about": about}))
         return _Opened(tensors, about)
 
     with _in_place(noted, opened):
@@ -192,13 +193,16 @@ class _Opened:
     def get_tensor(self, name: str) -> Tensor:
         return self.tensors[name]
 
+    def get_tensors(self, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+        return {name: self.tensors[name] for name in (self.tensors if names is None else names)}
+
     def get_slice(self, name: str) -> Tensor:
         return self.tensors[name]
 
 
 @contextmanager
 def _in_place(
-    wrap: Callable[[Callable[..., Any]], Callable[..., Any]], opened: Callable[..., _Opened]
+    wrap: Callable[[Callable[..., Any]], Callable[..., Any]], opened: Callable[..., Any]
 ) -> Iterator[None]:
     """Every reader wrapped, until the end."""
     before = [(holder, name, getattr(holder, name)) for holder, name in READERS]

@@ -63,6 +63,8 @@ def own_modules() -> dict[str, Path]:
         if not isinstance(file, str) or name == "__main__" or name.split(".")[0] in _OURS or is_library(Path(file)):
             continue
         path = Path(file)
+        if not path.is_file():  # made in memory
+            continue
         if path.suffix != ".py":
             raise StudyError(
                 f"{path}: the sources of a network are kept as text, got a compiled module; install it as a package, "
@@ -104,7 +106,8 @@ def listening(heard: Callable[[Path], None]) -> None:
 def raised(error: BaseException, files: Iterable[Path], *, shown: str, cure: str = "") -> StudyError:
     """An error of somebody's code, at the last of its own lines that led there; without a traceback."""
     if isinstance(error, SegsearchError):
-        return StudyError(f"{shown}: {error}")
+        said = str(error)
+        return StudyError(said if said.startswith(shown.split(":")[0]) else f"{shown}: {said}")
     own = {str(path): path.name for path in files}
     if isinstance(error, SyntaxError) and error.filename in own:
         return StudyError(f"{own[error.filename]}:{error.lineno}: {error.msg}.")
