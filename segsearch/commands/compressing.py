@@ -195,7 +195,7 @@ def _lines(name: str, notes: Sequence[str], found: Tried, said: Pixels) -> list[
     best, other = max(mious.items(), key=lambda one: one[1], default=("", 0.0))
     lines = [
         (
-            f"{name}: {in_words('params', found.params)} parameters, {in_words('macs', found.macs)} multiply-accumulates; "
+            f"{name}: {in_words('params', found.params)} parameters, {in_words('macs', found.macs)} operations; "
             f"its file says what torch says, within {max(found.parity, 1e-9):.1g}."
         ),
         *(f"  {note}" for note in notes),

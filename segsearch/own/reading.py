@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,20 +68,22 @@ def read_network(
     heard = _Heard(reads)
     listening(heard)
     shown = f"{path.name}: {function}()"
+    before = set(sys.modules)
     try:
         with importing_from([root, here]), noting(reads), seeded():
             module = imported(name, path)
             made = _called(module, function, path)
             inner = settled(_demand_module(made, shown))
-            heard.ended = True
     except Exception as error:
-        raise raised(error, _files_near(path), shown=path.name) from error
+        raise raised(error, _files_near(path, before), shown=path.name) from error
+    finally:
+        heard.ended = True
     notes = _notes_of(made)
     try:
         reading, more = looked_at(inner, shown, size=size, classes=classes, entry=entry)
     except Exception as error:
-        raise raised(error, _files_near(path), shown=shown) from error
-    own = own_modules()
+        raise raised(error, _files_near(path, before), shown=shown) from error
+    own = own_modules(before)
     files = _kept(own, heard, root=root, here=here, shown=shown)
     header = Header(
         name=shown,
@@ -101,14 +105,12 @@ def pack(module: nn.Module, header: Header, target: Path) -> None:
 
 
 def _as_json(sketches: list[Any]) -> str:
-    import json
-
     return json.dumps(sketches, separators=(",", ":"), allow_nan=False)
 
 
-def _files_near(path: Path) -> Iterable[Path]:
+def _files_near(path: Path, before: set[str]) -> Iterable[Path]:
     try:
-        return [path, *own_modules().values()]
+        return [path, *own_modules(before).values()]
     except StudyError:
         return [path]
 

@@ -201,9 +201,7 @@ class _Opened:
 
 
 @contextmanager
-def _in_place(
-    wrap: Callable[[Callable[..., Any]], Callable[..., Any]], opened: Callable[..., Any]
-) -> Iterator[None]:
+def _in_place(wrap: Callable[[Callable[..., Any]], Callable[..., Any]], opened: Callable[..., Any]) -> Iterator[None]:
     """Every reader wrapped, until the end."""
     before = [(holder, name, getattr(holder, name)) for holder, name in READERS]
     places: tuple[Any, ...] = (safetensors, safetensors.torch)

@@ -7,7 +7,7 @@ import linecache
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -55,12 +55,21 @@ def imported(name: str, path: Path) -> ModuleType:
     return found
 
 
-def own_modules() -> dict[str, Path]:
-    """The loaded modules that are no library's, by name, with their files. Raises `StudyError` for compiled ones."""
+def own_modules(before: Collection[str] = ()) -> dict[str, Path]:
+    """The modules that are loaded now and were not `before`, and are no library's, by name, with their files.
+
+    Raises `StudyError` for compiled ones.
+    """
     found: dict[str, Path] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or name == "__main__" or name.split(".")[0] in _OURS or is_library(Path(file)):
+        if (
+            name in before
+            or not isinstance(file, str)
+            or name == "__main__"
+            or name.split(".")[0] in _OURS
+            or is_library(Path(file))
+        ):
             continue
         path = Path(file)
         if not path.is_file():  # made in memory

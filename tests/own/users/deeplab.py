@@ -56,7 +56,14 @@ class ASPP(nn.Module):
 class DeepLabV3Plus(nn.Module):
     def __init__(self, classes):
         super().__init__()
-        cfgs = [(1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 2, 2, 1), (6, 64, 2, 2, 1), (6, 96, 2, 1, 1), (6, 160, 1, 1, 2)]
+        cfgs = [
+            (1, 16, 1, 1, 1),
+            (6, 24, 2, 2, 1),
+            (6, 32, 2, 2, 1),
+            (6, 64, 2, 2, 1),
+            (6, 96, 2, 1, 1),
+            (6, 160, 1, 1, 2),
+        ]
         features, inp = [ConvBNReLU(3, 32, stride=2)], 32
         for t, c, n, s, d in cfgs:
             for i in range(n):

@@ -19,14 +19,22 @@ class HighResolutionNet(nn.Module):
         super().__init__()
         a, b, c = widths
         self.stem = nn.Sequential(
-            conv3x3(3, 16, 2), nn.BatchNorm2d(16), nn.ReLU(inplace=True), conv3x3(16, a, 2), nn.BatchNorm2d(a), nn.ReLU(inplace=True)
+            conv3x3(3, 16, 2),
+            nn.BatchNorm2d(16),
+            nn.ReLU(inplace=True),
+            conv3x3(16, a, 2),
+            nn.BatchNorm2d(a),
+            nn.ReLU(inplace=True),
         )
         self.transition1 = nn.Sequential(conv3x3(a, b, 2), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
         self.stage2 = Exchange((a, b))
         self.transition2 = nn.Sequential(conv3x3(b, c, 2), nn.BatchNorm2d(c), nn.ReLU(inplace=True))
         self.stage3 = nn.ModuleList([Exchange((a, b, c)), Exchange((a, b, c))])
         self.last_layer = nn.Sequential(
-            nn.Conv2d(a + b + c, a + b + c, 1), nn.BatchNorm2d(a + b + c), nn.ReLU(inplace=True), nn.Conv2d(a + b + c, num_classes, 1)
+            nn.Conv2d(a + b + c, a + b + c, 1),
+            nn.BatchNorm2d(a + b + c),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(a + b + c, num_classes, 1),
         )
         self.aux_head = nn.Conv2d(a, num_classes, 1)
 
