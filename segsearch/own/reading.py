@@ -43,16 +43,19 @@ class Brought:
 
 @dataclass
 class _Heard:
-    """Files of somebody's own that were opened while nobody read weights, and those of weights."""
+    """Files of somebody's own that were opened while nobody read weights."""
 
     reads: Reads
     files: dict[Path, None] = field(default_factory=dict)
-    weights: dict[Path, None] = field(default_factory=dict)
     ended: bool = False
 
     def __call__(self, path: Path) -> None:
         if not self.ended:
-            (self.weights if self.reads.inside else self.files)[path] = None
+            (self.reads.files if self.reads.inside else self.files)[path] = None
+
+    @property
+    def weights(self) -> dict[Path, None]:
+        return self.reads.files
 
 
 def read_network(
@@ -73,12 +76,12 @@ def read_network(
         with importing_from([root, here]), noting(reads), seeded():
             module = imported(name, path)
             made = _called(module, function, path)
-            inner = settled(_demand_module(made, shown))
+            notes = _notes_of(_demand_module(made, shown))
+            inner = settled(made)
     except Exception as error:
         raise raised(error, _files_near(path, before), shown=path.name) from error
     finally:
         heard.ended = True
-    notes = _notes_of(made)
     try:
         reading, more = looked_at(inner, shown, size=size, classes=classes, entry=entry)
     except Exception as error:

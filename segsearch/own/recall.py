@@ -11,10 +11,12 @@ import argparse
 import functools
 import json
 import math
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,10 +50,16 @@ _TENSOR, _ARRAY, _PAIRS, _TUPLE, _NAMESPACE, _NUMBER, _OTHER = (
 
 @dataclass
 class Reads:
-    """The reads of one making of a module, in order; `inside` while one of them is under way."""
+    """The reads of one making of a module, in order, and the files that were named; `inside` while one is under way."""
 
     sketches: list[Any] = field(default_factory=list)
+    files: dict[Path, None] = field(default_factory=dict)
     inside: int = 0
+
+    def begin(self, arguments: Sequence[Any]) -> None:
+        self.inside += 1
+        if arguments and isinstance(arguments[0], (str, os.PathLike)):
+            self.files[Path(arguments[0]).absolute()] = None
 
 
 def sketch_of(value: Any) -> Any:
@@ -111,7 +119,7 @@ def noting(reads: Reads) -> Iterator[None]:
     def noted(read: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(read)
         def reading(*arguments: Any, **options: Any) -> Any:
-            reads.inside += 1
+            reads.begin(arguments)
             try:
                 found = read(*arguments, **options)
             finally:
@@ -125,7 +133,7 @@ def noting(reads: Reads) -> Iterator[None]:
     def opened(*arguments: Any, **options: Any) -> Any:
         if reads.inside:  # by a reader, which is noted
             return _SAFE_OPEN(*arguments, **options)
-        reads.inside += 1
+        reads.begin(arguments)
         try:
             with _SAFE_OPEN(*arguments, **options) as inner:
                 tensors = {name: inner.get_tensor(name) for name in inner.keys()}  # noqa: SIM118 (it is no mapping)
