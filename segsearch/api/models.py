@@ -62,6 +62,8 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
     path = artifacts.verified(weights)
     seed, classes = source.row.study.seed, len(evidence.confusion.counts)
     try:
+        if isinstance(candidate.architecture, OwnNetwork) and candidate.architecture.is_graph:
+            raise LookupError("it was brought as an ONNX file, of which no torch module is known")
         if isinstance(candidate.architecture, OwnNetwork):
             folder = cache_of(artifacts.folder.parent) / "networks"
             own = Maker(artifacts.verified(candidate.architecture.artifact), folder)

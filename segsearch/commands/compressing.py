@@ -29,7 +29,9 @@ def compress(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A Python file with a function that returns your network.", show_default=False
+            metavar="MODEL",
+            help="A Python file with a function that returns your network, or ONNX.",
+            show_default=False,
         ),
     ],
     data: Annotated[
@@ -67,8 +69,10 @@ def compress(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write a study that searches the compression of your own network: pruned, factorized, quantized, as it is."""
-    if model.suffix != ".py":
-        raise StudyError(f"{model}: MODEL must be a Python file (.py) with a function that returns the network.")
+    if model.suffix not in (".py", ".onnx"):
+        raise StudyError(
+            f"{model}: MODEL must be a Python file (.py) with a function that returns the network, or an ONNX file."
+        )
     if not model.is_file():
         raise StudyError(f"{model}: MODEL must be there, got no such file; correct the path.")
     said = _pixels(pixels, mean, std, top, bgr=bgr)
@@ -105,7 +109,8 @@ def _written(
     texts = texts_of(study.data)
     folder = launch.default_out(study)
     dataset = launch.open_data(study, folder, progress, texts)
-    packed, tried, expected = (scratch / name for name in ("packed.safetensors", "tried.safetensors", "expected.bin"))
+    ending = ".onnx" if model.suffix == ".onnx" else ".safetensors"
+    packed, tried, expected = (scratch / name for name in (f"packed{ending}", f"tried{ending}", "expected.bin"))
     progress("read the network", 0, 2)
     read = read_apart(
         ReadOrder(
@@ -135,7 +140,7 @@ def _written(
     )
     if said is None:
         raise StudyError(_question(read.name, found))
-    kept = place.with_name(f"{place.stem}.network.safetensors")
+    kept = place.with_name(f"{place.stem}.network{ending}")
     lines = _lines(read.name, read.notes, found, said)
     text = study_text(
         study,
@@ -144,12 +149,12 @@ def _written(
         file=kept.name,
         pixels=said,
         ways=found.ways,
-        notes=[*read.notes, *found.without],
+        notes=[*read.notes, *(f"without {words}" for words in found.without)],
         images=len(dataset.train),
         source=data.name,
     )
     write_files({kept: tried, place: text.encode()}, force=force, study=place)
-    say(*lines, f"Wrote {place}", f"Wrote {kept}: sources and weights; the study needs {model.name} no more.")
+    say(*lines, f"Wrote {place}", f"Wrote {kept}: the study needs {model.name} and what it read no more.")
 
 
 def _data_study(data: Path, place: Path, size: tuple[int, int] | None, *, force: bool, progress: Progress) -> Study:
@@ -196,7 +201,7 @@ def _lines(name: str, notes: Sequence[str], found: Tried, said: Pixels) -> list[
     lines = [
         (
             f"{name}: {in_words('params', found.params)} parameters, {in_words('macs', found.macs)} operations; "
-            f"its file says what torch says, within {max(found.parity, 1e-9):.1g}."
+            f"its file says the same, within {max(found.parity, 1e-9):.1g} of the largest score."
         ),
         *(f"  {note}" for note in notes),
         f"Pixels   {said.words}: mIoU {own:.3f} on {found.images} validation images, untouched",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ def looked_at(
     answer, seconds = _asked(module, shown, size)
     found, notes = _entry(answer, shown, entry)
     scores = entry_of(answer, found)
-    binary = _demand_scores(scores, shown, size=size, classes=classes, module=module)
+    binary = demand_scores(scores, shown, size=size, classes=classes, first=lambda: _first_not_finite(module, size))
     if binary:
         notes.append("its one channel is read as the logit of class 1 of 2 (above 0 is class 1)")
     height, width = scores.shape[-2:]
@@ -139,15 +139,20 @@ def _entry(answer: Any, shown: str, wanted: str | int | None) -> tuple[str | int
     return chosen, [f"it returns a {kind} of {len(maps)} maps ({named}): {chosen!r} is taken; --answer takes another"]
 
 
-def _demand_scores(scores: Tensor, shown: str, *, size: tuple[int, int], classes: int, module: nn.Module) -> bool:
-    """Raise `StudyError` where these are no scores of the data's classes; whether they are one logit for two."""
+def demand_scores(
+    scores: Tensor, shown: str, *, size: tuple[int, int], classes: int, first: Callable[[], str], learns: bool = True
+) -> bool:
+    """Whether these are one logit for two classes. Raises `StudyError` where they are no scores of the data's classes.
+
+    `first` tells where numbers that are not finite begin; what `learns` must answer with logits.
+    """
     rule = f"{shown} must answer with float scores (n, {classes}, height, width)"
     if scores.ndim != 4 or not scores.is_floating_point():
         what = f"{'x'.join(map(str, scores.shape))} of {str(scores.dtype).removeprefix('torch.')}"
         cure = "return the scores before the argmax" if not scores.is_floating_point() else "return the map of scores"
         raise StudyError(f"{rule}, got {what}; {cure}.")
     if not bool(torch.isfinite(scores).all()):
-        raise StudyError(f"{rule} that are finite, got NaN or infinity, {_first_not_finite(module, size)}.")
+        raise StudyError(f"{rule} that are finite, got NaN or infinity, {first()}.")
     found = scores.shape[1]
     binary = found == 1 and classes == 2
     if found != classes and not binary:
@@ -157,7 +162,7 @@ def _demand_scores(scores: Tensor, shown: str, *, size: tuple[int, int], classes
         )
     low, high = float(scores.min()), float(scores.max())
     sums = scores.sum(dim=1)
-    if low >= 0 and high <= 1 and (binary or bool((sums - 1).abs().max() < 1e-3)):
+    if low >= 0 and high <= 1 and (binary or (learns and bool((sums - 1).abs().max() < 1e-3))):
         last = "sigmoid" if binary else "softmax"
         raise StudyError(
             f"{shown} must answer with logits, got what a {last} made of them (0 to 1); leave the {last} out: the mask "

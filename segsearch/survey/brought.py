@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def study_text(
         objectives=_value(list(data.objectives)),
         limits=_value(list(data.limits)),
         output=data.output,
-        notes="".join(f"# {line}\n" for line in notes),
+        notes="".join(f"# {line}\n" for note in notes for line in textwrap.wrap(note, 118, break_long_words=False)),
         file=json.dumps(file, ensure_ascii=False),
         kept="sources and weights, as they were; the code in it runs where the study does"
         if file.endswith(".safetensors")

@@ -17,6 +17,7 @@ from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
+from segsearch.own.graph import GraphMaker
 from segsearch.own.made import Maker
 from segsearch.runtimes import Runtime
 from segsearch.space.candidate import Output
@@ -50,7 +51,7 @@ class Bench:
     output: Output = "scores"
     start: str | None = None
     looks: int = 0
-    own: Maker | None = None
+    own: Maker | GraphMaker | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -143,6 +143,12 @@ def _read(raw: Mapping[str, Any]) -> dict[str, Any]:
     from segsearch.own.reading import pack, read_network
 
     order = ReadOrder(**{**raw, "size": tuple(raw["size"])})
+    if order.path.endswith(".onnx"):
+        from segsearch.own.graph import read_graph
+
+        target, entry = Path(order.target), order.entry
+        header, notes = read_graph(Path(order.path), target, size=order.size, classes=order.classes, entry=entry)
+        return {"name": header.name, "notes": notes, "files": []}
     torch.set_num_threads(1)  # what it answers is compared to the last bit
     found = read_network(
         Path(order.path),
@@ -160,13 +166,13 @@ def _read(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _try(raw: Mapping[str, Any]) -> dict[str, Any]:
-    from segsearch.trial.tried import tried
+    from segsearch.trial.tried import tried, tried_graph
 
     pixels = raw["pixels"]
     if pixels is not None:
         pixels = Pixels(tuple(pixels["mean"]), tuple(pixels["std"]), pixels["top"], pixels["channels"])
-    found = tried(TryOrder(**{**raw, "files": tuple(raw["files"]), "pixels": pixels}))
-    return asdict(found)
+    order = TryOrder(**{**raw, "files": tuple(raw["files"]), "pixels": pixels})
+    return asdict(tried_graph(order) if order.packed.endswith(".onnx") else tried(order))
 
 
 if __name__ == "__main__":

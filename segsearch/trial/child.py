@@ -141,6 +141,7 @@ def _settle(
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
     from segsearch.datasets import open_dataset, open_test
     from segsearch.evidence.timing import Machine
+    from segsearch.own.graph import GraphMaker
     from segsearch.own.made import Maker
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
@@ -156,9 +157,10 @@ def _settle(
         raise DataError(f"The images or masks of {study.name} changed while it ran. Start the same command again.")
     machine = None if order.machine is None else from_json(Machine, order.machine)
     teacher = None if order.teacher is None else from_json(Teacher, order.teacher)
-    own = None
+    own: Maker | GraphMaker | None = None
     if study.network is not None and order.start is not None:
-        own = Maker(Artifacts(Path(order.artifacts)).path(order.start), Path(order.cache) / "networks")
+        path = Artifacts(Path(order.artifacts)).path(order.start)
+        own = GraphMaker(path) if path.suffix == ".onnx" else Maker(path, Path(order.cache) / "networks")
     start = order.start if own is None else None
     bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=start, own=own)
     settle_in(study.train.threads, study.timing.cores)

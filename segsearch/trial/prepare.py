@@ -18,6 +18,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.effort import effort_of
 from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
+from segsearch.own.graph import GraphMaker
 from segsearch.own.made import Maker
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.train import TrainSettings
@@ -46,7 +47,7 @@ def make_bench(
     teacher: Teacher | None = None,
     machine: Machine | None = None,
     start: str | None = None,
-    own: Maker | None = None,
+    own: Maker | GraphMaker | None = None,
 ) -> Bench:
     """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights, `own` makes
     the network that it brings.
@@ -129,6 +130,10 @@ def estimate(
     for candidate, evidence in looked_at:
         try:
             # The file, and float weights before and after: whole ones, with heads that do not ship.
+            if isinstance(candidate.architecture, OwnNetwork) and candidate.architecture.is_graph:  # nothing learns
+                trainings.append(0.0)
+                sizes.append(2 * evidence.size_bytes)
+                continue
             weights = sum(value.numel() for value in network_of(candidate.architecture, bench, seed=0).parameters())
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import safetensors.torch
 import torch
 
+from segsearch.compression import GRAPH_STEPS
 from segsearch.compression.graph_module import float_module
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.errors import SegsearchError, StudyError, TrialFailed
-from segsearch.evidence.types import Confusion
+from segsearch.networks.layers import resize
 from segsearch.networks.own import OwnModule, entry_of
 from segsearch.own.answers import noise
+from segsearch.own.graph import GraphMaker, header_in
 from segsearch.own.header import Left, header_of
 from segsearch.own.made import facts_of, made_again
 from segsearch.own.prunable import fault_after, left_whole
 from segsearch.own.reading import pack
 from segsearch.own.sources import listening
-from segsearch.runtimes import RUNTIMES
-from segsearch.settings.network import PRESETS
+from segsearch.runtimes import RUNTIMES, Image
 from segsearch.space.own import OwnNetwork, Pixels, Way
-from segsearch.space.steps import Factorize
+from segsearch.space.steps import Factorize, Quantize
 from segsearch.study import Study, load_study
 from segsearch.trial.bring import Tried, TryOrder
+from segsearch.trial.by_pixels import by_pixels
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 from segsearch.trial.files import PARITY_IMAGES, spread_over
-from segsearch.trial.score import classes_of, count, nearest, to_input
-
-# Validation images that each way of giving pixels is scored on, and about how long all of it may take.
-SCORED_IMAGES = 12
-SECONDS = 40.0
+from segsearch.trial.graph_parity import graph_parity, taken
 
 
 def tried(order: TryOrder) -> Tried:
@@ -47,9 +43,14 @@ def tried(order: TryOrder) -> Tried:
     dataset = open_dataset(study.data, cache=Path(order.cache), texts=order.texts)
     header = header_of(packed)
     own = OwnNetwork(f"{'0' * 64}.safetensors", order.pixels or Pixels())
-    mious, images = _by_pixels(
-        lambda pixels: OwnModule(module, replace(own, pixels=pixels), facts_of(header)).eval(), dataset, order.pixels
-    )
+
+    def says(image: Image, pixels: Pixels) -> Image:
+        asked = OwnModule(module, replace(own, pixels=pixels), facts_of(header)).eval()
+        with torch.no_grad():
+            answered: Image = asked(torch.from_numpy(image)).numpy()
+        return answered
+
+    mious, images = by_pixels(says, dataset, order.pixels)
     if order.pixels is None:
         return Tried(images, mious)
     network = OwnModule(module, own, facts_of(header)).eval()
@@ -119,38 +120,6 @@ def _made_without(order: TryOrder, packed: Path) -> torch.nn.Module:
     return module
 
 
-# ---- pixels
-
-
-def _by_pixels(
-    made: Callable[[Pixels], OwnModule], dataset: Dataset, said: Pixels | None
-) -> tuple[tuple[tuple[str, float], ...], int]:
-    """mIoU on a few validation images by each way of giving pixels, the said one first; and how many images."""
-    ways = dict(PRESETS)
-    if said is not None:
-        ways = {"as said": said, **{name: pixels for name, pixels in ways.items() if pixels != said}}
-    split, classes = dataset.validation, len(dataset.classes)
-    chosen = np.unique(np.linspace(0, len(split) - 1, min(SCORED_IMAGES, len(split))).astype(int))
-    began = time.monotonic()
-    counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in ways}
-    done = 0
-    for index in chosen:
-        if done and time.monotonic() - began > SECONDS:
-            break
-        image = torch.from_numpy(to_input(split.images[index]))
-        label = split.label(index)
-        for name, pixels in ways.items():
-            with torch.no_grad():
-                answer = made(pixels)(image).numpy()
-            counts[name] += count(label, nearest(classes_of(answer), label.shape), classes=classes)
-        done += 1
-    return tuple((name, _miou(found)) for name, found in counts.items()), done
-
-
-def _miou(counts: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> float:
-    return Confusion(tuple(tuple(int(value) for value in row) for row in counts)).miou if counts.any() else 0.0
-
-
 # ---- what can be done with it
 
 
@@ -207,3 +176,40 @@ def _idle(network: OwnModule) -> tuple[str, ...]:
     ]
     network.zero_grad(set_to_none=True)
     return tuple(idle)
+
+
+# ---- an ONNX file
+
+
+def tried_graph(order: TryOrder) -> Tried:
+    """What is found of a kept ONNX file: it can be quantized, and no more. Raises `UserError`."""
+    maker, study = GraphMaker(Path(order.packed)), load_study(order.study)
+    header, runtime = header_in(maker.path), RUNTIMES["onnxruntime"]
+    dataset = open_dataset(study.data, cache=Path(order.cache), texts=order.texts)
+    session = runtime.open(maker.path, threads=torch.get_num_threads())
+
+    def says(image: Image, pixels: Pixels) -> Image:
+        scores = torch.from_numpy(session.run(taken(image, pixels)))
+        if header.binary:
+            scores = torch.cat([torch.zeros_like(scores), scores], dim=1)
+        answered: Image = resize(scores, header.size).numpy()
+        return answered
+
+    mious, images = by_pixels(says, dataset, order.pixels)
+    if order.pixels is None:
+        return Tried(images, mious)
+    own = OwnNetwork(maker.path.name, order.pixels)
+    some = spread_over(dataset.validation.images, PARITY_IMAGES)
+    with tempfile.TemporaryDirectory(prefix="segsearch-own-") as scratch:
+        target, rounded = Path(scratch) / "model.onnx", Path(scratch) / "rounded.onnx"
+        maker.write(own, target, output=study.output)
+        try:
+            parity = graph_parity(own, maker, target, runtime, some, output=study.output)
+            GRAPH_STEPS[Quantize](target, rounded, Quantize(), images=some)
+            runtime.open(rounded, threads=1).run(some[0])
+        except TrialFailed as error:
+            raise StudyError(f"{header.name}: {error}") from None
+    params, macs = maker.counts()
+    shutil.copyfile(maker.path, order.target)
+    without = ("pruning, factorization and learning: an ONNX file can only be quantized; bring the module for these",)
+    return Tried(images, mious, ways=("int8", "mixed"), without=without, params=params, macs=macs, parity=parity)
