@@ -16,9 +16,11 @@ from segsearch.evidence.objectives import demand_sense
 from segsearch.judging.earlier import earlier_of, read_earlier, settled_earlier
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.settings.texts import Texts, texts_of
+from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.draws import Dice, DrawCandidate, settled
 from segsearch.space.load import load_space
+from segsearch.space.own import OwnNetwork
 from segsearch.space.reach import beyond_reach
 from segsearch.store import StudyRow, TrialRow, open_store
 from segsearch.store.teaching import Verdict, teacher_miou, weighed
@@ -110,23 +112,27 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
     else:
         demand_sense(study.bounds, where="limits")
         texts = texts_of(study.data)
-    facts = facts_of(study, classes=launch.classes_of(study, texts))
-    drawn = [space.draw(Dice(random.Random(seed)), facts) for seed in range(CHECKED_DRAWS)]
-    launch.check_designs(study, space, classes=facts.classes)
+    classes = launch.classes_of(study, texts)
 
     from segsearch.trial.contained import contained
 
-    draw = settled(space.draw, facts)
-    earlier = _earlier(study, begun, draw, str(folder / "study.db"))
-    candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
     with TemporaryDirectory(prefix="segsearch-check-") as scratch:
         artifacts = Artifacts(Path(scratch))
-        heirs = _heirs(study, begun, artifacts, drawn, progress)
+        own = launch.start_of(study, None, artifacts, progress, texts) if study.network is not None else None
+        facts = facts_of(study, classes=classes, start=own)
+        drawn = [space.draw(Dice(random.Random(seed)), facts) for seed in range(CHECKED_DRAWS)]
+        launch.check_designs(study, space, classes=classes, start=own)
+        draw = settled(space.draw, facts)
+        earlier = _earlier(study, begun, draw, str(folder / "study.db"))
+        candidates = [draw(Dice(random.Random(index))) for index in range(ESTIMATED_DRAWS)]
+        heirs = _heirs(study, begun, artifacts, drawn, progress, texts)
         dataset = launch.open_data(study, folder, progress, texts)
         cache = cache_of(folder)
-        own = str(folder / "study.db") if begun is not None else None
-        given = brought(study, begun, artifacts, dataset, cache, own=own, texts=texts, progress=progress)
-        order = launch.order_of(study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, given=given)
+        lies = str(folder / "study.db") if begun is not None else None
+        given = brought(study, begun, artifacts, dataset, cache, own=lies, texts=texts, progress=progress)
+        order = launch.order_of(
+            study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, start=own, given=given
+        )
         with contained(order, progress=progress) as child:
             found = child.estimate(candidates, artifacts)
         teaching = _teaching(study, rows, known, found, cache, texts, given, images=len(dataset.train))
@@ -202,7 +208,10 @@ def _beyond(drawn: Sequence[Candidate], study: Study, *, classes: int) -> tuple[
     for candidate in drawn:
         # A draw that cannot be built is told by the estimate, which builds it.
         with contextlib.suppress(LookupError, ValueError, ArithmeticError):
-            found = beyond_reach(candidate.architecture, size, classes=classes)
+            architecture = candidate.architecture
+            if isinstance(architecture, OwnNetwork):
+                continue
+            found = beyond_reach(architecture, size, classes=classes)
             count += bool(found)
             asked.update(found)
     return count, next((words for words, _ in asked.most_common(1)), "")
@@ -249,19 +258,28 @@ def _alike(study: Study, images: int) -> str:
 
 
 def _heirs(
-    study: Study, begun: StudyRow | None, artifacts: Artifacts, drawn: Sequence[Candidate], progress: Progress
+    study: Study,
+    begun: StudyRow | None,
+    artifacts: Artifacts,
+    drawn: Sequence[Candidate],
+    progress: Progress,
+    texts: Texts,
 ) -> Heirs | None:
     """Which draws begin with the pretrained weights of a study, if it has any. Raises `StudyError` for bad ones."""
+    if study.network is not None:
+        return None
     if begun is not None and begun.start is not None and begun.artifacts.has(begun.start):
         artifacts = begun.artifacts
-    start = launch.start_of(study, begun, artifacts, progress)
+    start = launch.start_of(study, begun, artifacts, progress, texts)
     if start is None:
         return None
     from segsearch.pretrained.header import header_of
     from segsearch.pretrained.match import match
 
     parent = header_of(artifacts.path(start))
-    matches = [match(one.architecture, parent.architecture) for one in drawn]
+    matches = [
+        match(one.architecture, parent.architecture) for one in drawn if isinstance(one.architecture, Architecture)
+    ]
     reports = [found.report for found in matches]
     return Heirs(
         parent=parent.name,

@@ -15,12 +15,13 @@ from segsearch.evidence.objectives import demand_sense
 from segsearch.judging.earlier import earlier_of, keep_earlier, read_earlier
 from segsearch.settings.texts import Texts, carried_on, texts_of
 from segsearch.space.draws import demand_point, settled
-from segsearch.space.keys import to_json
 from segsearch.space.load import Space, load_space, space_from_source
 from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
-from segsearch.study import Study, as_begun, dump_study, search_with
+from segsearch.study import Study, as_begun, search_with
 from segsearch.trial.brought import brought
+from segsearch.trial.order import order_of as order_of
+from segsearch.trial.order import order_of_row as order_of_row
 from segsearch.trial.types import facts_of, teacher_of
 from segsearch.workshop import Artifacts, Progress, cache_of, make_folder
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from segsearch.datasets import Dataset
     from segsearch.evidence.timing import Machine
     from segsearch.search import Event, Summary
-    from segsearch.trial.child import Task
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def run(
         texts = texts_of(study.data)
         begun = None
     classes = classes_of(study, texts)
-    check_designs(study, space, classes=classes)
-    draw = settled(space.draw, facts_of(study, classes=classes))
+    start = start_of(study, begun, artifacts, progress, texts)
+    check_designs(study, space, classes=classes, start=start)
+    draw = settled(space.draw, facts_of(study, classes=classes, start=start))
     found = read_earlier(study, draw, own=database) if begun is None else []
-    start = start_of(study, begun, artifacts, progress)
     dataset = open_data(study, folder, progress, texts)
     given = brought(study, begun, artifacts, dataset, cache_of(folder), own=database, texts=texts, progress=progress)
     with open_store(database, create=True) as store:
@@ -199,15 +199,15 @@ def classes_of(study: Study, texts: Texts) -> int:
     return len(datasets.classes_of(study.data, texts))
 
 
-def check_designs(study: Study, space: Space, *, classes: int | None = None) -> None:
+def check_designs(study: Study, space: Space, *, classes: int | None = None, start: str | None = None) -> None:
     """The teacher and the first designs must be points of the space. Raises `StudyError` before anything is trained."""
-    facts = facts_of(study, classes=classes)
+    facts = facts_of(study, classes=classes, start=start)
     if study.teacher is not None and study.teacher.choices is not None:
         demand_point("teacher.choices", study.teacher.choices, space.draw, replace(facts, has_teacher=False))
     for index, choices in enumerate(study.search.first):
         demand_point(f"search.first.{index}", choices, space.draw, facts)
     if study.teacher is not None and study.teacher.first is not None:
-        teacher_of(study, space.draw, classes=classes)
+        teacher_of(study, space.draw, classes=classes, start=start)
 
 
 def stored_space(row: StudyRow) -> Space:
@@ -241,11 +241,19 @@ def begun_as(store: Store, study: Study) -> StudyRow | None:
     return next((row for row in store.studies() if row.name == study.name), None)
 
 
-def start_of(study: Study, begun: StudyRow | None, artifacts: Artifacts, progress: Progress) -> str | None:
-    """The artifact with the pretrained weights of a study: those it began with, or those that its words mean now.
+def start_of(
+    study: Study, begun: StudyRow | None, artifacts: Artifacts, progress: Progress, texts: Texts
+) -> str | None:
+    """The artifact of what a study begins with, pretrained weights or a network of somebody's own: that which it began
+    with, or what its words mean now.
 
-    Raises `StudyError` where they are not installed or cannot be read.
+    Raises `StudyError` where there is none or it cannot be read.
     """
+    if study.network is not None:
+        from segsearch.own.start import keep_network
+
+        known = begun.start if begun is not None else None
+        return keep_network(study.network, artifacts, begun=known, classes=classes_of(study, texts))
     pretrained = study.train.pretrained
     if pretrained == "none":
         return None
@@ -285,8 +293,9 @@ def _search(
 
     row.artifacts.sweep()
     here = store.keep_machine(here)
-    classes = len(dataset.classes)
-    draw, alone = (settled(space.draw, facts_of(row.study, classes=classes, taught=taught)) for taught in (True, False))
+    classes, start = len(dataset.classes), row.start
+    facts = (facts_of(row.study, classes=classes, start=start, taught=taught) for taught in (True, False))
+    draw, alone = (settled(space.draw, known) for known in facts)
     order = order_of_row(row, row.study, space, dataset, here)
     with contained(order, progress=progress) as child:
         return run_search(
@@ -300,48 +309,3 @@ def _search(
             minutes=minutes,
             on_event=on_event,
         )
-
-
-def order_of_row(row: StudyRow, study: Study, space: Space, dataset: Dataset, machine: Machine) -> Task:
-    """What the process that trains is told of a stored study, as it is carried out now."""
-    return order_of(
-        study,
-        space,
-        dataset,
-        machine,
-        cache=cache_of(row.artifacts.folder.parent),
-        artifacts=row.artifacts,
-        texts=row.texts,
-        start=row.start,
-        given=row.given,
-    )
-
-
-def order_of(
-    study: Study,
-    space: Space,
-    dataset: Dataset,
-    machine: Machine | None,
-    *,
-    cache: Path,
-    artifacts: Artifacts,
-    texts: Texts | None = None,
-    start: str | None = None,
-    given: Mapping[str, str] = MappingProxyType({}),
-) -> Task:
-    """What the process that trains is told of a study."""
-    from segsearch.store.given import TEACHER, UNLABELLED
-    from segsearch.trial.child import Task
-
-    teacher = teacher_of(study, space.draw, classes=len(dataset.classes), given=given.get(TEACHER))
-    return Task(
-        study=dump_study(study),
-        teacher=None if teacher is None else to_json(teacher),
-        machine=None if machine is None else to_json(machine),
-        cache=str(cache),
-        data_key=dataset.key,
-        artifacts=str(artifacts.folder),
-        texts=texts,
-        start=start,
-        unlabelled=given.get(UNLABELLED),
-    )

@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "workshop", "candidate", "space", "evidence", "study", "settings", "references"},
     {"networks", "datasets", "compression", "runtimes"},
-    {"latency", "training", "pretrained", "pairing", "readings", "survey", "annotations"},
+    {"latency", "training", "pretrained", "own", "pairing", "readings", "survey", "annotations"},
     {"trial", "store", "search"},
     {"judging"},
     {

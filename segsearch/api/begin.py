@@ -89,8 +89,9 @@ def evaluate(
     demand_sense(settings.bounds, where="limits")
     space, texts = load_space(settings.space), texts_of(settings.data)
     classes = launch.classes_of(settings, texts)
-    launch.check_designs(settings, space, classes=classes)
-    candidate = candidate_of(what, settings, space, classes=classes)
+    if settings.network is None:  # said before anything is made; a network must be kept first
+        launch.check_designs(settings, space, classes=classes)
+        candidate_of(what, settings, space, classes=classes)
     broken: tuple[str, ...] = ()
     with ExitStack() as stack:
         if out is None:
@@ -103,7 +104,9 @@ def evaluate(
         from segsearch.trial.contained import contained
 
         beside = launch.default_out(settings)  # decoded images are shared with the runs
-        start = launch.start_of(settings, None, artifacts, steps)
+        start = launch.start_of(settings, None, artifacts, steps, texts)
+        launch.check_designs(settings, space, classes=classes, start=start)
+        candidate = candidate_of(what, settings, space, classes=classes, start=start)
         dataset = launch.open_data(settings, beside, steps, texts)
         cache = cache_of(beside)
         given = brought(settings, None, artifacts, dataset, cache, own=None, texts=texts, progress=steps)
@@ -132,10 +135,15 @@ def study_of(study: AnyStudy) -> Study:
 
 
 def candidate_of(
-    what: Candidate | Architecture | Mapping[str, Scalar], study: Study, space: Space, *, classes: int
+    what: Candidate | Architecture | Mapping[str, Scalar],
+    study: Study,
+    space: Space,
+    *,
+    classes: int,
+    start: str | None = None,
 ) -> Candidate:
     """The candidate that is meant, without what cannot matter under this study. Raises `StudyError`."""
-    facts = facts_of(study, classes=classes)
+    facts = facts_of(study, classes=classes, start=start)
     given: Any = Candidate(what) if isinstance(what, Architecture) else what
     if isinstance(given, Candidate):
 

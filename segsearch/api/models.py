@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from segsearch import __version__
 from segsearch.errors import DatabaseError, TrialFailed
 from segsearch.space.candidate import Candidate
+from segsearch.space.own import OwnNetwork
 
 if TYPE_CHECKING:
     from segsearch.api.trials import Source
@@ -34,8 +35,10 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
     """The network that a trial's file was exported from, with its weights. Raises `DatabaseError` where it is not to
     be had."""
     from segsearch.networks import build
+    from segsearch.own.made import Maker
     from segsearch.trial.origin import made_of
     from segsearch.trial.weights import apply_model_steps, load_weights
+    from segsearch.workshop import cache_of
 
     artifacts = source.row.artifacts
     evidence = source.store.evidence(source.row.name, number)
@@ -54,7 +57,14 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
     path = artifacts.verified(weights)
     seed, classes = source.row.study.seed, len(evidence.confusion.counts)
     try:
-        network = build(candidate.architecture, classes, seed=seed)
+        if isinstance(candidate.architecture, OwnNetwork) and candidate.architecture.is_graph:
+            raise LookupError("it was brought as an ONNX file, of which no torch module is known")
+        if isinstance(candidate.architecture, OwnNetwork):
+            folder = cache_of(artifacts.folder.parent) / "networks"
+            own = Maker(artifacts.verified(candidate.architecture.artifact), folder)
+            network: Network = own.network(candidate.architecture)
+        else:
+            network = build(candidate.architecture, classes, seed=seed)
         network = apply_model_steps(network, candidate.before_export)
         load_weights(network, path)
         network.eval()

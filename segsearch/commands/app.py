@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from segsearch import __version__
 from segsearch.commands.choosing import dashboard, front, pick
 from segsearch.commands.comparing import compare, references
+from segsearch.commands.compressing import compress
 from segsearch.commands.doctor import doctor
 from segsearch.commands.drawing import masks
 from segsearch.commands.explaining import explain
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 # In the order in which a person needs them.
 COMMANDS = (
-    *(doctor, masks, new, check, run, resume, status, front, pick, measure, remeasure, confirm),
+    *(doctor, masks, new, compress, check, run, resume, status, front, pick, measure, remeasure, confirm),
     *(explain, retrain, export, predict, compare, references, dashboard),
 )
 for _command in COMMANDS:

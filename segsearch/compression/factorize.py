@@ -59,7 +59,11 @@ def factorize(
             del plan[conv]
     for name, ranks in plan.items():
         if isinstance(ranks, Ranks):
-            _put(network, name, factored(network.get_submodule(name), ranks))
+            layer = network.get_submodule(name)
+            factors = factored(layer, ranks)
+            # A layer that has several names stays one.
+            for each in [each for each, one in network.named_modules(remove_duplicate=False) if one is layer]:
+                _put(network, each, factors)
     return network
 
 
@@ -163,7 +167,8 @@ def _plan(network: nn.Module, step: Factorize, protected: tuple[nn.Module, ...])
     plan: dict[str, Ranks | str] = {}
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d) and layer not in factors:
-            plan[name] = "it is protected" if layer in kept else _ranks(layer, step, *maps[name])
+            plan[name] = _ranks(layer, step, *maps[name]) if name in maps else "it is not run"
+            plan[name] = "it is protected" if layer in kept else plan[name]
     return plan
 
 
@@ -193,8 +198,14 @@ def _ranks(layer: nn.Conv2d, step: Factorize, read: int, made: int) -> Ranks | s
 
 
 def _map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """Pixels of the map that each convolution reads and of the one that it makes, of an image of `SIDE`."""
-    shapes = copy.deepcopy(network).to("meta").eval()
+    """Pixels of the map that each convolution reads and of the one that it makes, where it is run.
+
+    Of an image of `SIDE`, on which nothing is computed; a module that somebody brought runs on one that it takes.
+    """
+    shapes, size, device = copy.deepcopy(network).eval(), getattr(network, "example", None), "cpu"
+    if size is None:
+        shapes, size, device = shapes.to("meta"), (SIDE, SIDE), "meta"
+    shapes.to(device)
     found: dict[str, tuple[int, int]] = {}
     for name, layer in shapes.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -204,7 +215,7 @@ def _map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
 
             layer.register_forward_hook(see)
     with torch.no_grad():
-        getattr(shapes, "scores_and_auxiliary", shapes)(torch.zeros(1, 3, SIDE, SIDE, device="meta"))
+        getattr(shapes, "scores_and_auxiliary", shapes)(torch.zeros(1, 3, *size, device=device))
     return found
 
 

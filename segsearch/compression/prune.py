@@ -77,10 +77,18 @@ def kept_whole(network: nn.Module, step: Prune, /, *, protected: tuple[nn.Module
     return tuple(Left(named[layer], why[layer]) for layer in named if layer in why and layer not in loses)
 
 
+def groups_of(network: nn.Module) -> list[frozenset[str]]:
+    """The convolutions whose channels go together, by their names, of every group that could lose some."""
+    named = {id(layer): name for name, layer in network.named_modules()}
+    graph = _graph_of(network.eval())
+    found = _all_found(graph, lambda group: torch.zeros(len(group[0].idxs)), ())
+    return [frozenset(named[layer] for layer in group.makers) for group in found if group.makers]
+
+
 def _graph_of(network: nn.Module) -> Any:
-    example = torch.zeros(
-        1, 3, 64, 64, device=next(network.parameters()).device
-    )  # any image shows what depends on what
+    # Any image that the network takes shows what depends on what.
+    size = getattr(network, "example", None) or (64, 64)
+    example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
     graph = tp.DependencyGraph().build_dependency(network, example, forward_fn=_everything)
     # A layer that spans several maps comes before their makers: who belongs together is then no matter of the order in
     # which the network was walked.

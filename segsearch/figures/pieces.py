@@ -8,6 +8,7 @@ from typing import Literal
 
 from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate, Output
+from segsearch.space.own import OwnNetwork
 from segsearch.space.shapes import AnyMap, HeadMap, Shape, Size, scaled, shapes_of
 
 Kind = Literal["input", "encoder", "context", "join", "head", "output"]
@@ -65,6 +66,8 @@ class Piece:
 def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output = "scores") -> tuple[Piece, ...]:
     """The pieces of a candidate whose exported file takes images of that height and width."""
     architecture = candidate.architecture
+    if isinstance(architecture, OwnNetwork):
+        return (*_brought(architecture, size, classes=classes, output=output), *_shipped(candidate, size))
     shapes = shapes_of(architecture, size, candidate.before_export, classes=classes)
     grid = scaled(size, architecture.input_scale)
     pieces = [Piece("input", "image", "RGB", size, 3, 3)]
@@ -93,7 +96,14 @@ def pieces_of(candidate: Candidate, size: Size, *, classes: int, output: Output 
     if not architecture.ends_with_scores:
         words, size_there = f"1×1 to {classes} classes", shapes[HeadMap()].size
         pieces.append(Piece("head", "scores", words, size_there, classes, classes, None, after))
-    pieces += _answer(architecture, shapes[HeadMap()].size, size, classes=classes, output=output)
+    pieces += _answer(
+        architecture.answer_scale,
+        shapes[HeadMap()].size,
+        size,
+        classes=classes,
+        output=output,
+        doubled=architecture.head.upsample == "pixel_shuffle",
+    )
     return (*pieces, *_shipped(candidate, size))
 
 
@@ -199,14 +209,27 @@ def _join(join: Join) -> str:
     )
 
 
-def _answer(architecture: Architecture, grid: Size, size: Size, *, classes: int, output: Output) -> Iterator[Piece]:
+def _brought(own: OwnNetwork, size: Size, *, classes: int, output: Output) -> Iterator[Piece]:
+    """A network that somebody brought: what is inside it is its owner's."""
+    yield Piece("input", "image", "RGB", size, 3, 3)
+    grid = scaled(size, own.input_scale)
+    if grid != size:
+        yield Piece("input", "resized", f"×{own.input_scale:.3g}", grid, 3, 3)
+    yield Piece("input", "pixels", own.pixels.words, grid, 3, 3)
+    yield Piece("encoder", "own network", f"{own.artifact[:12]}, to {classes} classes", grid, classes, classes)
+    yield from _answer(own.answer_scale, grid, size, classes=classes, output=output)
+
+
+def _answer(
+    answer_scale: float, grid: Size, size: Size, *, classes: int, output: Output, doubled: bool = False
+) -> Iterator[Piece]:
     """From the scores on the decoder's grid to what the file answers."""
-    if architecture.head.upsample == "pixel_shuffle":
+    if doubled:
         grid = (2 * grid[0], 2 * grid[1])
         yield Piece("output", "doubled", "depthwise 3×3, pixel shuffle", grid, classes, classes)
-    chosen = scaled(size, architecture.answer_scale)
+    chosen = scaled(size, answer_scale)
     if grid != chosen:
-        where = "the image's size" if chosen == size else f"×{architecture.answer_scale:.3g} of the image's size"
+        where = "the image's size" if chosen == size else f"×{answer_scale:.3g} of the image's size"
         yield Piece("output", "resized", f"bilinear, to {where}", chosen, classes, classes)
     if output == "mask":
         words = "the highest score" + ("" if chosen == size else ", repeated to the image's size")

@@ -13,8 +13,9 @@ from segsearch.judging.words import in_words
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.outlook import AHEAD, outlook
 from segsearch.search.points import DEAR, front_rows, trained_of
+from segsearch.settings.search import STOP_GAIN
 from segsearch.store import TimingRow, TrialRow
-from segsearch.study import STOP_GAIN, Study
+from segsearch.study import Study
 
 # A limit is judged by so many candidates, and one that few meet by more.
 _FEW, _MANY, _LITTLE = 20, 100, 0.05

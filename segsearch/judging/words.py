@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segsearch.evidence.images import NoSpread
 from segsearch.space.architecture import Architecture, ContextMap, EncoderPath, Feature, Join, Joined, Stage, Stem
 from segsearch.space.candidate import Candidate
+from segsearch.space.own import OwnNetwork
 
 if TYPE_CHECKING:  # a progress line needs neither a front nor a database
     from segsearch.judging.fronts import Measured, Report
@@ -111,8 +112,11 @@ def describe(candidate: Candidate) -> str:
     return "; ".join(words)
 
 
-def _architecture(architecture: Architecture) -> list[str]:
+def _architecture(architecture: Architecture | OwnNetwork) -> list[str]:
     words = [] if architecture.input_scale == 1 else [f"input x{architecture.input_scale:.3g}"]
+    classes_at = [] if architecture.answer_scale == 1 else [f"classes at x{architecture.answer_scale:.3g}"]
+    if isinstance(architecture, OwnNetwork):
+        return [*words, "own network", *classes_at]
     for number, path in enumerate(architecture.paths):
         words.append(("" if number == 0 else f"path {number}: ") + _chain(path))
         context = path.context
@@ -125,8 +129,7 @@ def _architecture(architecture: Architecture) -> list[str]:
     head = [] if architecture.ends_with_scores else [str(architecture.head.channels)]
     head += ["pixel shuffle"] if architecture.head.upsample == "pixel_shuffle" else []
     words += [" ".join(["head", *head])] if head else []
-    words += [] if architecture.answer_scale == 1 else [f"classes at x{architecture.answer_scale:.3g}"]
-    return words
+    return [*words, *classes_at]
 
 
 def _map(feature: Feature | Joined | ContextMap) -> str:

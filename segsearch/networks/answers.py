@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsearch.networks.build import Network
 from segsearch.networks.layers import resize, spatial_size
+from segsearch.networks.network import Network
 from segsearch.space.candidate import Output
 from segsearch.space.shapes import scaled
 

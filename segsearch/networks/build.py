@@ -11,6 +11,7 @@ from segsearch.networks.check import check_architecture
 from segsearch.networks.decoders import JOINS, Classifier, Widths
 from segsearch.networks.encoders import Encoder
 from segsearch.networks.layers import Conv2d, conv_bn_relu, resize, spatial_size
+from segsearch.networks.network import Network
 from segsearch.space.architecture import Architecture, ContextMap, Feature, Joined
 from segsearch.space.shapes import scaled
 
@@ -20,8 +21,8 @@ PIXEL_MEAN = 112.0
 PIXEL_STD = 64.0
 
 
-class Network(nn.Module):
-    """A segmentation network: RGB images (n, 3, H, W) with values 0..255 in, class scores (n, classes, H, W) out."""
+class Assembled(Network):
+    """The network of an architecture."""
 
     def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
@@ -71,17 +72,11 @@ class Network(nn.Module):
         extra = [head.get_submodule("1") for head in self.auxiliary]
         return (*stems, self.head.scores, self.head.upsample, *extra, *own)
 
-    def forward(self, image: Tensor) -> Tensor:
-        size = spatial_size(image)
-        return resize(self.scores(resize(image, scaled(size, self.input_scale))), size)
-
     def scores(self, image: Tensor) -> Tensor:
-        """Class scores on the decoder's own grid, of an image that is already at the input scale."""
         found: Tensor = self.head(self._decoded(image)[0])
         return found
 
     def scores_and_auxiliary(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """`scores`, and those of the auxiliary heads on their own grids."""
         running, maps = self._decoded(image)
         extra = [head(maps[feature]) for feature, head in zip(self.auxiliary_features, self.auxiliary, strict=True)]
         return self.head(running), extra
@@ -160,11 +155,11 @@ def wear_in(network: Network, *, seed: int = 0) -> Network:
     return network
 
 
-def build(architecture: Architecture, classes: int, *, seed: int = 0) -> Network:
+def build(architecture: Architecture, classes: int, *, seed: int = 0) -> Assembled:
     """The network with weights drawn from `seed`. Raises `ValueError` where the architecture does not fit."""
     check_architecture(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Network(architecture, classes)
+        network = Assembled(architecture, classes)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

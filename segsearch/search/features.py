@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.space.candidate import Candidate
+from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import Factorize, Prune
 from segsearch.study import Scalar
 
@@ -62,8 +63,14 @@ def _designs(rows: Sequence[Described]) -> Array:
 def design_numbers(candidate: Candidate) -> dict[str, float]:
     """Numbers that mean the same in every space: sizes by their logarithms, counts, and what the compression takes."""
     architecture = candidate.architecture
+    compression = _compression(candidate)
+    scales = {
+        "input_scale": math.log2(architecture.input_scale),
+        "answer_scale": math.log2(architecture.answer_scale),
+    }
+    if isinstance(architecture, OwnNetwork):  # the same in all candidates
+        return {**scales, **compression}
     stages = [stage for path in architecture.paths for stage in path.stages]
-    steps = candidate.before_export
     blocks = Counter[str]()
     for stage in stages:
         blocks[f"blocks of {stage.block}"] += stage.depth
@@ -71,13 +78,21 @@ def design_numbers(candidate: Candidate) -> dict[str, float]:
     joins = Counter(f"joins of {join.kind}" for join in architecture.joins)
     return {
         "output_stride": math.log2(architecture.output_stride),
-        "input_scale": math.log2(architecture.input_scale),
-        "answer_scale": math.log2(architecture.answer_scale),
+        **scales,
         "paths": len(architecture.paths),
         "blocks": sum(stage.depth for stage in stages),
         "width": math.log2(sum(stage.channels for stage in stages) + 1),
         "reach": sum(stage.depth * math.log2(max(stage.atrous, default=1)) for stage in stages),
         "head": math.log2(architecture.head.channels + 1),
+        **compression,
+        **{name: float(count) for counts in (blocks, contexts, joins) for name, count in counts.items()},
+    }
+
+
+def _compression(candidate: Candidate) -> dict[str, float]:
+    """Numbers of what the compression takes, and of who teaches."""
+    steps = candidate.before_export
+    return {
         "bits": math.log2(candidate.bits),
         "float_convolutions": max((step.float_convolutions for step in candidate.after_export), default=0),
         "tolerance": candidate.tolerance or 0.0,
@@ -85,7 +100,6 @@ def design_numbers(candidate: Candidate) -> dict[str, float]:
         "pruned": 1 - math.prod(1 - step.ratio for step in steps if isinstance(step, Prune)),
         "factorized": 1 - math.prod(step.ratio for step in steps if isinstance(step, Factorize)),
         "taught": min(1.0, candidate.distill.weight) if candidate.distill else 0.0,
-        **{name: float(count) for counts in (blocks, contexts, joins) for name, count in counts.items()},
     }
 
 

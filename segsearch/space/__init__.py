@@ -16,6 +16,7 @@ from segsearch.space.architecture import (
 )
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts
+from segsearch.space.own import OwnNetwork, Pixels
 from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "Join",
     "Joined",
     "Merge",
+    "OwnNetwork",
+    "Pixels",
     "Prune",
     "Quantize",
     "Stage",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import content_key
+from segsearch.space.own import OwnNetwork
 from segsearch.space.rules import demand_step
 from segsearch.space.steps import AfterExport, BeforeExport, Distill
 
@@ -28,9 +29,9 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One point of a search space."""
+    """One point of a search space: a network of ours as data, or one that somebody brought, and what becomes of it."""
 
-    architecture: Architecture
+    architecture: Architecture | OwnNetwork
     distill: Distill | None = None
     before_export: tuple[BeforeExport, ...] = ()
     after_export: tuple[AfterExport, ...] = ()

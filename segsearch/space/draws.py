@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from segsearch.errors import StudyError
 from segsearch.space.candidate import Candidate, Draw, Named, Output
+from segsearch.space.own import OwnNetwork, Way
 
 DrawCandidate = Callable[[Draw], Candidate]
 
@@ -18,7 +19,7 @@ class Facts:
     """What a space may know of the study that it is drawn for: what the files answer, and whether anybody teaches.
 
     `classes` is how many the data has, `height` and `width` the size of a file's input in pixels; None where a space
-    is drawn for no study.
+    is drawn for no study. `network` is the one that the study's `[network]` brings, `ways` how that may be compressed.
     """
 
     output: Output = "mask"
@@ -26,6 +27,8 @@ class Facts:
     classes: int | None = None
     height: int | None = None
     width: int | None = None
+    network: OwnNetwork | None = None
+    ways: tuple[Way, ...] = ()
 
 
 class DrawFor(Protocol):

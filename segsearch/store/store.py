@@ -345,8 +345,8 @@ class Store:
     ) -> Workshop:
         """The artifacts and the stage memory that `evaluate` works with. Stages are shared by all trials of a study.
 
-        With `worker`, one at work here, no stage is made that another living worker is making: `on_wait` hears which
-        one is waited for. `on_made` hears of each stage that was made and is stored.
+        With `worker`, one at work here, no stage is made that another living worker makes: `on_wait` hears of it.
+        `on_made` hears of each stage that was made and is stored.
         """
         artifacts = self.study(study).artifacts
         return StoredWorkshop(artifacts, self.reading, self.writing, study, trial, worker, on_wait, on_made)

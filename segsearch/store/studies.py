@@ -45,6 +45,7 @@ MAY_CHANGE = frozenset(
         "data.unlabelled",
         "teacher.file",
         "teacher.database",
+        "network.file",
         *(f"retrain.{name}" for name in RetrainSettings.model_fields),
     }
 )
@@ -211,6 +212,10 @@ def demand_same(stored: StudyRow, study: Study, named: Named, *, where: str) -> 
     """Raise `StudyError` naming the first thing in which a study differs from the stored one of its name."""
     begun = "A study is carried on as it began;"
     cure = f"Give the changed study another name or --out, or undo the change; {where} keeps what it has."
+    if stored.start != named.start and stored.study.network is not None and study.network is not None:
+        raise StudyError(
+            f"{begun} {study.network.file} holds another network than the one that {study.name} began with. {cure}"
+        )
     if stored.start != named.start:
         was, now = stored.study.train.pretrained, study.train.pretrained
         differs = f"train.pretrained of {study.name} was {was!r}, now it is {now!r}, and these are other weights"

@@ -19,6 +19,8 @@ from segsearch.evidence.objectives import Limit
 from segsearch.evidence.timing import Machine
 from segsearch.latency.measure import Effort
 from segsearch.latency.room import Room
+from segsearch.own.graph import GraphMaker
+from segsearch.own.made import Maker
 from segsearch.runtimes import Runtime
 from segsearch.settings.teacher import extra_images
 from segsearch.space.candidate import Output
@@ -50,7 +52,8 @@ class Bench:
     `schedule` is the study's; each input scale trains by what `for_scale` makes of it. `fine_tune_share` of it comes
     after a pruning, on top of it or taken from it. `teacher_by` is what the teacher's schedule is made from, where the
     students' is another; `beside` are images that it alone speaks of. `start` is the artifact of the pretrained weights
-    that encoders begin with. `looks` is how often a training is looked at on its way.
+    that encoders begin with. `looks` is how often a training is looked at on its way. `own` makes the study's own
+    network, where it has one.
     """
 
     dataset: Dataset
@@ -69,6 +72,7 @@ class Bench:
     output: Output = "scores"
     start: str | None = None
     looks: int = 0
+    own: Maker | GraphMaker | None = None
 
     @property
     def size(self) -> tuple[int, int]:

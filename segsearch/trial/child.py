@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segsearch.datasets import Dataset
+    from segsearch.own.graph import GraphMaker
+    from segsearch.own.made import Maker
+    from segsearch.study import Study
     from segsearch.training.checkpoint import Look
+    from segsearch.trial.bench import Beside
 
 # An interrupted stage may clean up for so long.
 GRACE_SECONDS = 1.0
@@ -143,12 +147,11 @@ def _settle(
     order: Task, progress: Progress, told: Callable[[Look, int], None]
 ) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
-    from segsearch.datasets import open_dataset, open_test, open_unlabelled
+    from segsearch.datasets import open_dataset, open_test
     from segsearch.evidence.layers import Choice
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
-    from segsearch.trial.bench import Beside
     from segsearch.trial.evaluate import evaluate, gated, train_again
     from segsearch.trial.explain import explain
     from segsearch.trial.grow import grow
@@ -163,19 +166,9 @@ def _settle(
     machine = None if order.machine is None else from_json(Machine, order.machine)
     teacher = None if order.teacher is None else teacher_from(order.teacher)
 
-    @cache
-    def unlabelled() -> NDArray[np.uint8]:
-        found = open_unlabelled(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
-        if found is None or found.key != order.unlabelled:
-            raise DataError(
-                f"The images without labels of {study.name} changed while it ran. Put them back as they were."
-            )
-        return found.images
-
-    beside = None
-    if order.unlabelled is not None and study.teacher is not None:
-        beside = Beside(order.unlabelled, unlabelled, study.teacher.unlabelled_share)
-    bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=order.start, beside=beside)
+    own, beside = _own_of(study, order), _beside_of(study, order, progress)
+    start = order.start if own is None else None
+    bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=start, beside=beside, own=own)
     settle_in(study.train.threads, study.timing.cores)
     if bench.device.type == "cpu":
         limit_memory()
@@ -211,3 +204,33 @@ def _settle(
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _own_of(study: Study, order: Task) -> Maker | GraphMaker | None:
+    """Who makes the network that somebody brought, where the study has one."""
+    from segsearch.own.graph import GraphMaker
+    from segsearch.own.made import Maker
+
+    if study.network is None or order.start is None:
+        return None
+    path = Artifacts(Path(order.artifacts)).path(order.start)
+    return GraphMaker(path) if path.suffix == ".onnx" else Maker(path, Path(order.cache) / "networks")
+
+
+def _beside_of(study: Study, order: Task, progress: Progress) -> Beside | None:
+    """The images without labels that a teacher speaks of, where the study has any; opened when they are needed."""
+    from segsearch.datasets import open_unlabelled
+    from segsearch.trial.bench import Beside
+
+    @cache
+    def opened() -> NDArray[np.uint8]:
+        found = open_unlabelled(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
+        if found is None or found.key != order.unlabelled:
+            raise DataError(
+                f"The images without labels of {study.name} changed while it ran. Put them back as they were."
+            )
+        return found.images
+
+    if order.unlabelled is None or study.teacher is None:
+        return None
+    return Beside(order.unlabelled, opened, study.teacher.unlabelled_share)

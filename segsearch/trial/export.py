@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segsearch.errors import TrialFailed
-from segsearch.networks import answering, folded, masking
+from segsearch.networks import Network, answering, folded, masking
 from segsearch.runtimes import Answer, Image, Runtime
 from segsearch.runtimes.graphs import with_scores
 from segsearch.space.candidate import Output
@@ -159,5 +159,7 @@ def count_macs(network: nn.Module, size: tuple[int, int]) -> int:
 
 
 def count_params(network: nn.Module) -> int:
-    """Parameters of what ships: folded, and auxiliary heads (`Network.auxiliary`) help in training and stay behind."""
-    return sum(value.numel() for name, value in folded(network).named_parameters() if not name.startswith("auxiliary."))
+    """Parameters of what ships: folded, without what stays behind (`Network.ships`)."""
+    shipped = folded(network)
+    ships = shipped.ships if isinstance(shipped, Network) else bool
+    return sum(value.numel() for name, value in shipped.named_parameters() if ships(name))

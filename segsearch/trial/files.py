@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.compression import GRAPH_STEPS, CalibrationImages
+from segsearch.own.graph import GraphMaker
 from segsearch.space.candidate import Candidate, Output
 from segsearch.space.keys import content_key, to_json
+from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import AfterExport
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export, note_reading
+from segsearch.trial.graph_parity import graph_parity
+from segsearch.trial.making import graph_of
 from segsearch.trial.score import to_input
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape, load_weights
@@ -44,6 +48,8 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
     dataset = bench.dataset
 
     def make() -> Outcome:
+        if (brought := graph_of(candidate, bench)) is not None:
+            return exported_graph(*brought, bench, stages)
         network = compressed_shape(candidate, bench)
         load_weights(network, stages.artifacts.verified(weights))
         images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
@@ -65,6 +71,17 @@ def exported(candidate: Candidate, weights: str, bench: Bench, stages: Stages) -
     )
     made = stages.once("export", key, make)
     return Exported(str(made["model"]), int(made["params"]), int(made["macs"]), float(made["parity"]))
+
+
+def exported_graph(own: OwnNetwork, maker: GraphMaker, bench: Bench, stages: Stages) -> Outcome:
+    """An ONNX file that somebody brought as a file of ours, compared with what it answers by itself."""
+    params, macs = maker.counts()
+    images = spread_over(bench.dataset.validation.images, PARITY_IMAGES)
+    with scratch(stages.artifacts) as target:
+        maker.write(own, target, output=bench.output)
+        note_reading(target, bench.dataset.levels, exif_ignored=bench.dataset.exif_ignored)
+        parity = graph_parity(own, maker, target, bench.runtime, images, output=bench.output)
+        return {"model": stages.artifacts.keep(target), "parity": parity, "params": params, "macs": macs}
 
 
 def quantized(candidate: Candidate, plain: Exported, bench: Bench, stages: Stages) -> Exported:

@@ -11,11 +11,15 @@ from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Evidence
 from segsearch.latency.measure import Effort, measure
 from segsearch.networks import Network, wear_in
+from segsearch.own.graph import GraphMaker
+from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
+from segsearch.space.own import OwnNetwork
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
 from segsearch.trial.files import after_export, calibration_images, graph_steps, untrained
+from segsearch.trial.making import graph_of
 from segsearch.trial.stages import Stages
 from segsearch.trial.weights import compressed_shape
 from segsearch.workshop import Artifacts, Outcome, sha256_of
@@ -30,9 +34,18 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
     """Size and latency of the candidate with random weights, through the same steps as the trained one."""
 
     def make() -> Outcome:
-        network = wear_in(compressed_shape(candidate, bench))
-        params, macs = count_params(network), count_macs(network, bench.size)
-        with gate_file_of(network, candidate, bench, stages.artifacts) as model:
+        if (brought := graph_of(candidate, bench)) is not None:
+            (params, macs), file = (
+                brought[1].counts(),
+                _gate_file_of_graph(*brought, candidate, bench, stages.artifacts),
+            )
+        else:
+            network = compressed_shape(candidate, bench)
+            if isinstance(candidate.architecture, Architecture):  # what somebody brought has its own weights
+                wear_in(network)
+            params, macs = count_params(network), count_macs(network, bench.size)
+            file = gate_file_of(network, candidate, bench, stages.artifacts)
+        with file as model:
             evidence = Evidence(
                 artifact=sha256_of(model),
                 size_bytes=model.stat().st_size,
@@ -60,6 +73,17 @@ def gate_file_of(network: Network, candidate: Candidate, bench: Bench, artifacts
     """The file of a candidate's untrained network, through the same steps after the export as the trained one's."""
     with scratch(artifacts) as plain:
         export(network, bench.size, plain, output=bench.output)
+        images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
+        with after_export(plain, graph_steps(candidate, bench), images, artifacts) as model:
+            yield model
+
+
+@contextlib.contextmanager
+def _gate_file_of_graph(
+    own: OwnNetwork, maker: GraphMaker, candidate: Candidate, bench: Bench, artifacts: Artifacts
+) -> Iterator[Path]:
+    with scratch(artifacts) as plain:
+        maker.write(own, plain, output=bench.output)
         images = calibration_images(bench, GATE_CALIBRATION_IMAGES)
         with after_export(plain, graph_steps(candidate, bench), images, artifacts) as model:
             yield model

@@ -16,6 +16,7 @@ from segsearch.errors import SegsearchError, StudyError
 from segsearch.settings.teacher import TeacherSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import from_json, to_json
+from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import BeforeExport
 from segsearch.trial.start import asked
 from segsearch.trial.wire import error_as_message, private_output
@@ -109,10 +110,13 @@ def _keep_trial(settings: TeacherSettings, order: Order, artifacts: Artifacts) -
         made = next(made_of(store, row, trial.candidate, trial.artifact, evidence), None)
         if made is None:
             raise StudyError(f"{called}: no stage that is stored tells which weights made its file; name another.")
+        design = trial.candidate.architecture
+        if isinstance(design, OwnNetwork):
+            raise StudyError(f"{called} is a network that somebody brought, which teaches in its own study alone.")
         weights = row.artifacts.verified(made[0])
         state = safetensors.torch.load_file(weights)
         # One entry: of several the order in the file is not settled, and with it the name of the file.
-        header = Header(tuple(classes), trial.candidate.architecture.learnt, trial.candidate.before_export)
+        header = Header(tuple(classes), design.learnt, trial.candidate.before_export)
         name = artifacts.keep_bytes(safetensors.torch.save(state, {HEADER: to_json(header)}), ".safetensors")
     network_of_file(artifacts.path(name))
     return name

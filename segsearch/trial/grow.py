@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segsearch.datasets import Dataset
+from segsearch.errors import StudyError
 from segsearch.evidence.images import PerImage
 from segsearch.settings.retrain import Recipe
 from segsearch.space.architecture import Auxiliary, Feature
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
+from segsearch.space.own import OwnNetwork
 from segsearch.trial.bench import Bench, in_the_room
 from segsearch.trial.evaluate import evidence_of, measured, scored
 from segsearch.trial.files import Exported
@@ -43,6 +45,11 @@ def grow(
     stays the study's own; what learns from validation images, too, is taught by the same design trained on all.
     Raises `TrialFailed` where a stage cannot be finished.
     """
+    if isinstance(candidate.architecture, OwnNetwork) and not (candidate.before_export or candidate.tail):
+        raise StudyError(
+            "A model to train to the end must learn something, and this one is the network as it was brought"
+            f"{', rounded' if candidate.after_export else ''}; name one that is pruned, factorized or trained in int8."
+        )
     long = bench_of(bench, recipe, seed)
     full = with_auxiliary(candidate, recipe.auxiliary)
     fidelity, stages = Fidelity(recipe.epochs), Stages(workshop, progress, told)
@@ -79,7 +86,7 @@ def bench_of(bench: Bench, recipe: Recipe, seed: int) -> Bench:
 def with_auxiliary(candidate: Candidate, weight: float) -> Candidate:
     """The candidate with a second loss on its trunk's last map, where it has none; it is gone from the file."""
     architecture = candidate.architecture
-    if architecture.auxiliary or weight == 0:
+    if isinstance(architecture, OwnNetwork) or architecture.auxiliary or weight == 0:
         return candidate
     trunk = architecture.paths[architecture.trunk]
     last = Feature(architecture.trunk, len(trunk.stages))

@@ -21,17 +21,20 @@ from segsearch.evidence.types import Evidence
 from segsearch.latency.effort import effort_of
 from segsearch.latency.measure import machine_for
 from segsearch.latency.room import machine_room
-from segsearch.networks import build
+from segsearch.own.graph import GraphMaker
+from segsearch.own.made import Maker
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.teacher import extra_images
 from segsearch.settings.train import TrainSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
+from segsearch.space.own import OwnNetwork
 from segsearch.study import Study
 from segsearch.training.loop import train
 from segsearch.training.schedule import Schedule, for_scale, pick_device
 from segsearch.trial.bench import Bench, Beside
 from segsearch.trial.gate import passed_gate
+from segsearch.trial.making import network_of
 from segsearch.trial.stages import Stages
 from segsearch.trial.teacher import of_artifact, of_network
 from segsearch.trial.types import AnyTeacher, Estimate, GivenTeacher, Teacher
@@ -52,8 +55,10 @@ def make_bench(
     machine: Machine | None = None,
     start: str | None = None,
     beside: Beside | None = None,
+    own: Maker | GraphMaker | None = None,
 ) -> Bench:
-    """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights.
+    """What stays the same for all candidates of a study; `start` is the artifact of its pretrained weights, `own` makes
+    the network that it brings.
 
     `beside` are the images without labels that its teacher speaks of.
 
@@ -81,6 +86,7 @@ def make_bench(
         beside=beside,
         output=study.output,
         start=start,
+        own=own,
     )
 
 
@@ -135,13 +141,18 @@ def estimate(
     for candidate, evidence in looked_at:
         try:
             # The file, and float weights before and after: whole ones, with heads that do not ship.
-            weights = sum(value.numel() for value in build(candidate.architecture, bench.classes).parameters())
+            if isinstance(candidate.architecture, OwnNetwork) and candidate.architecture.is_graph:  # nothing learns
+                trainings.append(0.0)
+                sizes.append(2 * evidence.size_bytes)
+                continue
+            weights = sum(value.numel() for value in network_of(candidate.architecture, bench, seed=0).parameters())
             images, scale = len(bench.dataset.train), candidate.architecture.input_scale
             seconds = _seconds_of(candidate.architecture, for_scale(bench.schedule, scale, images), bench)
             pruned = bench.fine_tune_share if candidate.before_export and bench.fine_tune_on_top else 0.0
             beside = _seconds_beside(candidate, bench)
+            whole = 0 if isinstance(candidate.architecture, OwnNetwork) else 1  # what somebody brought has learned
             # A step in int8 runs the float file, too.
-            trainings.append(seconds * (1 + beside + pruned + 2 * candidate.tail))
+            trainings.append(seconds * (whole * (1 + beside) + pruned + 2 * candidate.tail))
             sizes.append(evidence.size_bytes + 8 * weights)
         except TrialFailed as error:
             problem = error
@@ -167,9 +178,11 @@ def _with_teacher(
     images = len(bench.dataset.train) + (len(bench.beside.opened()) if bench.beside is not None else 0)
     if not isinstance(teacher, GivenTeacher):
         architecture = teacher.architecture if isinstance(teacher, Teacher) else teacher.candidate.architecture
-        says = of_network(build(architecture, bench.classes), bench).says
+        says = of_network(network_of(architecture, bench, seed=0), bench).says
         seconds = (
-            _seconds_of(architecture, teacher_schedule(teacher, bench), bench) if isinstance(teacher, Teacher) else 0.0
+            _seconds_of(architecture, teacher_schedule(teacher, bench), bench)
+            if isinstance(teacher, Teacher) and isinstance(architecture, Architecture)
+            else 0.0
         )
         return replace(found, teacher_seconds=seconds, teacher_bytes=2 * images * says(_some_image(bench)).size)
     trained = of_artifact(teacher.artifact, bench, artifacts)
@@ -195,14 +208,16 @@ def _seconds_beside(candidate: Candidate, bench: Bench) -> float:
     return (1 - taught.after) * extra_images(bench.schedule.batch_size, beside.share) / bench.schedule.batch_size
 
 
-def _seconds_of(architecture: Architecture, schedule: Schedule, bench: Bench) -> float:
+def _seconds_of(architecture: Architecture | OwnNetwork, schedule: Schedule, bench: Bench) -> float:
     """What a whole training takes, from a few steps of it."""
     return _seconds_per_step(architecture, schedule, bench) * schedule.steps_for(len(bench.dataset.train))
 
 
-def _seconds_per_step(architecture: Architecture, schedule: Schedule, bench: Bench, *, steps: int = 3) -> float:
+def _seconds_per_step(
+    architecture: Architecture | OwnNetwork, schedule: Schedule, bench: Bench, *, steps: int = 3
+) -> float:
     """The quickest of a few training steps of a network that is thrown away: the first ones warm up."""
-    network = build(architecture, bench.classes)
+    network = network_of(architecture, bench, seed=0)
     marks: list[float] = []
 
     def mark(stage: str, done: int, total: int, /) -> None:

@@ -26,6 +26,7 @@ from segsearch.networks import Network, build
 from segsearch.networks.layers import Conv2d, convolution
 from segsearch.space.draws import Dice
 from segsearch.space.load import Space, load_space
+from segsearch.space.own import OwnNetwork
 from segsearch.training.schedule import trains_in_bfloat16
 from segsearch.trial.convolutions import Convolution, Fault, ScanOrder
 from segsearch.trial.weights import apply_model_steps
@@ -97,7 +98,9 @@ def of_draw(space: Space, number: int, order: ScanOrder) -> tuple[list[Convoluti
         # What the space draws and the rules refuse is no convolution; `check` tells of it.
         with suppress(SegsearchError, ValueError):
             candidate = space.draw(Dice(random.Random(number)))
-            network = build(candidate.architecture, CLASSES)
+            if isinstance(candidate.architecture, OwnNetwork):
+                return
+            network: Network = build(candidate.architecture, CLASSES)
             tell([*map(asdict, convolutions_of(network, order.height, order.width))])
             if candidate.before_export:
                 network = apply_model_steps(network, candidate.before_export)

@@ -14,14 +14,15 @@ from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawFor, Facts
 from segsearch.space.keys import from_json
+from segsearch.space.own import OwnNetwork
 from segsearch.study import Study
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who teaches: an architecture and the epochs it trains for."""
+    """Who teaches: an architecture and the epochs it trains for; one that somebody brought has learned already."""
 
-    architecture: Architecture
+    architecture: Architecture | OwnNetwork
     epochs: int
 
 
@@ -103,19 +104,30 @@ def recipe_of(study: Study, images: int, *, epochs: int | None, train_on: TrainO
     )
 
 
-def facts_of(study: Study, *, classes: int | None = None, taught: bool = True) -> Facts:
-    """What a space is told of a study, whose data has so many classes; not `taught`: as if nobody did."""
+def facts_of(study: Study, *, classes: int | None = None, start: str | None = None, taught: bool = True) -> Facts:
+    """What a space is told of a study, whose data has so many classes; `start` is the artifact that it begins with.
+
+    Not `taught`: as if nobody did.
+    """
+    brought = study.network
     return Facts(
         output=study.output,
         has_teacher=taught and study.teacher is not None,
         classes=classes,
         height=study.data.height,
         width=study.data.width,
+        network=OwnNetwork(start, brought.pixels) if brought is not None and start is not None else None,
+        ways=brought.ways if brought is not None else (),
     )
 
 
 def teacher_of(
-    study: Study, draw: DrawFor, *, classes: int | None = None, given: str | None = None
+    study: Study,
+    draw: DrawFor,
+    *,
+    classes: int | None = None,
+    start: str | None = None,
+    given: str | None = None,
 ) -> AnyTeacher | None:
     """The teacher that a study names, if any: a design, a network of the field, or the artifact of one that is `given`.
 
@@ -131,7 +143,7 @@ def teacher_of(
 
         return Teacher(known_references()[settings.reference].make(), settings.epochs or 1)
     if settings.first is not None:
-        found = draw(Named(study.search.first[settings.first]), facts_of(study, classes=classes))
+        found = draw(Named(study.search.first[settings.first]), facts_of(study, classes=classes, start=start))
         if found.distill is not None and found.distill.weight > 0:
             raise StudyError(
                 f"teacher.first must be a design that nobody teaches, got search.first.{settings.first}, which asks "
@@ -140,5 +152,5 @@ def teacher_of(
         return FirstTeacher(replace(found.parent, distill=None))
     if settings.choices is None:
         raise ValueError(f"the teacher must be kept before it teaches: {settings.words}")
-    facts = facts_of(study, classes=classes, taught=False)
+    facts = facts_of(study, classes=classes, start=start, taught=False)
     return Teacher(draw(Named(settings.choices), facts).architecture, settings.epochs or 1)

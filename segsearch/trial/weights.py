@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segsearch.compression import MODEL_STEPS, REPORTS, Losses, factors_of
 from segsearch.compression.distill import Teaching
 from segsearch.errors import TrialFailed
-from segsearch.networks import Network, build
+from segsearch.networks import Network
 from segsearch.pretrained.header import header_of
 from segsearch.pretrained.inherit import inherit
 from segsearch.pretrained.match import match
@@ -23,6 +23,7 @@ from segsearch.pretrained.parent import kept
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
+from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import BeforeExport, Distill
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.checkpoint import Keep
@@ -30,6 +31,7 @@ from segsearch.training.loop import Judge, train
 from segsearch.training.sample import SAMPLED_BATCHES, losses_over
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
 from segsearch.trial.bench import Bench, in_the_room
+from segsearch.trial.making import network_of
 from segsearch.trial.score_network import score_network
 from segsearch.trial.stages import Stages
 from segsearch.trial.teacher import cannot_teach, of_artifact, of_network, told
@@ -46,7 +48,12 @@ class Fidelity:
 
 
 def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> str:
-    """Name of the weights before any step of compression: where a higher fidelity goes on from."""
+    """Name of the weights before any step of compression: where a higher fidelity goes on from.
+
+    A network that somebody brought has its own, and none of them is trained.
+    """
+    if isinstance(candidate.architecture, OwnNetwork):
+        return _brought(candidate.architecture, stages)
     start = None
     if fidelity.warm_start is not None:
         start = trained(candidate, bench, stages, fidelity=fidelity.warm_start)
@@ -54,7 +61,7 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
     taught = _taught(candidate, bench)
 
     def make(keep: Keep) -> Outcome:
-        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        network = network_of(candidate.architecture, bench, seed=schedule.seed)
         begun: Outcome = {}
         if start is not None:
             load_weights(network, stages.artifacts.verified(start))
@@ -64,6 +71,12 @@ def trained(candidate: Candidate, bench: Bench, stages: Stages, *, fidelity: Fid
 
     key = content_key(["train", start or "from scratch"], _recipe(candidate.architecture, schedule, taught, bench))
     return str(stages.once_resumed("train", key, make)["weights"])
+
+
+def _brought(own: OwnNetwork, stages: Stages) -> str:
+    """Name of the weights of a network that somebody brought: the artifact that holds it."""
+    key = content_key(["train", "brought", own.artifact])
+    return str(stages.once("train", key, lambda: {"weights": own.artifact, "losses": []})["weights"])
 
 
 def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *, fidelity: Fidelity) -> str:
@@ -79,7 +92,7 @@ def fine_tuned(candidate: Candidate, full: str, bench: Bench, stages: Stages, *,
     look = any(step.looks for step in steps)
 
     def make(keep: Keep) -> Outcome:
-        network = build(candidate.architecture, bench.classes, seed=schedule.seed)
+        network = network_of(candidate.architecture, bench, seed=schedule.seed)
         load_weights(network, stages.artifacts.verified(full))
         with in_the_room(bench, stages.progress) as watched:
             split, device = bench.dataset.train, bench.device
@@ -132,7 +145,9 @@ def _taught(candidate: Candidate, bench: Bench) -> Distill | None:
     return distill if bench.teacher is not None and distill is not None and distill.weight > 0 else None
 
 
-def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | None, bench: Bench) -> list[str]:
+def _recipe(
+    architecture: Architecture | OwnNetwork, schedule: Schedule, taught: Distill | None, bench: Bench
+) -> list[str]:
     """Everything that settles trained weights, for the key of their stage."""
     return [
         to_json(architecture.learnt),
@@ -148,25 +163,25 @@ def _recipe(architecture: Architecture, schedule: Schedule, taught: Distill | No
     ]
 
 
-def begin(network: Network, architecture: Architecture, bench: Bench, stages: Stages) -> Outcome:
+def begin(network: Network, architecture: Architecture | OwnNetwork, bench: Bench, stages: Stages) -> Outcome:
     """Give a new network the study's pretrained weights where it matches them, and say where; nothing without any."""
-    if bench.start is None:
+    if bench.start is None or isinstance(architecture, OwnNetwork):
         return {}
     parent = kept(stages.artifacts.verified(bench.start))
     report = inherit(network, architecture, parent.network, parent.architecture)
     return {"start": to_json(report), "parent": parent.name}
 
 
-def inherited_parameters(architecture: Architecture, bench: Bench, stages: Stages) -> frozenset[str]:
+def inherited_parameters(architecture: Architecture | OwnNetwork, bench: Bench, stages: Stages) -> frozenset[str]:
     """The names of the parameters that began with pretrained weights; pruning keeps the names, `factors_of` follows."""
-    if bench.start is None:
+    if bench.start is None or isinstance(architecture, OwnNetwork):
         return frozenset()
     return match(architecture, header_of(stages.artifacts.path(bench.start)).architecture).parameters
 
 
 def _train(
     network: Network,
-    architecture: Architecture,
+    architecture: Architecture | OwnNetwork,
     schedule: Schedule,
     taught: Distill | None,
     bench: Bench,
@@ -231,7 +246,7 @@ def teacher_logits(teacher: AnyTeacher, bench: Bench, stages: Stages) -> NDArray
             weights = trained(teacher.candidate, students, stages, fidelity=Fidelity(students.schedule.epochs))
         except TrialFailed as failed:
             raise cannot_teach(failed) from failed
-        network = build(teacher.candidate.architecture, bench.classes)
+        network = network_of(teacher.candidate.architecture, bench, seed=0)
         load_weights(network, stages.artifacts.verified(weights))
         return told(of_network(network, bench), bench, stages.artifacts, as_teacher)
 
@@ -255,20 +270,21 @@ def _teacher_key(teacher: AnyTeacher, bench: Bench) -> str:
 
 def _train_teacher(teacher: Teacher, bench: Bench, stages: Stages, keep: Keep, progress: Progress) -> Outcome:
     schedule = teacher_schedule(teacher, bench)
-    network = build(teacher.architecture, bench.classes, seed=schedule.seed)
+    network = network_of(teacher.architecture, bench, seed=schedule.seed)
     begun = begin(network, teacher.architecture, bench, stages)
     try:
         with in_the_room(bench, progress) as watched:
-            train(
-                network,
-                bench.dataset.train,
-                schedule,
-                classes=bench.classes,
-                device=bench.device,
-                inherited=inherited_parameters(teacher.architecture, bench, stages),
-                keep=keep,
-                progress=watched,
-            )
+            if isinstance(teacher.architecture, Architecture):  # what somebody brought has learned
+                train(
+                    network,
+                    bench.dataset.train,
+                    schedule,
+                    classes=bench.classes,
+                    device=bench.device,
+                    inherited=inherited_parameters(teacher.architecture, bench, stages),
+                    keep=keep,
+                    progress=watched,
+                )
     except TrialFailed as failed:
         raise cannot_teach(failed) from failed
     found = told(of_network(network, bench), bench, stages.artifacts, progress)
@@ -283,7 +299,7 @@ def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
 
 def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
     """The candidate's network with random weights, in the shape that its steps before export leave."""
-    network = build(candidate.architecture, bench.classes, seed=bench.schedule.seed)
+    network = network_of(candidate.architecture, bench, seed=bench.schedule.seed)
     return apply_model_steps(network, candidate.before_export)
 
 
@@ -296,6 +312,10 @@ def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: L
 
 def save_weights(network: Network, artifacts: Artifacts) -> str:
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    first: dict[int, str] = {}
+    for name, value in state.items():  # a layer that has several names is held once, and stored under each
+        if first.setdefault(value.data_ptr(), name) != name and value.numel():
+            state[name] = value.clone()
     return artifacts.keep_bytes(safetensors.torch.save(state), ".safetensors")
 
 
