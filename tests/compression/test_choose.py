@@ -29,7 +29,7 @@ def names_of(pair: Pair) -> list[str]:
     return [layer.name for layer in pair.convolutions]
 
 
-def times_of(pair: Pair, float_ms: Mapping[str, float] = {}, *, million_ms: float = 0.0) -> Times:  # noqa: B006
+def times_of(pair: Pair, float_ms: Mapping[str, float] = {}, *, million_ms: float = 0.0) -> Times:
     layers = tuple(
         LayerTime(layer.name, float_ms.get(layer.name, 2.0), 1.0, 0.0, "QLinearConv") for layer in pair.layers
     )
@@ -90,7 +90,7 @@ def test_a_gain_that_another_step_took_is_not_taken_again(pair: Pair) -> None:
 
 
 def test_the_same_times_and_losses_give_the_same_choice(pair: Pair) -> None:
-    lost = losing({name: 0.001 for name in names_of(pair)})
+    lost = losing(dict.fromkeys(names_of(pair), 0.001))
     one, other = (choose(pair, times_of(pair), 0.001, drawn=DRAWN, lost=lost) for _ in range(2))
     assert one == other
 
