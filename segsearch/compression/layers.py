@@ -190,6 +190,8 @@ class Pair:
 
     def _rounds(self, node: onnx.NodeProto) -> bool:
         """Whether the int8 file holds a convolution's weights, or steps that are near them."""
+        if node.input[1] not in self.exact_values:  # a float file has its weights as they are
+            return False
         weight = numpy_helper.to_array(self.exact_values[node.input[1]])
         name = self.rounded_nodes[node.name].input[1]
         maker = self.rounded_makers.get(name)

@@ -309,7 +309,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     words = ("layer", "operator", "shape", "ships", "why", "class")
     for name in columns:
-        table.add_column(name, justify="left" if name in words else "right", no_wrap=name != "why")
+        table.add_column(name, justify="left" if name in words else "right", no_wrap=name != "why", min_width=len(name))
     for row in rows:
         table.add_row(*map(Text, row))
     return table
