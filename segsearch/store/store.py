@@ -143,11 +143,9 @@ class Store:
     ) -> StudyRow:
         """Store a new study, or check that the stored one of that name asks for the same and update what may change.
 
-        `space`, `texts`, `start` and `earlier` name the artifacts that hold the space's source, the study's lists, its
-        pretrained weights and what a new one knows of earlier studies, `given` is `store.given`'s. May change:
-        `trials` (never below what is trained), what `studies.MAY_CHANGE` names, and where the same pixels, source and
-        weights lie. Raises `StudyError` naming the first key that differs, `DatabaseError` where a server's workers
-        share no folder.
+        The artifacts are named as in `StudyRow`. May change: `trials` (never below what is trained), what
+        `studies.MAY_CHANGE` names, and where the same pixels, source and weights lie. Raises `StudyError` naming the
+        first key that differs, `DatabaseError` where a server's workers share no folder.
         """
         with self.writing() as connection:
             named = studies.Named(space, data_key, texts, start, given or {}, earlier)
