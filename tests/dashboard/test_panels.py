@@ -18,8 +18,10 @@ from segsearch.figures.importance import importances, on_machine
 from segsearch.judging.words import with_interval
 from segsearch.masks import MaskCache
 from segsearch.runtimes import Operation
-from segsearch.store import open_store
+from segsearch.space.keys import to_json
+from segsearch.store import NO_TRIAL, open_store
 from tests.dashboard import many
+from tests.judging.test_explained import FOUND
 
 
 def scene_of(reader: Reader, address: str) -> Scene:
@@ -152,3 +154,21 @@ def test_the_table_shows_intervals_and_sorts_by_the_values(small: Path) -> None:
         assert row["shown:latency_ms"] == with_interval(of_report, "latency_ms")
     (column,) = [one for one in table.columns(scene.seen, scene.report) if one["field"] == "miou"]
     assert "shown:miou" in column["valueFormatter"]["function"]
+
+
+def test_what_int8_costs_is_shown_once_it_was_explained_and_before_that_how_to(small: Path) -> None:
+    reader, profiles = Reader(str(small)), Profiles()
+    seen = reader.look().seen
+    assert seen is not None
+    trial = next(one for one in seen.trials if one.state == "trained" and one.candidate.after_export)
+    scene = scene_of(reader, f"?models={trial.number}")
+    before, version = model_of(scene, reader, profiles, ground="light", shown=None)
+    assert f"segsearch explain {small} --trial {trial.number}" in str(before)
+    found = replace(FOUND, shipped=str(trial.artifact))
+    with open_store(small) as store:
+        outcome = {"shipped": found.shipped, "machine": "elsewhere", "explained": to_json(found)}
+        store.workshop(seen.study.name, NO_TRIAL).once("explain", "key", lambda: outcome)
+    reader.forget()
+    after, _ = model_of(scene_of(reader, f"?models={trial.number}"), reader, profiles, ground="light", shown=version)
+    for word in ("given back", "stem.0.0", "IoU float", "16 training images"):
+        assert word in str(after)
