@@ -24,6 +24,7 @@ TABLES: Mapping[str, str] = {
     "Without the table nobody teaches.",
     "timing": "How latency is measured. A measurement ends when its interval is narrow enough, or when its time is up.",
     "search": "What is drawn.",
+    "network": "Somebody's own network, of which only the compression is searched. `segsearch compress` writes it.",
     "retrain": "How `segsearch retrain` trains a chosen model to the end; what is not said here, `[train]` says.",
 }
 
@@ -117,6 +118,12 @@ WORDS: Mapping[str, str] = {
     "search.stop": "`converged` ends the search before all `trials` are trained, once the next ten trainings are "
     "expected to add less than `stop_gain` to the hypervolume of the front; twenty must be trained to say so.",
     "search.stop_gain": "That share of the hypervolume.",
+    "network.file": "What `segsearch compress` wrote: the network with its sources and weights, or an ONNX file.",
+    "network.mean": "What is taken from each channel of an image, in the order of `channels`, of pixels up to `top`.",
+    "network.std": "What each channel is divided by then.",
+    "network.top": "What white is before that: 255 as it is stored, 1 where pixels are divided by 255.",
+    "network.channels": "The order of the channels that the network takes.",
+    "network.ways": "How it may be compressed: what the space `compress_only` draws.",
     "retrain.epochs": f"How long; without it {TIMES} times as long as the study's own schedule.",
     "retrain.ema": "Decay of the average of the weights that remains; 0 keeps the last ones.",
     "retrain.auxiliary": "Weight of one more loss on the encoder's last map, where a network has none; 0 for none.",
@@ -134,6 +141,7 @@ MAY_MOVE = (
     "teacher.file",
     "teacher.database",
     "search.after",
+    "network.file",
 )
 BEGINNING = (
     "A study is a TOML file, or [a mapping of the same structure in Python](python.md). Unknown keys are refused, and "

@@ -1,5 +1,4 @@
-"""Reads of weights, noted and recalled: a module can be made again by its own code where the files of its weights are
-gone.
+"""Reads of weights, noted and recalled: a module can be made again by its own code without the files of its weights.
 
 Noted is what a read gave: names, shapes, numbers and words, without the values of tensors. Recalled, tensors are zeros;
 the weights are loaded afterwards from the one file that holds them all.

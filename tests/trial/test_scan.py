@@ -37,7 +37,8 @@ def conv(inputs: int = 8, outputs: int = 16, kernel: int = 1, stride: int = 2, g
     return Convolution(inputs, outputs, kernel, stride, 1, groups, False, 12, 16, True)
 
 
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+# What a network that somebody brought holds is not drawn.
+@pytest.mark.parametrize("path", [path for path in SPACES if path.stem != "compress_only"], ids=lambda path: path.stem)
 def test_every_convolution_that_a_space_draws_learns_and_ends_nothing(path: Path) -> None:
     mobile = path.stem == "mobile"
     found = scan_convolutions(str(path), draws=12 if mobile else 4)
