@@ -289,6 +289,7 @@ def _search(
             row.name,
             draw=draw,
             alone=alone,
+            teach=child.teach,
             evaluate=child.evaluate,
             gate=child.gate,
             minutes=minutes,

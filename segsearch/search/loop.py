@@ -19,8 +19,8 @@ from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
-from segsearch.store import Counts, Failure, Store, StudyRow, TrialRow
-from segsearch.store.teaching import Verdict, verdict
+from segsearch.store import NO_TRIAL, Counts, Failure, Store, StudyRow, TrialRow
+from segsearch.store.teaching import Verdict, awaits_teacher, verdict
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
@@ -92,6 +92,7 @@ def run_search(
     evaluate: Evaluate,
     gate: Evaluate | None = None,
     alone: DrawCandidate | None = None,
+    teach: Callable[[Workshop], object] | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -101,7 +102,7 @@ def run_search(
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
     first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
-    a teacher, once the study's own is found to be no better than its students.
+    a teacher, once the study's own is found to be no better than its students; `teach` asks one that is trained.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -119,7 +120,7 @@ def run_search(
     deadline = None if minutes is None else start + 60 * minutes
     with at_work(store, study) as worker, open_memory(store, settings) as memory:
         memory.reconcile(worker)
-        draws = Draws(store, row, draw, alone or draw)
+        draws = Draws(store, row, worker, draw, alone or draw, teach)
         search = _Search(store, settings, worker, memory, draws, evaluate, gate or no_gate, on_event)
         try:
             search.heed_teacher()
@@ -149,12 +150,18 @@ class Draws:
 
     store: Store
     row: StudyRow
+    worker: Worker
     taught: DrawCandidate
     alone: DrawCandidate
+    teach: Callable[[Workshop], object] | None
 
     def refused(self) -> Verdict | None:
         """Why nobody is offered the teacher any more; None where it is offered, or there is none."""
         found = verdict(self.store, self.row)
+        if found is None and self.teach is not None and awaits_teacher(self.store, self.row):
+            with suppress(TrialFailed):  # the first candidate that asks for it tries once more, and says why
+                self.teach(self.store.workshop(self.row.name, NO_TRIAL, worker=self.worker.id))
+            found = verdict(self.store, self.row)
         return None if found is None or found.offered else found
 
     def now(self) -> DrawCandidate:

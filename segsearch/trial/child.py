@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segsearch.datasets import Dataset
+    from segsearch.study import Study
     from segsearch.training.checkpoint import Look
+    from segsearch.trial.bench import Beside
 
 # An interrupted stage may clean up for so long.
 GRACE_SECONDS = 1.0
@@ -139,20 +141,40 @@ def _work(parent: Parent) -> None:
             parent.wire.send(bug=traceback.format_exc())
 
 
+def _beside(order: Task, study: Study, progress: Progress) -> Beside | None:
+    """The images without labels of a study, opened where a training needs them; None where it has none."""
+    from segsearch.datasets import open_unlabelled
+    from segsearch.trial.bench import Beside
+
+    @cache
+    def opened() -> NDArray[np.uint8]:
+        found = open_unlabelled(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
+        if found is None or found.key != order.unlabelled:
+            raise DataError(
+                f"The images without labels of {study.name} changed while it ran. Put them back as they were."
+            )
+        return found.images
+
+    if order.unlabelled is None or study.teacher is None:
+        return None
+    return Beside(order.unlabelled, opened, study.teacher.unlabelled_share)
+
+
 def _settle(
     order: Task, progress: Progress, told: Callable[[Look, int], None]
 ) -> Callable[[Message, RemoteWorkshop], object]:
     """Load what all jobs share; what is returned does one of them. Heavy rooms are loaded here and not before."""
-    from segsearch.datasets import open_dataset, open_test, open_unlabelled
+    from segsearch.datasets import open_dataset, open_test
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
-    from segsearch.trial.bench import Beside
     from segsearch.trial.evaluate import evaluate, gated, train_again
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
+    from segsearch.trial.stages import Stages
     from segsearch.trial.types import teacher_from
+    from segsearch.trial.weights import teacher_logits
 
     study = load_study(order.study)
     dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
@@ -161,18 +183,7 @@ def _settle(
     machine = None if order.machine is None else from_json(Machine, order.machine)
     teacher = None if order.teacher is None else teacher_from(order.teacher)
 
-    @cache
-    def unlabelled() -> NDArray[np.uint8]:
-        found = open_unlabelled(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
-        if found is None or found.key != order.unlabelled:
-            raise DataError(
-                f"The images without labels of {study.name} changed while it ran. Put them back as they were."
-            )
-        return found.images
-
-    beside = None
-    if order.unlabelled is not None and study.teacher is not None:
-        beside = Beside(order.unlabelled, unlabelled, study.teacher.unlabelled_share)
+    beside = _beside(order, study, progress)
     bench = make_bench(study, dataset, teacher=teacher, machine=machine, start=order.start, beside=beside)
     settle_in(study.train.threads, study.timing.cores)
     if bench.device.type == "cpu":
@@ -191,6 +202,8 @@ def _settle(
         if "again" in job:
             candidate = from_json(Candidate, job["again"])
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))
+        if "teach" in job and bench.teacher is not None:
+            return str(len(teacher_logits(bench.teacher, bench, Stages(workshop, progress))))
         if "grow" in job:
             candidate, recipe = from_json(Candidate, job["grow"]), from_json(Recipe, job["recipe"])
             about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test_images()}

@@ -83,6 +83,10 @@ class Contained:
         """`grow` by a recipe from a seed, over there, judged on the study's test images too. Raises as `evaluate`."""
         return from_json(Grown, self._do(workshop, grow=to_json(candidate), recipe=to_json(recipe), seed=seed))
 
+    def teach(self, workshop: Workshop) -> None:
+        """Ask the study's teacher, over there, before anybody learns from it. Raises as `evaluate` does."""
+        self._do(workshop, teach=True)
+
     def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
         """`estimate` of what these candidates cost. Raises what that raises."""
         return from_json(Estimate, self._do(Forgetful(artifacts), estimate=[to_json(one) for one in candidates]))
