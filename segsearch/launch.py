@@ -303,6 +303,7 @@ def _search(
             row.name,
             draw=draw,
             alone=alone,
+            teach=child.teach,
             evaluate=child.evaluate,
             gate=child.gate,
             earlier=earlier_of(row),

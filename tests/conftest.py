@@ -138,6 +138,7 @@ def fake_room(**settings: Any) -> ModuleType:
         yield SimpleNamespace(
             evaluate=evaluate,
             gate=fakes.make_gate(load_study(order.study).bounds),
+            teach=lambda workshop: None,
             estimate=lambda candidates, artifacts: found,
             train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
             grow=fakes.make_grow(progress, looked, seconds=settings.get("seconds", 0.0)),

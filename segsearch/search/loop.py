@@ -21,13 +21,13 @@ from segsearch.search.memory import Memory, open_memory
 from segsearch.search.outlook import Outlook, has_converged
 from segsearch.search.screening import Promoted, Screening, UsedUp
 from segsearch.search.stuck import demand_values, why_stuck
+from segsearch.search.taught import Draws
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
 from segsearch.space.mutate import Params, siblings
-from segsearch.store import Failure, Store, StudyRow, TrialRow
+from segsearch.store import Failure, Store, TrialRow
 from segsearch.store.looking import Looking
-from segsearch.store.teaching import Verdict, verdict
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
@@ -53,6 +53,7 @@ def run_search(
     gate: Evaluate | None = None,
     alone: DrawCandidate | None = None,
     earlier: Earlier = NOTHING,
+    teach: Callable[[Workshop], object] | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -62,9 +63,9 @@ def run_search(
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
     first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
-    a teacher, once the study's own is found to be no better than its students. `earlier` is what the study knew of
-    others when it began: designs to train first, and rows for the surrogate. The search ends before that where the
-    study says so and little is to be gained (`stop`), or nothing new is found in its space.
+    a teacher, once the study's own is found to be no better than its students; `teach` asks one that is trained.
+    `earlier` is what the study knew of others when it began: designs to train first, and rows for the surrogate. The
+    search ends before that where the study says so and little is to be gained (`stop`), or nothing new is found.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
     """
@@ -82,7 +83,7 @@ def run_search(
     deadline = None if minutes is None else start + 60 * minutes
     with at_work(store, study) as worker, open_memory(store, settings, designs=earlier.designs) as memory:
         memory.reconcile(worker)
-        draws, looking = Draws(store, row, draw, alone or draw), Looking(store, study)
+        draws, looking = Draws(store, row, worker, draw, alone or draw, teach), Looking(store, study)
         search = _Search(store, settings, worker, memory, looking, draws, evaluate, gate or no_gate, on_event, earlier)
         try:
             search.heed_teacher()
@@ -105,28 +106,6 @@ class Sibling:
 
     origin: TrialRow
     params: Params
-
-
-@dataclass(frozen=True)
-class Draws:
-    """How candidates are drawn: with the study's teacher, or `alone` once it is found to be no better than they."""
-
-    store: Store
-    row: StudyRow
-    taught: DrawCandidate
-    alone: DrawCandidate
-
-    def refused(self) -> Verdict | None:
-        """Why nobody is offered the teacher any more; None where it is offered, or there is none."""
-        found = verdict(self.store, self.row)
-        return None if found is None or found.offered else found
-
-    def now(self) -> DrawCandidate:
-        return self.taught if self.refused() is None else self.alone
-
-    def of(self, origin: TrialRow) -> DrawCandidate:
-        """The draw that makes what a stored trial is near to."""
-        return self.taught if origin.candidate.distill is not None else self.now()
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,16 @@ def verdict(store: Store, row: StudyRow) -> Verdict | None:
     return Verdict(**kept)
 
 
+def awaits_teacher(store: Store, row: StudyRow) -> bool:
+    """Whether all that a verdict lacks is the mIoU of a teacher that needs no training of its own."""
+    teacher = row.study.teacher
+    if teacher is None or teacher.better_by == 0 or not (teacher.is_given or teacher.first is not None):
+        return False
+    if teacher_miou(store.stages(row.name, name="teacher"), row) is not None:
+        return False
+    return bool(students(row.study, store.trials(row.name)))
+
+
 def kept_verdict(store: Store, study: str) -> Verdict | None:
     """What was decided of a study's teacher, if anything."""
     return next((Verdict(**stage.outcome) for stage in store.stages(study, name=STAGE)), None)

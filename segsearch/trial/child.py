@@ -157,7 +157,9 @@ def _settle(
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
     from segsearch.trial.settle import settle_in
+    from segsearch.trial.stages import Stages
     from segsearch.trial.types import teacher_from
+    from segsearch.trial.weights import teacher_logits
 
     study = load_study(order.study)
     dataset = open_dataset(study.data, cache=Path(order.cache), progress=progress, texts=order.texts)
@@ -186,6 +188,8 @@ def _settle(
         if "again" in job:
             candidate = from_json(Candidate, job["again"])
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))
+        if "teach" in job and bench.teacher is not None:
+            return str(len(teacher_logits(bench.teacher, bench, Stages(workshop, progress))))
         if "grow" in job:
             candidate, recipe = from_json(Candidate, job["grow"]), from_json(Recipe, job["recipe"])
             about: dict[str, Any] = {"recipe": recipe, "seed": job["seed"], "test": test_images()}

@@ -92,6 +92,10 @@ class Contained:
         job = {"explain": to_json(candidate), "shipped": shipped, "choice": chosen, **files}
         return from_json(Explained, self._do(workshop, **job))
 
+    def teach(self, workshop: Workshop) -> None:
+        """Ask the study's teacher, over there, before anybody learns from it. Raises as `evaluate` does."""
+        self._do(workshop, teach=True)
+
     def estimate(self, candidates: Sequence[Candidate], artifacts: Artifacts) -> Estimate:
         """`estimate` of what these candidates cost. Raises what that raises."""
         return from_json(Estimate, self._do(Forgetful(artifacts), estimate=[to_json(one) for one in candidates]))

@@ -80,6 +80,21 @@ def test_a_teacher_below_its_students_teaches_one_and_no_more(tmp_path: Path) ->
         assert [event.kind for event in searched(store, name, 0.3)] == ["untaught"], "said again by who carries on"
 
 
+def test_a_teacher_that_is_trained_already_is_asked_before_anybody_learns_from_it(tmp_path: Path) -> None:
+    asked: list[int] = []
+    study = fakes.make_study(trials=6, teacher={"first": 0}, search={"first": FIRST, "startup_trials": 2})
+    store, row = fakes.start(tmp_path, study)
+
+    def teach(workshop: Workshop) -> None:
+        asked.append(store.counts(row.name).trained)
+        workshop.once("teacher", "teacher", lambda: {"miou": 0.3})
+
+    with store:
+        run_search(store, row.name, draw=draw, alone=fakes.draw, evaluate=evaluating(0.3), teach=teach)
+        assert asked == [2], "once, when its students are trained"
+        assert not taught(store, row.name)
+
+
 def test_a_teacher_that_is_better_stays_on_offer(tmp_path: Path) -> None:
     store, name = begun(tmp_path)
     with store:
