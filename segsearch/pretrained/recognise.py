@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segsearch.errors import StudyError
-from segsearch.networks import Network
+from segsearch.networks import Assembled
 from segsearch.pretrained.families import LAYOUTS
 from segsearch.pretrained.layouts import Key, Layout
 
@@ -93,7 +93,7 @@ def _fit(layout: Layout, own: Mapping[str, Shape], share: float) -> _Fit:
 def expected_shapes(layout: Layout) -> dict[str, Shape]:
     """Every key that a file of a layout must have for our network, and its tensor's shape."""
     with torch.device("meta"):
-        network = Network(layout.architecture, CLASSES)
+        network = Assembled(layout.architecture, CLASSES)
     shapes: dict[str, Shape] = {}
     for key in layout.convolutions():
         if key.layer.conv is not None:

@@ -9,7 +9,7 @@ import torch
 
 from segsearch.compression.prune import prune
 from segsearch.errors import StudyError
-from segsearch.networks import Network, build, check_architecture, wear_in
+from segsearch.networks import Assembled, Network, build, check_architecture, wear_in
 from segsearch.references import REFERENCES, Published, reference
 from segsearch.references.encoders import (
     POOLED_STEM,
@@ -33,7 +33,7 @@ def weightless(architecture: Architecture, classes: int) -> Network:
     """The network without any memory for its weights: those of the papers have up to 134 million."""
     check_architecture(architecture)
     with torch.device("meta"):
-        return Network(architecture, classes)
+        return Assembled(architecture, classes)
 
 
 def published(name: str) -> Published:
