@@ -157,7 +157,7 @@ def test_references_are_timed_as_trials_are_and_rejected_by_nothing(
         orders.append(order_of(*about, **named))
         return orders[-1]
 
-    monkeypatch.setattr("segsearch.launch.order_of", noted)
+    monkeypatch.setattr("segsearch.trial.order.order_of", noted)
     assert command("compare", database).code == 0
     (order,) = orders
     with open_store(database, read_only=True) as store:
