@@ -206,10 +206,6 @@ def _settle(
     return answer
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def _own_of(study: Study, order: Task) -> Maker | GraphMaker | None:
     """Who makes the network that somebody brought, where the study has one."""
     from segsearch.own.graph import GraphMaker
@@ -238,3 +234,7 @@ def _beside_of(study: Study, order: Task, progress: Progress) -> Beside | None:
     if order.unlabelled is None or study.teacher is None:
         return None
     return Beside(order.unlabelled, opened, study.teacher.unlabelled_share)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
