@@ -95,11 +95,12 @@ WORDS: Mapping[str, str] = {
     "search.screen": "How many candidates are looked at, timed and sized untrained, for each one that is trained: the "
     "most promising of all that wait. 0 trains whatever the sampler proposes. Begins after the first designs and the "
     'startup trials, and needs `sampler = "tpe"`: with `random` and `nsga2` a study is refused.',
-    "search.after": "Databases of earlier studies, read once when the study begins: those of their models that this space "
-    "draws, too, are a prior of the surrogate where the study screens, and a few of their front are trained first. "
+    "search.after": "Databases of earlier studies, read once when the study begins: those of their models that this "
+    "space draws, too, are a prior of the surrogate where the study screens, and a few of their front are trained "
+    "first. "
     "Relative paths are from the study's folder.",
-    "search.stop": "`converged` ends the search before all `trials` are trained, once the next ten trainings are expected "
-    "to add less than `stop_gain` to the hypervolume of the front; twenty must be trained to say so.",
+    "search.stop": "`converged` ends the search before all `trials` are trained, once the next ten trainings are "
+    "expected to add less than `stop_gain` to the hypervolume of the front; twenty must be trained to say so.",
     "search.stop_gain": "That share of the hypervolume.",
     "retrain.epochs": f"How long; without it {TIMES} times as long as the study's own schedule.",
     "retrain.ema": "Decay of the average of the weights that remains; 0 keeps the last ones.",
