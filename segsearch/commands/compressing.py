@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segsearch.space.own import Pixels, Three
     from segsearch.study import Study
     from segsearch.trial.bring import Tried
-    from segsearch.workshop import Progress, cache_of
+    from segsearch.workshop import Progress
 
 # Another way of giving pixels that is so much better is worth a word; one that is so bad is no network of this data.
 BETTER = 0.05
@@ -105,6 +105,7 @@ def _written(
     from segsearch.study import dump_study
     from segsearch.survey.brought import name_of, study_text, write_files
     from segsearch.trial.bring import ReadOrder, TryOrder, read_apart, try_apart
+    from segsearch.workshop import cache_of
 
     texts = texts_of(study.data)
     folder = launch.default_out(study)
