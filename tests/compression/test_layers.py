@@ -84,7 +84,7 @@ def test_layers_are_convolutions_with_what_is_fused_to_them(tmp_path: Path) -> N
     assert any([nodes[name].op_type for name in layer.nodes] == ["Conv", "Clip"] for layer in pair.convolutions)
     assert first.shape[0] == 1
     assert len(first.shape) == 4
-    assert {layer.kind for layer in pair.layers} <= {"Conv", "Add", "AveragePool", "MaxPool", "Concat"}
+    assert {layer.kind for layer in pair.layers} <= {"Conv", "Add", "Mul", "AveragePool", "MaxPool", "Concat"}
     assert len(pair.convolutions) == sum(node.op_type == "Conv" for node in pair.exact.graph.node)
 
 

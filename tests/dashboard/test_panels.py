@@ -164,7 +164,12 @@ def test_what_int8_costs_is_shown_once_it_was_explained_and_before_that_how_to(s
     scene = scene_of(reader, f"?models={trial.number}")
     before, version = model_of(scene, reader, profiles, ground="light", shown=None)
     assert f"segsearch explain {small} --trial {trial.number}" in str(before)
-    found = replace(FOUND, shipped=str(trial.artifact))
+    with open_store(small, read_only=True) as store:
+        evidence = store.evidence(seen.study.name, trial.number)
+    assert evidence is not None
+    assert evidence.confusion is not None
+    # Of the study's own classes: what ships is compared with it class by class.
+    found = replace(FOUND, shipped=str(trial.artifact), confusion=evidence.confusion)
     with open_store(small) as store:
         outcome = {"shipped": found.shipped, "machine": "elsewhere", "explained": to_json(found)}
         store.workshop(seen.study.name, NO_TRIAL).once("explain", "key", lambda: outcome)
