@@ -26,6 +26,7 @@ from segsearch.store import StudyRow, TrialRow, open_store
 from segsearch.store.teaching import Verdict, teacher_miou, weighed
 from segsearch.study import Study, read_study
 from segsearch.trial.brought import brought, words_of
+from segsearch.trial.order import order_of
 from segsearch.trial.types import Estimate, facts_of
 from segsearch.workshop import Artifacts, Progress, cache_of, free_bytes, silent
 
@@ -130,7 +131,7 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
         cache = cache_of(folder)
         lies = str(folder / "study.db") if begun is not None else None
         given = brought(study, begun, artifacts, dataset, cache, own=lies, texts=texts, progress=progress)
-        order = launch.order_of(
+        order = order_of(
             study, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, start=own, given=given
         )
         with contained(order, progress=progress) as child:

@@ -20,8 +20,7 @@ from segsearch.store import Store, StudyRow, open_store
 from segsearch.store.location import is_url
 from segsearch.study import Study, as_begun, search_with
 from segsearch.trial.brought import brought
-from segsearch.trial.order import order_of as order_of
-from segsearch.trial.order import order_of_row as order_of_row
+from segsearch.trial.order import order_of_row
 from segsearch.trial.types import facts_of, teacher_of
 from segsearch.workshop import Artifacts, Progress, cache_of, make_folder
 

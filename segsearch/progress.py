@@ -153,18 +153,7 @@ class BarWatch:
 
     def event(self, event: Event, /) -> None:
         left = self._all("trained trials", event.trained, event.asked)
-        under_way = event.kind in (
-            "started",
-            "resumed",
-            "earlier",
-            "fell_back",
-            "untaught",
-            "promoted",
-            "waiting",
-            "taught",
-            "begun",
-        )
-        self.running = f"trial {event.trial.number}" if under_way else ""
+        self.running = f"trial {event.trial.number}" if event.under_way else ""
         if event.kind not in ("started", "resumed") and not _is_look(event):
             _say(self.bars.console, _sentence(event, left))
 

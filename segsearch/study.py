@@ -16,10 +16,7 @@ from segsearch.evidence.objectives import Limit, Objective, objective, read_limi
 from segsearch.settings.data import DataSettings
 from segsearch.settings.network import NetworkSettings
 from segsearch.settings.retrain import RetrainSettings
-from segsearch.settings.search import Scalar as Scalar
-from segsearch.settings.search import SearchSettings as SearchSettings
-from segsearch.settings.search import TimingSettings as TimingSettings
-from segsearch.settings.search import as_tuple
+from segsearch.settings.search import Scalar, SearchSettings, TimingSettings, as_tuple
 from segsearch.settings.teacher import TeacherSettings
 from segsearch.settings.train import Positive, TrainSettings, demand_crop, is_weights_file
 from segsearch.settings.train import Settings as _Frozen

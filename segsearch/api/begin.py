@@ -15,13 +15,15 @@ from segsearch.api.evidence import Evaluated, as_evaluated
 from segsearch.api.opened import Run, open_run
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Rejected, demand_sense
+from segsearch.settings.search import Scalar
 from segsearch.settings.texts import texts_of
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Facts, demand_point, settled
 from segsearch.space.load import Space, load_space
-from segsearch.study import Scalar, Study, read_study, study_from
+from segsearch.study import Study, read_study, study_from
 from segsearch.trial.brought import brought
+from segsearch.trial.order import order_of
 from segsearch.trial.types import facts_of
 from segsearch.workshop import Artifacts, Forgetful, Progress, cache_of, make_folder
 
@@ -110,7 +112,7 @@ def evaluate(
         dataset = launch.open_data(settings, beside, steps, texts)
         cache = cache_of(beside)
         given = brought(settings, None, artifacts, dataset, cache, own=None, texts=texts, progress=steps)
-        order = launch.order_of(
+        order = order_of(
             settings, space, dataset, None, cache=cache, artifacts=artifacts, texts=texts, start=start, given=given
         )
         child = stack.enter_context(contained(order, progress=steps))

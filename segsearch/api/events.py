@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segsearch.study import Scalar
+from segsearch.settings.search import Scalar
 from segsearch.workshop import Progress, silent
 
 if TYPE_CHECKING:

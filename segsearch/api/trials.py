@@ -13,9 +13,9 @@ from segsearch.errors import StudyError
 from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES
 from segsearch.judging.words import describe, precision, with_interval
+from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
 from segsearch.store import Failure, GrownRow, State, Store, StudyRow, TimingRow, TrialRow
-from segsearch.study import Scalar
 
 if TYPE_CHECKING:
     from segsearch.api.images import Picture

@@ -24,6 +24,7 @@ from segsearch.space.steps import Quantize
 from segsearch.store import NO_TRIAL, Failure, ReferenceRow, Store, StudyRow, open_store
 from segsearch.store.worker import at_work
 from segsearch.study import Study
+from segsearch.trial.order import order_of_row
 from segsearch.workshop import Noted
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _evaluate_all(
             f"{row.name} changed. Undo the change, or name the folder that has them with --data."
         )
     row.artifacts.sweep()
-    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
+    order = order_of_row(row, study, launch.stored_space(row), dataset, here)
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         work = _Work(store, row.name, here.key, worker.id, child)
         line, done = "", len(names) - len(left)

@@ -103,7 +103,8 @@ def _written(
     from segsearch import launch
     from segsearch.settings.texts import texts_of
     from segsearch.study import dump_study
-    from segsearch.survey.brought import name_of, study_text, write_files
+    from segsearch.survey.brought import name_of, study_text
+    from segsearch.survey.written import write_files
     from segsearch.trial.bring import ReadOrder, TryOrder, read_apart, try_apart
     from segsearch.workshop import cache_of
 
@@ -154,7 +155,7 @@ def _written(
         images=len(dataset.train),
         source=data.name,
     )
-    write_files({kept: tried, place: text.encode()}, force=force, study=place)
+    write_files({kept: tried, place: text}, force=force, study=place)
     say(*lines, f"Wrote {place}", f"Wrote {kept}: the study needs {model.name} and what it read no more.")
 
 

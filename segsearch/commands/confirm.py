@@ -16,6 +16,7 @@ from segsearch.judging.words import duration
 from segsearch.store import NO_TRIAL, Store, StudyRow, TrialRow, open_store
 from segsearch.store.worker import at_work
 from segsearch.study import Study
+from segsearch.trial.order import order_of_row
 
 if TYPE_CHECKING:
     from segsearch.progress import Watch
@@ -99,7 +100,7 @@ def _train_all(
     # Nothing is timed, so that the machine does not matter: the one that timed the model first stands for any.
     there = next((one for one in store.machines() if one.key == chosen[0].machine), None)
     machine = there or launch.machine_here(store, study, watch.progress)
-    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, machine)
+    order = order_of_row(row, study, launch.stored_space(row), dataset, machine)
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:
         done, line = len(wanted) - len(left), ""
         for trial, seed in left:

@@ -20,6 +20,7 @@ from segsearch.store import NO_TRIAL, Store, StudyRow, TrialRow, open_store
 from segsearch.store.explanations import explanation_of
 from segsearch.store.made import calibrated_of
 from segsearch.store.worker import at_work
+from segsearch.trial.order import order_of_row
 
 if TYPE_CHECKING:
     from segsearch.progress import Watch
@@ -109,7 +110,7 @@ def _found(store: Store, row: StudyRow, chosen: TrialRow, data: Path | None, wat
     from segsearch.trial.contained import contained
 
     here = store.keep_machine(here)
-    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
+    order = order_of_row(row, study, launch.stored_space(row), dataset, here)
     calibrated, floats = calibrated_of(store, row.name, shipped), tuple(dict.fromkeys(float_files(store, row, chosen)))
     choice = _choice(store, row.name, shipped)
     with at_work(store, row.name) as worker, contained(order, progress=watch.progress) as child:

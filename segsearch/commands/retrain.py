@@ -24,6 +24,7 @@ from segsearch.store import NO_TRIAL, GrownRow, Store, StudyRow, TrialRow, open_
 from segsearch.store.grown import grown_of, keep_grown, looks_at_test
 from segsearch.store.worker import at_work
 from segsearch.study import Study
+from segsearch.trial.order import order_of_row
 from segsearch.trial.types import recipe_of
 from segsearch.workshop import Noted
 
@@ -165,7 +166,7 @@ def _train_all(
 
     row.artifacts.demand_writable()
     row.artifacts.sweep()
-    order = launch.order_of_row(row, study, launch.stored_space(row), dataset, here)
+    order = order_of_row(row, study, launch.stored_space(row), dataset, here)
     failed: list[tuple[int, int, str]] = []
     line, done, what = "", len(work) - len(left), ""
 

@@ -25,6 +25,7 @@ def status(
     """How far a study is: trials by state, pace, its health, the last failures, the machine."""
     from segsearch.judging.health import health_lines, health_of
     from segsearch.judging.status import status_lines
+    from segsearch.store.teaching import kept_verdict
     from segsearch.store.worker import living
 
     with open_to_read(db) as store:
@@ -44,6 +45,7 @@ def status(
             alive=living(store),
             now=store.now(),
             teachers=teachers,
+            verdict=kept_verdict(store, row.name),
             slowdowns=store.slowdowns(row.name),
         )
     say(*lines, *health_lines(health))

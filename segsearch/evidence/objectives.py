@@ -14,6 +14,9 @@ from segsearch.evidence.types import Evidence
 
 Direction = Literal["maximize", "minimize"]
 
+# What only a training tells. Every other objective is known once a candidate has passed the gate.
+DEAR = "miou"
+
 
 @dataclass(frozen=True)
 class Objective:

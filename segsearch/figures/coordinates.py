@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from segsearch.evidence.objectives import Objective
 from segsearch.figures.marks import ticks_of
 from segsearch.judging.fronts import Report, Row
-from segsearch.study import Scalar
+from segsearch.settings.search import Scalar
 
 # Lines that a person can still follow and a browser brush.
 LINES = 1500

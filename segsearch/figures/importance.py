@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.judging.fronts import Report
+from segsearch.settings.search import Scalar
 from segsearch.store import TrialRow
-from segsearch.study import Scalar
 
 # Numbers of more values than this are cut into so many groups of about equal size.
 GROUPS = 5

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from segsearch.errors import StudyError, UserError
+from segsearch.evidence.objectives import DEAR
 from segsearch.judging.reading import open_to_read
 from segsearch.search.earlier import NOTHING, Earlier, Known, Source, drawable, gathered
-from segsearch.search.points import DEAR
 from segsearch.space.candidate import Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json, to_json

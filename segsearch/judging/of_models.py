@@ -1,29 +1,29 @@
-"""Judgements of what is trained: whether it can be foretold, whether a teacher helps, whether int8 loses."""
+"""Judgements of what is trained: whether it can be foretold, and whether a teacher helps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import mean, median, stdev
+from statistics import median
 
 import numpy as np
 
+from segsearch.evidence.objectives import DEAR
 from segsearch.judging.judgement import Judgement, dots
 from segsearch.search.features import features_of
-from segsearch.search.points import DEAR, calmed, in_order, points_of, trained_of
+from segsearch.search.points import calmed, in_order, points_of, trained_of
 from segsearch.search.surrogate import Unfit, effect, fit, left_out
+from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
-from segsearch.space.keys import content_key
 from segsearch.store import TrialRow
-from segsearch.study import Scalar, Study
+from segsearch.study import Study
 
 # Trainings that a surrogate is judged by: of more, every second or third.
 _FEWEST, _MOST = 20, 120
 _CORRELATED = 0.4
 _TAUGHT = 8
 _HELP = 0.005
-_PAIRS, _LOSS = 5, 0.02
 
 
 def judge_prediction(trials: Sequence[TrialRow], study: Study) -> Judgement | None:
@@ -98,44 +98,3 @@ def judge_teacher(trials: Sequence[TrialRow], study: Study, teacher_miou: float 
     if high < _HELP:
         return Judgement("teacher", "sick", f"the teacher does not help: {words}", todo)
     return Judgement("teacher", "well", words) if low > 0 else None
-
-
-def judge_int8(trials: Sequence[TrialRow], study: Study) -> Judgement | None:
-    """int8 that loses: models beside the same ones as floats."""
-    trained = [row for row in trials if row.state == "trained" and DEAR in row.values]
-    floats = {_twin(row.candidate): row.values[DEAR] for row in trained if not row.candidate.after_export}
-    losses: dict[str, list[tuple[float, float]]] = {}
-    for row in trained:
-        if row.candidate.bits == 8 and _twin(row.candidate) in floats:
-            pair = (floats[_twin(row.candidate)], row.values[DEAR])
-            losses.setdefault(_kind(row.candidate), []).append(pair)
-    plain = losses.get("int8", [])
-    if len(plain) < _PAIRS:
-        return None
-    found, half = _mean_loss(plain)
-    words = f"int8 loses {found:.3f} ±{half:.3f} mIoU in the mean of {len(plain)} models that are there as floats, too"
-    picture = dots([(x, y) for x, y in plain], label="mIoU of int8 over mIoU of the same model as float")
-    if found - half > _LOSS:
-        others = {kind: _mean_loss(pairs)[0] for kind, pairs in losses.items() if kind != "int8" and len(pairs) > 1}
-        told = ", ".join(f"{kind} loses {loss:.3f}" for kind, loss in others.items())
-        todo = f"Of the same models, {told}." if told else 'Let the space draw bits = "mixed" or "trained", too.'
-        return Judgement("int8", "sick", words, todo, picture)
-    return Judgement("int8", "well", words, "", picture) if found + half < _LOSS else None
-
-
-def _twin(candidate: Candidate) -> str:
-    """The same model before anything follows the export."""
-    return content_key(replace(candidate, after_export=()))
-
-
-def _kind(candidate: Candidate) -> str:
-    if candidate.tail:
-        return "int8 that learns on"
-    return "mixed" if any(step.float_convolutions for step in candidate.after_export) else "int8"
-
-
-def _mean_loss(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """How much mIoU is lost in the mean, and half of its 95 % interval (Student's t, nearly)."""
-    losses = [float_miou - int8_miou for float_miou, int8_miou in pairs]
-    count = len(losses)
-    return mean(losses), 1.96 * (1 + 2.1 / count) * (stdev(losses) if count > 1 else 0.0) / math.sqrt(count)

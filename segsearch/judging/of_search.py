@@ -1,65 +1,22 @@
-"""Judgements of the search itself: its limits, its bounds, what it gains, and the machine that times."""
+"""Judgements of the search itself: its bounds, and what it gains."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 
-from segsearch.evidence.objectives import Limit
+from segsearch.evidence.objectives import DEAR
 from segsearch.judging.judgement import Judgement, dots
 from segsearch.judging.status import seconds_worked
-from segsearch.judging.words import in_words
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.outlook import AHEAD, outlook
-from segsearch.search.points import DEAR, front_rows, trained_of
+from segsearch.search.points import front_rows, trained_of
 from segsearch.settings.search import STOP_GAIN
-from segsearch.store import TimingRow, TrialRow
+from segsearch.store import TrialRow
 from segsearch.study import Study
 
-# A limit is judged by so many candidates, and one that few meet by more.
-_FEW, _MANY, _LITTLE = 20, 100, 0.05
 # A parameter is judged by so many models of the front and so many others.
 _MEMBERS, _OTHERS, _SHARE, _SURE = 6, 12, 2 / 3, 0.01
-_TIMED, _WIDE = 10, 1.5
-# Full width of the part of an interval that no measurement sees in its own samples (`latency.ratio`).
-_UNSEEN = 0.0235
-
-
-def judge_limits(trials: Sequence[TrialRow], study: Study) -> Judgement | None:
-    """A limit that leaves nothing, or next to nothing, of what was measured."""
-    told: list[tuple[float, Judgement]] = []
-    for limit in study.bounds:
-        known = [row.values[limit.objective] for row in trials if limit.objective in row.values]
-        met = sum(limit.excess(value) <= 0 for value in known)
-        if len(known) < _FEW or (0 < met < _LITTLE * len(known) and len(known) < _MANY):
-            continue
-        told.append((met / len(known), _of_limit(limit, known, met)))
-    return min(told, key=lambda pair: pair[0])[1] if told else None
-
-
-def _of_limit(limit: Limit, known: Sequence[float], met: int) -> Judgement:
-    values, scale = sorted(known), math.log if min([*known, limit.bound]) > 0 else float
-    picture = dots(
-        [(scale(value), rank / len(values)) for rank, value in enumerate(values)],
-        joined=True,
-        mark=scale(limit.bound),
-        label=f"{limit.objective} of all candidates, and the limit",
-    )
-    if met >= _LITTLE * len(known):
-        return Judgement(
-            "limits", "well", f"{limit} leaves {met} of {len(known)} candidates that were measured", "", picture
-        )
-    nearest = min(known, key=limit.excess)
-    count = f"none of {len(known)}" if met == 0 else f"{met} of {len(known)}"
-    reached = f"; the nearest has {in_words(limit.objective, nearest)}" if met == 0 else ""
-    return Judgement(
-        "limits",
-        "sick",
-        f"{limit} leaves {count} candidates that were measured{reached}",
-        "Loosen it or widen the space, under another study name, or begin with a design that meets it.",
-        picture,
-    )
 
 
 def judge_bounds(
@@ -153,23 +110,3 @@ def judge_gains(trials: Sequence[TrialRow], study: Study, earlier: Earlier = NOT
 
 def _percent(share: float) -> str:
     return f"{share:.1%}" if share < 0.0995 else f"{share:.0%}"
-
-
-def judge_machine(timings: Sequence[TimingRow], study: Study) -> Judgement | None:
-    """A machine on which latencies stay less sure than the study asks for."""
-    newest = sorted(timings, key=lambda timing: timing.taken)[-50:]
-    spans = [(one.values["latency_ms"], one.intervals["latency_ms"]) for one in newest if "latency_ms" in one.intervals]
-    widths = [(high - low) / value for value, (low, high) in spans if value > 0]
-    if len(widths) < _TIMED:
-        return None
-    wide, asked = median(widths), math.hypot(study.timing.interval, _UNSEEN)
-    words = f"latencies are known to ±{wide / 2:.1%} in the median of {len(widths)}, and ±{asked / 2:.1%} is asked for"
-    if wide <= _WIDE * asked:
-        return Judgement("machine", "well", words)
-    return Judgement(
-        "machine",
-        "sick",
-        f"the machine is noisy: {words}",
-        "Stop other work, or reserve cores ([timing] cores); `segsearch remeasure` then times the models again.",
-        dots(list(enumerate(widths)), label="width of latency's interval, measurement by measurement"),
-    )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +15,7 @@ from typing import Annotated, Any
 from segsearch.errors import TrialFailed
 from segsearch.evidence.machines import former_key, known_as
 from segsearch.evidence.timing import Block, Comparison, Energy, Machine, State, Timing
+from segsearch.latency.asking import answer_of
 from segsearch.latency.kept import kept_times
 from segsearch.latency.machine import this_machine
 from segsearch.latency.ratio import of_one_process, ratio_of
@@ -29,8 +27,6 @@ from segsearch.runtimes import NOISE, Feed, Runtime
 from segsearch.space.keys import later
 from segsearch.workshop import Progress, silent, user_folder
 
-# A model slower than any that is worth shipping still ends its measurement.
-PATIENCE_SECONDS = 600.0
 # How long a reference is timed in one round, and how long all rounds of all references may take.
 CALIBRATION_SECONDS = 2.0
 CALIBRATION_MOST_SECONDS = 45.0
@@ -182,26 +178,7 @@ def _ask(
         feed=feed,
         reference_feed=reference_feed,
     )
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "segsearch.latency.stopwatch"],
-            input=json.dumps(asdict(order)),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            start_new_session=True,  # Ctrl-C is for us to handle, not for it
-        )
-    except subprocess.TimeoutExpired:
-        raise TrialFailed("runtime", f"{model.name}: no end after {PATIENCE_SECONDS:.0f} s of timing.") from None
-    if ended.returncode < 0:
-        died = signal.Signals(-ended.returncode).name
-        raise TrialFailed("crash", f"{runtime.name} {runtime.version} died of {died} while it timed {model.name}.")
-    if ended.returncode != 0:
-        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-        raise TrialFailed("runtime", f"{model.name} could not be timed: {last[:400]}")
-    answer: dict[str, Any] = json.loads(ended.stdout)
-    if "reason" in answer:
-        raise TrialFailed(answer["kind"], answer["reason"])
+    answer: dict[str, Any] = answer_of("segsearch.latency.stopwatch", asdict(order), runtime=runtime, what=model.name)
     return answer
 
 

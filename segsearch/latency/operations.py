@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,16 +17,16 @@ import numpy as np
 
 from segsearch.errors import TrialFailed
 from segsearch.evidence.timing import Machine
+from segsearch.latency.asking import answer_of
 from segsearch.latency.stopwatch import make_quiet
 from segsearch.runtimes import RUNTIMES, Operation, Runtime
 
 # Each file is opened anew in every round, and run so often in it.
 ROUNDS = 8
 RUNS = 8
-# Other work makes runs longer, never shorter: the quickest twentieth of the runs tells the operation's own time. On two
-# cores that ten other processes shared, its sums over three repetitions were within 3 %, those of medians within 25 %.
+# Other work makes runs longer, never shorter: the quickest twentieth of the runs tells the operation's own time,
+# where the median tells how busy the machine was.
 SHARE = 0.05
-PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -60,26 +58,7 @@ def operations_of(
         runs=runs,
         parent=os.getpid(),
     )
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "segsearch.latency.operations"],
-            input=json.dumps(asdict(order)),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            start_new_session=True,  # Ctrl-C is for us to handle, not for it
-        )
-    except subprocess.TimeoutExpired:
-        raise TrialFailed("runtime", f"no end after {PATIENCE_SECONDS:.0f} s of timing operations.") from None
-    if ended.returncode < 0:
-        died = signal.Signals(-ended.returncode).name
-        raise TrialFailed("crash", f"{runtime.name} {runtime.version} died of {died} while it timed operations.")
-    if ended.returncode != 0:
-        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-        raise TrialFailed("runtime", f"operations could not be timed: {last[:400]}")
-    answer = json.loads(ended.stdout)
-    if isinstance(answer, dict):
-        raise TrialFailed(answer["kind"], answer["reason"])
+    answer = answer_of("segsearch.latency.operations", asdict(order), runtime=runtime, what="operations")
     return tuple(tuple(Operation(name, kind, ms) for name, kind, ms in file) for file in answer)
 
 

@@ -15,5 +15,6 @@ __all__ = ["Evaluate", "Event", "EventKind", "Summary", "run_search"]
 def __getattr__(name: str) -> Any:
     """Optuna takes a second to load: who only asks the surrogate what it thinks of rows need not wait for it."""
     if name in __all__:
-        return getattr(import_module("segsearch.search.loop"), name)
+        room = "loop" if name in ("Evaluate", "run_search") else "events"
+        return getattr(import_module(f"segsearch.search.{room}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segsearch.errors import SegsearchError
-from segsearch.evidence.objectives import MACHINE_BOUND
+from segsearch.evidence.objectives import DEAR, MACHINE_BOUND
 from segsearch.search.features import Array, Described
 from segsearch.search.gain import front_of
-from segsearch.search.points import DEAR, meets_limits, nearest
+from segsearch.search.points import meets_limits, nearest
+from segsearch.settings.search import Scalar, SearchSettings
 from segsearch.space.candidate import Candidate
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored
 from segsearch.space.mutate import Params, Replay
 from segsearch.store.rows import TrialRow
-from segsearch.study import Scalar, SearchSettings, Study
+from segsearch.study import Study
 
 MOST_DESIGNS = 6
 # Rows of each earlier study that are kept: those nearest to its front.

@@ -49,6 +49,11 @@ class Event:
     best_of: int | None = None
     why: str | None = None
 
+    @property
+    def under_way(self) -> bool:
+        """Whether its trial goes on after it."""
+        return self.kind not in ("trained", "screened", "rejected", "failed", "duplicate", "put_back")
+
 
 Reason = Literal["done", "minutes", "nothing_to_do", "converged", "used_up"]
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segsearch.evidence.objectives import DEAR
 from segsearch.search.earlier import NOTHING, Earlier, Known, aligned
 from segsearch.search.features import Array, features_of
 from segsearch.search.gain import expected_gains, front_of, most_gains, volume
-from segsearch.search.points import DEAR, calmed, costs_of, meets_limits, nearest, points_of, reference_of, trained_of
+from segsearch.search.points import calmed, costs_of, meets_limits, nearest, points_of, reference_of, trained_of
 from segsearch.search.surrogate import Unfit, fit, predict
 from segsearch.store.rows import TrialRow
 from segsearch.study import Study

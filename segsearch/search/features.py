@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
 from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import Factorize, Prune
-from segsearch.study import Scalar
 
 Array = NDArray[np.float64]
 

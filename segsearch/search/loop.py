@@ -13,10 +13,7 @@ from segsearch.evidence.objectives import Rejected
 from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
 from segsearch.search.earlier import NOTHING, Earlier
-from segsearch.search.events import Event as Event
-from segsearch.search.events import EventKind as EventKind
-from segsearch.search.events import Reason
-from segsearch.search.events import Summary as Summary
+from segsearch.search.events import Event, EventKind, Reason, Summary
 from segsearch.search.memory import Memory, open_memory
 from segsearch.search.outlook import Outlook, has_converged
 from segsearch.search.screening import Promoted, Screening, UsedUp

@@ -19,13 +19,14 @@ from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 from sqlalchemy import func, inspect, select
 
 from segsearch.errors import DatabaseError, SpaceError
+from segsearch.settings.search import SearchSettings
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.mutate import Params
 from segsearch.store import Store, TrialRow
 from segsearch.store.database import begin_immediate
 from segsearch.store.explain import explained
 from segsearch.store.worker import Worker
-from segsearch.study import SearchSettings, Study
+from segsearch.study import Study
 
 Intervals = Mapping[str, tuple[float, float]]
 

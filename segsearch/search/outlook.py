@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segsearch.evidence.objectives import DEAR
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.expect import able_of, expected, known_of
 from segsearch.search.features import Array
 from segsearch.search.gain import front_of, volume
-from segsearch.search.points import DEAR, calmed, in_order, meets_limits, points_of, reference_of, trained_of
+from segsearch.search.points import calmed, in_order, meets_limits, points_of, reference_of, trained_of
 from segsearch.search.surrogate import Unfit
 from segsearch.store.rows import TrialRow
 from segsearch.study import Study

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segsearch.evidence.objectives import DEAR
 from segsearch.search.features import Array, Described
 from segsearch.search.gain import behind, front_of
 from segsearch.store.rows import TrialRow
 from segsearch.study import Study
-
-# What only a training tells. Every other objective is known once a candidate has passed the gate.
-DEAR = "miou"
 
 
 def in_order(rows: Sequence[TrialRow]) -> list[TrialRow]:

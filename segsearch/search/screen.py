@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from segsearch.evidence.objectives import DEAR
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.expect import able_of, expected, known_of
 from segsearch.search.features import features_of
 from segsearch.search.memory import guessed, trial_seed
-from segsearch.search.points import DEAR, costs_of, front_rows, in_order, nearest, points_of
+from segsearch.search.points import costs_of, front_rows, in_order, nearest, points_of
 from segsearch.search.surrogate import Unfit
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, DrawCandidate, Noting

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from segsearch.evidence.timing import State
+from segsearch.settings.passwords import demand_no_password
 from segsearch.settings.train import Positive
 from segsearch.settings.train import Settings as _Frozen
 
 Scalar = str | int | float
 # Under which share of a front's hypervolume the next trainings are no more worth their time, where nothing is said.
 STOP_GAIN = 0.01
-_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
 
 
 def as_tuple(value: Any) -> Any:
@@ -90,8 +89,8 @@ class SearchSettings(_Frozen):
     @field_validator("after")
     @classmethod
     def _no_password(cls, after: tuple[str, ...]) -> tuple[str, ...]:
-        if any(_PASSWORD.search(where) for where in after):
-            raise ValueError("a password would be kept with the study, got one; set PGPASSWORD, or write ~/.pgpass")
+        for where in after:
+            demand_no_password(where, key="after")
         return after
 
     @model_validator(mode="after")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from segsearch.settings.passwords import demand_no_password
 from segsearch.settings.train import Positive, Settings
 
 # A teacher must be so much better than its students, in mIoU: one of their own kind only repeats what they know.
@@ -16,8 +16,6 @@ BETTER_BY = 0.03
 FILES = (".onnx", ".safetensors")
 # Who may teach: a design of the space, one of the study's first designs, a network of the field, a trial, a file.
 FORMS = ("choices", "first", "reference", "trial", "file")
-
-_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
 
 
 def extra_images(batch: int, share: float) -> int:
@@ -71,8 +69,8 @@ class TeacherSettings(Settings):
                 f"trial = {self.trial} must say whose it is: add database = FILE, or study = NAME for another study of "
                 "the run's own database; first = NUMBER is a design of this one"
             )
-        if self.database is not None and _PASSWORD.search(self.database):
-            raise ValueError("database must hold no password: it is kept with the study; use PGPASSWORD or ~/.pgpass")
+        if self.database is not None:
+            demand_no_password(self.database, key="database")
         if self.file is not None and PurePath(self.file).suffix.lower() not in FILES:
             raise ValueError(f"file must end in {' or '.join(FILES)}, got {self.file!r}")
         return self
@@ -93,5 +91,5 @@ class TeacherSettings(Settings):
             return f"first design {self.first}"
         if self.file is not None:
             return self.file
-        of = " of ".join(filter(None, (self.study, self.database and _PASSWORD.sub("://***@", self.database))))
+        of = " of ".join(filter(None, (self.study, self.database)))
         return f"trial {self.trial} of {of}"

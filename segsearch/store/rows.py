@@ -9,8 +9,9 @@ from typing import Literal
 
 from segsearch.evidence.images import NOT_KEPT, NoSpread, Spread
 from segsearch.settings.retrain import Recipe
+from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
-from segsearch.study import Scalar, Study
+from segsearch.study import Study
 from segsearch.workshop import Artifacts, Outcome
 
 State = Literal["running", "trained", "rejected", "failed", "duplicate", "screened"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsearch.errors import StudyError
 from segsearch.settings.network import WAYS
 from segsearch.space.own import Pixels, Way
 from segsearch.study import Study, parse_study
 from segsearch.survey.template import budget_for
-from segsearch.workshop import raise_if_full
 
 TEMPLATE = """\
 # Written by `segsearch compress` of {shown}.
@@ -116,29 +112,6 @@ def study_text(
         timing=f"[timing]\n{_table(settings['timing'], 'timing')}\n" if "timing" in settings else "",
         untouched=_table(untouched(ways, data.output), ""),
     )
-
-
-def write_files(files: Mapping[Path, bytes | Path], *, force: bool, study: Path) -> None:
-    """Write all or nothing, the study last. A path as content is a file to move. Raises `StudyError`."""
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
-    scratch = {path: path.with_name(f".{path.name}.tmp") for path in files}
-    try:
-        study.parent.mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            scratch[path].write_bytes(content.read_bytes() if isinstance(content, Path) else content)
-        for path in sorted(files, key=lambda one: one == study):
-            os.replace(scratch[path], path)
-    except OSError as error:
-        raise_if_full(error, study.parent)
-        raise StudyError(
-            f"{error.filename or study}: --out must be a file that can be written: {error.strerror}."
-        ) from None
-    finally:
-        for left in scratch.values():
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
 
 
 def with_size(data: Study, size: tuple[int, int] | None) -> Study:

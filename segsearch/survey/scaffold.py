@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import re
 import textwrap
 import tomllib
@@ -16,7 +14,7 @@ from segsearch.datasets.folders import classes_in
 from segsearch.datasets.labels import Labelling, labelling
 from segsearch.datasets.pairs import Pair as RunPair
 from segsearch.datasets.pairs import find_pairs
-from segsearch.errors import DataError, StudyError
+from segsearch.errors import DataError
 from segsearch.pairing.types import SplitName
 from segsearch.settings.data import DataSettings
 from segsearch.settings.texts import read_names
@@ -26,7 +24,7 @@ from segsearch.survey.chosen import Pair
 from segsearch.survey.look import Found
 from segsearch.survey.splits import SPLITS
 from segsearch.survey.template import LEAST_STEPS, TEACHER, TEMPLATE, budget_for
-from segsearch.workshop import raise_if_full
+from segsearch.survey.written import write_files
 
 VOID = 255
 
@@ -48,26 +46,7 @@ def write_study(
     settings, how = _opened(found, files, out)
     if page is not None:
         files[page_of(out)] = page(settings, how)
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
-    scratch = {path: path.with_name(f".{path.name}.tmp") for path in files}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            scratch[path].write_text(text, encoding="utf-8")
-        # The study comes last: where it stands, all that it names does.
-        for path in reversed(files):
-            os.replace(scratch[path], path)
-    except OSError as error:
-        raise_if_full(error, out.parent)
-        raise StudyError(
-            f"{error.filename or out}: --out must be a file that can be written: {error.strerror}."
-        ) from None
-    finally:
-        for left in scratch.values():
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
+    write_files(files, force=force, study=out)
     return tuple(files)
 
 

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from segsearch.errors import SegsearchError, StudyError, TrialFailed
+from segsearch.errors import StudyError, TrialFailed
 from segsearch.settings.texts import Texts
 from segsearch.space.own import Pixels, Way
-from segsearch.trial.wire import error_as_message, error_from_message, private_output
+from segsearch.trial.wire import answered_once, error_from_message
 
 READER = (sys.executable, "-P", "-m", "segsearch.trial.bring")
 
@@ -124,14 +124,7 @@ def main() -> int:
     order = json.load(sys.stdin)
     sys.stdin = open(os.devnull)  # noqa: SIM115 (somebody's code may ask)
     sys.argv = ["segsearch"]
-    answers = private_output()
-    try:
-        answer: dict[str, Any] = {"found": _read(order["read"]) if "read" in order else _try(order["try"])}
-    except SegsearchError as error:
-        answer = {"refused": error_as_message(error)}
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
-    return 0
+    return answered_once("found", lambda: _read(order["read"]) if "read" in order else _try(order["try"]))
 
 
 def _read(raw: Mapping[str, Any]) -> dict[str, Any]:

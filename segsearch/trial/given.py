@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segsearch.errors import SegsearchError, StudyError
+from segsearch.errors import StudyError
 from segsearch.settings.teacher import TeacherSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import BeforeExport
 from segsearch.trial.start import asked
-from segsearch.trial.wire import error_as_message, private_output
+from segsearch.trial.wire import answered_once
 from segsearch.workshop import Artifacts, Progress, silent
 
 if TYPE_CHECKING:
@@ -211,14 +211,8 @@ def _demand_classes(found: Sequence[str], wanted: Sequence[str], *, where: str) 
 
 
 def main() -> int:
-    answers = private_output()
-    try:
-        answer: dict[str, object] = {"kept": kept(from_json(Order, sys.stdin.read()))}
-    except SegsearchError as error:
-        answer = {"refused": error_as_message(error)}
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
-    return 0
+    order = sys.stdin.read()
+    return answered_once("kept", lambda: kept(from_json(Order, order)))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segsearch.errors import SegsearchError, StudyError
+from segsearch.errors import StudyError
 from segsearch.pretrained.packages import file_of
-from segsearch.trial.wire import error_as_message, error_from_message, private_output
+from segsearch.trial.wire import answered_once, error_from_message
 from segsearch.workshop import Artifacts, Progress, silent
 
 READER = (sys.executable, "-P", "-m", "segsearch.trial.start")
@@ -50,15 +50,8 @@ def asked(reader: Sequence[str], order: str, *, failed: str) -> str:
 def main() -> int:
     from segsearch.pretrained.parent import keep, parent_of
 
-    answers = private_output()
     path, folder = json.load(sys.stdin)
-    try:
-        answer: dict[str, object] = {"kept": keep(parent_of(Path(path)), Artifacts(Path(folder)))}
-    except SegsearchError as error:
-        answer = {"refused": error_as_message(error)}
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
-    return 0
+    return answered_once("kept", lambda: keep(parent_of(Path(path)), Artifacts(Path(folder))))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -78,3 +78,18 @@ def private_output() -> TextIO:
     ours = os.dup(1)
     os.dup2(2, 1)
     return os.fdopen(ours, "w", encoding="utf-8")
+
+
+def answered_once(name: str, do: Callable[[], object]) -> int:
+    """What a process that is asked once says: what came of it under a name, or our error that refused it.
+
+    What is printed meanwhile goes to standard error. The process's exit code.
+    """
+    answers = private_output()
+    try:
+        answer: dict[str, object] = {name: do()}
+    except SegsearchError as error:
+        answer = {"refused": error_as_message(error)}
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+    return 0

@@ -22,12 +22,12 @@ from sqlalchemy import text
 from segsearch.commands.compare import without_limits
 from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Evidence
-from segsearch.launch import order_of
 from segsearch.references import Reference
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.store import NO_TRIAL, ReferenceRow, open_store
 from segsearch.study import load_study
+from segsearch.trial.order import order_of
 from segsearch.workshop import Workshop
 from tests import fakes
 from tests.commands.doors import SLOW_CLI, assert_refused, stopped_half_way

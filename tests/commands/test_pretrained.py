@@ -15,8 +15,7 @@ from segsearch.pretrained import packages
 from segsearch.pretrained.header import header_of
 from segsearch.pretrained.match import Left, Report
 from segsearch.pretrained.packages import Package, is_installed
-from segsearch.search import run_search
-from segsearch.search.loop import Event
+from segsearch.search import Event, run_search
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
 from segsearch.store import open_store

@@ -38,6 +38,17 @@ def test_a_perfect_order_of_few_models_is_not_certain() -> None:
     lows = [tau_interval(1.0, [count])[0] for count in (3, 4, 6, 8, 20)]
     assert lows == sorted(lows)
     assert lows[1] < 0 < lows[2] < 0.5 < lows[4]
+    assert (round(lows[1], 2), round(lows[3], 2)) == (-0.12, 0.68)
+
+
+@pytest.mark.parametrize("steep", [0.0, 0.3, 1.0, 2.0])
+def test_an_interval_holds_the_truth_in_19_of_20_rankings_or_more(steep: float) -> None:
+    """Counted over all numbers of turned pairs, each with its chance: nothing is drawn."""
+    found = chances([8], steep)
+    truth = 1 - 2 * sum(count * chance for count, chance in enumerate(found)) / 28
+    ends = [tau_interval(1 - 2 * count / 28, [8]) for count in range(29)]
+    held = sum(chance for chance, (low, high) in zip(found, ends, strict=True) if low - 1e-9 <= truth <= high + 1e-9)
+    assert held >= 0.95
 
 
 def test_an_interval_turns_with_its_order_and_holds_it() -> None:

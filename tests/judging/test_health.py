@@ -12,8 +12,9 @@ import pytest
 
 from segsearch.judging.health import health_lines, judgements
 from segsearch.judging.judgement import Judgement, dots
-from segsearch.judging.of_models import judge_int8, judge_prediction, judge_teacher
-from segsearch.judging.of_search import judge_bounds, judge_gains, judge_limits, judge_machine
+from segsearch.judging.of_models import judge_prediction, judge_teacher
+from segsearch.judging.of_rows import judge_int8, judge_limits, judge_machine
+from segsearch.judging.of_search import judge_bounds, judge_gains
 from segsearch.space.steps import Distill, Quantize
 from segsearch.store import TimingRow, TrialRow
 from tests import fakes

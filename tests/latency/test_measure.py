@@ -390,7 +390,7 @@ def test_a_runtime_that_is_not_installed_is_said(model: Path, tmp_path: Path, mo
 
 
 def test_a_process_that_never_ends_is_given_up(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segsearch.latency.measure.PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr("segsearch.latency.asking.PATIENCE_SECONDS", 1.0)
     children: list[psutil.Process] = []
     with meeting(children.append), pytest.raises(TrialFailed, match="no end after 1 s of timing") as caught:
         measure(model, here(), RUNTIME, effort=LONG)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from segsearch.search.features import Array, design_numbers, features_of
+from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
 from segsearch.space.steps import Prune, Quantize
-from segsearch.study import Scalar
 from tests import fakes
 
 
