@@ -422,7 +422,7 @@ def test_a_runtime_that_dies_is_said(command: Command, model: Path, monkeypatch:
     shell = model.parent / "python"
     shell.write_text("#!/bin/sh\nkill -ILL $$\n")
     shell.chmod(0o755)
-    monkeypatch.setattr("segsearch.latency.measure.sys.executable", str(shell))
+    monkeypatch.setattr("segsearch.latency.asking.sys.executable", str(shell))
     assert_refused(command("measure", model, *SHORT), f"{RUNTIME.version} died of SIGILL", "model.onnx")
 
 

@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from segsearch.evidence.types import Evidence
 from segsearch.judging.status import seconds_worked
 from segsearch.search import run_search
 from segsearch.space.candidate import Candidate
-from segsearch.store import open_store
+from segsearch.store import NO_TRIAL, open_store
+from segsearch.store.teaching import Verdict
 from segsearch.workshop import Workshop
 from tests import fakes
 from tests.conftest import Command
@@ -110,6 +112,24 @@ def test_a_teacher_tells_its_miou_once_while_it_is_made_and_later_in_the_status(
     assert [event.teacher_miou for event in events if event.kind == "taught"] == [0.5231]
     said = command("status", tmp_path / "study.db").out
     assert [line for line in said.splitlines() if line.startswith("Teacher")] == ["Teacher  mIoU 0.523"]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "told"),
+    [(0.7, "0.400 above .*: candidates may ask"), (0.31, "0.010 above .*: no further candidate is")],
+)
+def test_whether_a_teacher_was_found_good_enough_is_read_once_decided(
+    command: Command, tmp_path: Path, teacher: float, told: str
+) -> None:
+    """Decided by whoever asks for a candidate, and by no reader."""
+    store, row = fakes.start(tmp_path, fakes.make_study(teacher={"epochs": 9, "choices": {"depth": 12}}))
+    status = partial(command, "status", tmp_path / "study.db")
+    with store:
+        store.workshop(row.name, NO_TRIAL).once("teacher", "it", lambda: {"miou": teacher, "on": row.data_key})
+        assert "Taught" not in status().out
+        kept = asdict(Verdict(teacher, 0.3, 2, row.study.teacher.better_by)) if row.study.teacher else {}
+        store.workshop(row.name, NO_TRIAL).once("teaching", "teaching", lambda: kept)
+    assert re.search(rf"^Taught   the teacher has mIoU {teacher:.3f}, {told}", status().out, re.M)
 
 
 def test_pauses_between_runs_are_not_work() -> None:

@@ -335,17 +335,19 @@ with contained(order, progress=show) as child:
 @pytest.mark.parametrize(
     ("stage", "number"), [("gate", signal.SIGKILL), ("train", signal.SIGKILL), ("train", signal.SIGTERM)]
 )
-def test_a_parent_that_dies_leaves_no_orphan(order: Task, stage: str, number: int) -> None:
-    arguments = [sys.executable, "-c", PARENT, json.dumps(asdict(order)), to_json(WHOLE)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+def test_a_parent_that_dies_leaves_no_orphan(order: Task, tmp_path: Path, stage: str, number: int) -> None:
+    arguments, said = [sys.executable, "-c", PARENT, json.dumps(asdict(order)), to_json(WHOLE)], tmp_path / "said"
+    with (
+        said.open("w") as errors,
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True) as parent,
+    ):
         assert parent.stdout is not None
-        for line in parent.stdout:
-            if line.strip() == stage:
-                break
+        reached = any(line.strip() == stage for line in parent.stdout)
+        assert reached, f"it ended before: {said.read_text()}"
         if stage == "gate":
             time.sleep(0.5)  # amid the timing, which has a process of its own
         left = psutil.Process(parent.pid).children(recursive=True)
-        assert [one for one in left if "segsearch.trial.child" in one.cmdline()]
+        assert [one for one in left if "segsearch.trial.child" in one.cmdline()], (left, said.read_text())
         parent.send_signal(number)
         parent.wait(30)
     wait_until_gone(*left)
