@@ -23,6 +23,9 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]{1,12}")
 # A training that nobody went on with for so long is given up.
 CHECKPOINT_DAYS = 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# A folder on its way; a living writer has written within the hour.
+_SCRATCH = ".segsearch-"
+_ABANDONED_AFTER_SECONDS = 3600.0
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -202,6 +205,31 @@ def existing(folder: Path) -> Path:
 def free_bytes(folder: Path) -> int:
     """Room left on a folder's file system, or where it would be made."""
     return shutil.disk_usage(existing(folder)).free
+
+
+@contextlib.contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new folder in `folder`, removed at the end; what killed processes left there goes first. Raises `OSError`."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        remove_if_abandoned(left)
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_if_abandoned(left: Path) -> None:
+    """Remove a file or a folder on its way whose writer is dead, as far as its age tells."""
+    with contextlib.suppress(OSError):
+        last_written = max(path.lstat().st_mtime for path in (left, *left.rglob("*")))
+        if time.time() - last_written > _ABANDONED_AFTER_SECONDS:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def contents(folder: Path) -> list[str]:
+    """The names in a folder, in order, but for those of folders on their way."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(_SCRATCH))
 
 
 def user_folder() -> Path:

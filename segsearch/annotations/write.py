@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from segsearch.annotations.draw import paint
 from segsearch.annotations.types import Annotated, Overlaps
 from segsearch.errors import DataError, StudyError
 from segsearch.pairing.types import SplitName
-from segsearch.workshop import Progress, raise_if_full, silent
+from segsearch.workshop import Progress, contents, raise_if_full, scratch_folder, silent
 
 MASKS, CLASSES = "masks", "classes.txt"
 LISTS: Mapping[SplitName, str] = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
@@ -71,9 +69,10 @@ def write_masks(
 def _check_place(found: Annotated, out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise StudyError(f"{out}: --out must be a folder, got a file; choose another.")
-    if out.is_dir() and any(out.iterdir()) and not force:
+    held = contents(out) if out.is_dir() else []
+    if held and not force:
         raise StudyError(
-            f"{out}: --out must be a new or an empty folder, got one with {_first(out)} in it; choose another, or add "
+            f"{out}: --out must be a new or an empty folder, got one with {held[0]} in it; choose another, or add "
             f"--force to replace {MASKS} and {CLASSES} in it and leave the rest."
         )
     replaced = [(out / name).resolve() for name in (MASKS, CLASSES, *LISTS.values())]
@@ -83,21 +82,14 @@ def _check_place(found: Annotated, out: Path, *, force: bool) -> None:
             raise StudyError(f"{out}: --out must not replace what is read, got {path} in it; choose another.")
 
 
-def _first(folder: Path) -> str:
-    return min(path.name for path in folder.iterdir())
-
-
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
     """A folder on the same file system, which is removed at the end, whatever is left in it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".masks-", dir=out if out.is_dir() else out.parent))
-    try:
+    with scratch_folder(out if out.is_dir() else out.parent) as scratch:
         made = scratch / "made"  # not the scratch folder itself, which is its maker's alone
         made.mkdir()
         yield made
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _draw(found: Annotated, made: Path, out: Path, overlaps: Overlaps, progress: Progress) -> Written:

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,12 +16,10 @@ import numpy as np
 
 from segsearch.datasets.types import Dataset, Split, UInt8
 from segsearch.errors import DataError
-from segsearch.workshop import raise_if_full
+from segsearch.workshop import raise_if_full, scratch_folder
 
 _FORMAT = 2
 _IMAGES, _MASKS, _LABELS, _META = "images.bin", "masks.bin", "labels.bin", "meta.json"
-_TEMPORARY = ".tmp-"
-_ABANDONED_AFTER_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -60,17 +56,11 @@ def cached(cache: Path, *, source: Mapping[str, Any], layout: Layout, samples: I
         return dataset
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _sweep(cache)
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=cache))
+        with scratch_folder(cache) as scratch:
+            _write(scratch, layout, samples)
+            return _publish(scratch, folder, layout)
     except OSError as error:
         raise _unwritable(error, cache) from None
-    try:
-        _write(temporary, layout, samples)
-        return _publish(temporary, folder, layout)
-    except OSError as error:
-        raise _unwritable(error, cache) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(folder: Path, layout: Layout, samples: Iterable[Sample]) -> None:
@@ -98,19 +88,19 @@ def _write(folder: Path, layout: Layout, samples: Iterable[Sample]) -> None:
         os.fsync(meta.fileno())
 
 
-def _publish(temporary: Path, folder: Path, layout: Layout) -> Dataset:
-    written = _load(temporary, layout)
+def _publish(scratch: Path, folder: Path, layout: Layout) -> Dataset:
+    written = _load(scratch, layout)
     if written is None:
         raise ValueError(f"samples must be as many and as large as the layout says: {_plain(layout)}")
     try:
-        temporary.rename(folder)
+        scratch.rename(folder)
     except OSError:
         # Another process was first, and equal names hold equal pixels; or what lies there is damaged.
         other = _load(folder, layout)
         if other is not None:
             return other
         shutil.rmtree(folder)
-        temporary.rename(folder)
+        scratch.rename(folder)
     # The maps above stay valid: a rename moves the name, not the file.
     return written
 
@@ -154,17 +144,6 @@ def _map(path: Path, shape: tuple[int, ...]) -> UInt8:
     if size == 0:  # no label is kept of images that judge nothing, and nothing cannot be mapped
         return np.empty(shape, dtype=np.uint8)
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="r", shape=shape))
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what killed writers left; a living one has written within the hour."""
-    for left in cache.glob(f"{_TEMPORARY}*"):
-        try:
-            last_written = max(path.stat().st_mtime for path in (left, *left.iterdir()))
-        except OSError:
-            continue
-        if time.time() - last_written > _ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _unwritable(error: OSError, cache: Path) -> DataError:

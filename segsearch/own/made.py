@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from segsearch.own.header import Header, header_of
 from segsearch.own.recall import recalling
 from segsearch.own.sources import imported, importing_from, raised
 from segsearch.space.own import OwnNetwork
+from segsearch.workshop import scratch_folder
 
 
 @dataclass
@@ -120,8 +120,7 @@ def unpacked(header: Header, folder: Path) -> Path:
     if all(path.is_file() and path.read_bytes() == content for path, content in wanted.items()) and root.is_dir():
         return root
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".network-", dir=folder))
-    try:
+    with scratch_folder(folder) as scratch:
         for path, content in wanted.items():
             target = scratch / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +128,6 @@ def unpacked(header: Header, folder: Path) -> Path:
         shutil.rmtree(root, ignore_errors=True)  # one that was changed
         with contextlib.suppress(OSError):  # another process was as quick
             os.replace(scratch, root)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return root
 
 

@@ -8,21 +8,27 @@ from pathlib import Path, PurePosixPath
 
 from segsearch.errors import StudyError
 from segsearch.predicting.source import Picture
-from segsearch.workshop import raise_if_full
+from segsearch.workshop import contents, raise_if_full, remove_if_abandoned
 
 LABELS, OVERLAYS = "labels", "overlays"
 
 
 def demand_place(out: Path, *, force: bool) -> None:
-    """Raise `StudyError` where `out` is a file, or a folder that holds something and may not be written into."""
+    """Raise `StudyError` where `out` is a file, or a folder that holds something and may not be written into.
+
+    Parts of files that killed processes left there are removed.
+    """
     if out.exists() and not out.is_dir():
         raise StudyError(f"{out}: --out must be a folder, got a file; choose another.")
-    first = min((path.name for path in out.iterdir()), default=None) if out.is_dir() else None
-    if first is not None and not force:
+    held = contents(out) if out.is_dir() else []
+    if held and not force:
         raise StudyError(
-            f"{out}: --out must be a new or an empty folder, got one with {first} in it; choose another, or add "
+            f"{out}: --out must be a new or an empty folder, got one with {held[0]} in it; choose another, or add "
             "--force to replace files of the same names and leave the rest."
         )
+    for name in (LABELS, OVERLAYS):
+        for left in (out / name).rglob(".*.part"):
+            remove_if_abandoned(left)
 
 
 def is_written_below(path: Path, out: Path) -> bool:

@@ -67,6 +67,16 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) ->
     assert everything(out) == ["classes.txt", "masks", "masks/a.png", "masks/b.png"]
 
 
+def test_a_folder_on_its_way_is_no_content(tmp_path: Path) -> None:
+    """A conversion that was killed leaves one in the empty folder that it was to fill."""
+    out = tmp_path / "out"
+    (out / ".segsearch-abc" / "made").mkdir(parents=True)
+    for path in (out / ".segsearch-abc" / "made", out / ".segsearch-abc"):
+        os.utime(path, (1e9, 1e9))
+    write(write_coco(tmp_path), out)
+    assert everything(out) == ["classes.txt", "masks", "masks/a.png", "masks/b.png"]
+
+
 def test_force_replaces_masks_and_classes_and_leaves_the_rest(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "masks" / "old").mkdir(parents=True)

@@ -139,7 +139,12 @@ def test_a_folder_that_holds_something_is_left_alone_without_force(
     (out / "labels" / "mine.txt").write_text("mine")
     (out / "labels" / "a.png").write_text("old")
     assert_refused(command("predict", model, images, "--out", out), "got one with labels in it", "--force")
+    parts = [out / "labels" / f".{pid}-a.png.part" for pid in (1, 2)]
+    for part in parts:
+        part.touch()
+    os.utime(parts[0], (1e9, 1e9))
     assert command("predict", model, images, "--out", out, "--force").code == 0
+    assert [part.exists() for part in parts] == [False, True], "what was killed long ago, and what another may write"
     assert (out / "labels" / "mine.txt").read_text() == "mine"
     with Image.open(out / "labels" / "a.png") as label:
         assert label.size == (64, 48)

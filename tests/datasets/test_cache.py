@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segsearch import workshop
 from segsearch.datasets import cache as cache_module
 from segsearch.datasets.cache import Layout, Sample, cached
 from segsearch.datasets.folders import open_folders
@@ -171,12 +172,12 @@ def test_killed_writer_leaves_nothing_wrong(cache: Path, monkeypatch: pytest.Mon
         assert stdout.readline() == b"written\n"
         writer.send_signal(signal.SIGKILL)
     left = list(cache.iterdir())
-    assert [path.name.startswith(".tmp-") for path in left] == [True]
+    assert [path.name.startswith(".segsearch-") for path in left] == [True]
     dataset = make(cache)
     assert dataset.train.images[:, 0, 0, 0].tolist() == [0, 1]
     # What it left may belong to a living writer, so it goes only when nobody has written for an hour.
     assert left[0].exists()
-    monkeypatch.setattr(cache_module.time, "time", lambda start=time.time(): start + 3700)
+    monkeypatch.setattr(workshop.time, "time", lambda start=time.time(): start + 3700)
     make(cache, source="y")
     assert not left[0].exists()
 

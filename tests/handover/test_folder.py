@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,29 @@ def test_what_ends_the_work_leaves_nothing(tmp_path: Path, error: BaseException)
     with pytest.raises(type(error)):
         work()
     assert names(tmp_path) == set()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from segsearch.handover.folder import whole_folder
+with whole_folder(Path(sys.argv[1])) as folder:
+    (folder / "a.txt").write_text("a")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_leaves_goes_with_the_next_once_nobody_can_be_at_it(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "model")]).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    (tmp_path / ".segsearch.toml").write_text("mine")
+    with whole_folder(tmp_path / "one"):
+        assert left.is_dir(), "another process may be writing it"
+    for path in (left, *left.iterdir(), tmp_path / ".segsearch.toml"):
+        os.utime(path, (1e9, 1e9))
+    with whole_folder(tmp_path / "two"):
+        pass
+    assert names(tmp_path) == {".segsearch.toml", "one", "two"}
 
 
 def test_an_empty_folder_stays_where_the_work_ends_early(tmp_path: Path) -> None:
