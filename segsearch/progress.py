@@ -97,12 +97,24 @@ class StagePace:
 
 
 @dataclass
+class Repeats:
+    """Whether a candidate that was known follows on another one: a space that is used up draws dozens in a row."""
+
+    last: str = ""
+
+    def hears(self, event: Event) -> bool:
+        before, self.last = self.last, event.kind
+        return before == event.kind == "duplicate"
+
+
+@dataclass
 class Lines:
     """One line for each trial that ends, and a sign of life in long stages and among many looks."""
 
     console: Console
     pace: Pace = field(default_factory=Pace)
     steps: StagePace = field(default_factory=StagePace)
+    repeats: Repeats = field(default_factory=Repeats)
     stage: str = ""
     said: float = 0.0
 
@@ -117,7 +129,8 @@ class Lines:
     def event(self, event: Event, /) -> None:
         left = self.pace.left(event.trained, event.asked)
         now = time.monotonic()
-        if event.kind != "started" and (not _is_look(event) or now - self.said >= SIGN_OF_LIFE_SECONDS):
+        quiet = _is_look(event) or self.repeats.hears(event)
+        if event.kind != "started" and (not quiet or now - self.said >= SIGN_OF_LIFE_SECONDS):
             self.said = now
             _say(self.console, _sentence(event, left))
 
@@ -137,6 +150,7 @@ class BarWatch:
     trials: TaskID | None = None
     stage: TaskID | None = None
     steps: StagePace = field(default_factory=StagePace)
+    repeats: Repeats = field(default_factory=Repeats)
     name: str = ""
     running: str = ""
 
@@ -154,7 +168,7 @@ class BarWatch:
     def event(self, event: Event, /) -> None:
         left = self._all("trained trials", event.trained, event.asked)
         self.running = f"trial {event.trial.number}" if event.under_way else ""
-        if event.kind not in ("started", "resumed") and not _is_look(event):
+        if event.kind not in ("started", "resumed") and not _is_look(event) and not self.repeats.hears(event):
             _say(self.bars.console, _sentence(event, left))
 
     def counted(self, what: str, done: int, total: int, line: str, /, *, running: str) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, field
 from segsearch.errors import StudyError
 from segsearch.evidence.objectives import Limit, Objective, objective, read_limit
 from segsearch.settings.data import DataSettings
-from segsearch.settings.network import NetworkSettings
+from segsearch.settings.network import LEARNING, NetworkSettings
 from segsearch.settings.retrain import RetrainSettings
 from segsearch.settings.search import Scalar, SearchSettings, TimingSettings, as_tuple
 from segsearch.settings.teacher import TeacherSettings
@@ -62,6 +62,15 @@ class Study(_Frozen):
     @classmethod
     def _readable_limits(cls, limits: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(_as_value_error(read_limit, limit)) for limit in limits)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_learns(cls, settings: Any) -> Any:
+        """A network that somebody brought and that is only rounded needs no `[train]`."""
+        network = settings.get("network") if isinstance(settings, dict) else None
+        if isinstance(network, dict) and "train" not in settings and LEARNING.isdisjoint(network.get("ways", LEARNING)):
+            return {**settings, "train": {"steps": 2, "crop": 1.0}}
+        return settings
 
     @model_validator(mode="after")
     def _crop_is_large_enough(self) -> Study:

@@ -75,14 +75,20 @@ def compress(
         )
     if not model.is_file():
         raise StudyError(f"{model}: MODEL must be there, got no such file; correct the path.")
+    from segsearch.survey.written import demand_free
+
     said = _pixels(pixels, mean, std, top, bgr=bgr)
     place = out or (data.parent if data.suffix == ".toml" else Path()) / f"{model.stem}-compressed.toml"
     if place.suffix != ".toml":
         raise StudyError(f"{place}: --out must name a study file that ends in .toml.")
+    kept = place.with_name(f"{place.stem}.network{'.onnx' if model.suffix == '.onnx' else '.safetensors'}")
+    demand_free((kept, place), force=force)
     with watched() as watch:
         study = _data_study(data, place, _size(size), force=force, progress=watch.progress)
         with TemporaryDirectory(prefix="segsearch-compress-") as scratch:
-            _written(model, function, study, data, place, said, answer, Path(scratch), watch.progress, force=force)
+            _written(
+                model, function, study, data, place, kept, said, answer, Path(scratch), watch.progress, force=force
+            )
     suggest(f"segsearch check {quoted(place)}", "what it will take", f"segsearch run {quoted(place)}", "search")
 
 
@@ -92,6 +98,7 @@ def _written(
     study: Study,
     data: Path,
     place: Path,
+    kept: Path,
     said: Pixels | None,
     answer: str | None,
     scratch: Path,
@@ -111,8 +118,8 @@ def _written(
     texts = texts_of(study.data)
     folder = launch.default_out(study)
     dataset = launch.open_data(study, folder, progress, texts)
-    ending = ".onnx" if model.suffix == ".onnx" else ".safetensors"
-    packed, tried, expected = (scratch / name for name in (f"packed{ending}", f"tried{ending}", "expected.bin"))
+    names = (f"packed{kept.suffix}", f"tried{kept.suffix}", "expected.bin")
+    packed, tried, expected = (scratch / name for name in names)
     progress("read the network", 0, 2)
     read = read_apart(
         ReadOrder(
@@ -142,7 +149,6 @@ def _written(
     )
     if said is None:
         raise StudyError(_question(read.name, found))
-    kept = place.with_name(f"{place.stem}.network{ending}")
     lines = _lines(read.name, read.notes, found, said)
     text = study_text(
         study,
@@ -160,16 +166,25 @@ def _written(
 
 
 def _data_study(data: Path, place: Path, size: tuple[int, int] | None, *, force: bool, progress: Progress) -> Study:
-    """The study whose data is meant; of a folder one is written first, as `segsearch new` does."""
+    """The study whose data is meant; of a folder one is written first, as `segsearch new` does, and used again."""
     from segsearch.study import read_study
     from segsearch.survey.brought import with_size
 
     if not data.is_dir():
         return with_size(read_study(data), size)
+    written = place.with_name(f"{place.stem}-data.toml")
+    if written.is_file() and not force:
+        study = read_study(written)
+        if study.data.root is None or not Path(study.data.root).samefile(data):
+            raise StudyError(
+                f"{written}: must be about {data}, got a study of {study.data.root}; name another --out, or add "
+                "--force to write it anew."
+            )
+        say(f"Read {data} as {written} says, which is there; --force writes it anew.")
+        return with_size(study, size)
     from segsearch.survey.look import look
     from segsearch.survey.scaffold import write_study
 
-    written = place.with_name(f"{place.stem}-data.toml")
     files = write_study(look(data, progress=progress), written, force=force)
     say(f"Wrote {files[0]}, as `segsearch new` would: how {data} is read. Look at it.")
     return with_size(read_study(written), size)

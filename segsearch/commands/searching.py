@@ -145,7 +145,7 @@ def _void(text: str | None) -> int | Literal["none"] | None:
 def check(study: StudyFile) -> None:
     """Validate everything and estimate time and disk; nothing that is trained here is kept."""
     from segsearch import forecast
-    from segsearch.judging.training import training_words, warning_of_few_steps
+    from segsearch.judging.training import learning_words, training_words, warning_of_few_steps
     from segsearch.judging.words import duration
 
     with watched() as watch:
@@ -154,13 +154,18 @@ def check(study: StudyFile) -> None:
     limits = ", ".join(settings.limits) or "none"
     start = found.earlier.trained_before_screening(settings.search)
     screens = settings.search.screen > 0 and settings.trials > start
+    trains = (
+        f"each trial {training_words(settings.train, found.train_images)}"
+        if settings.network is None
+        else learning_words(settings.train, settings.network, found.train_images)
+    )
     images = f"{found.train_images} training and {found.validation_images} validation images"
     say(
         f"Study    {settings.name}: {settings.trials} trials for {', '.join(settings.objectives)}; limits: {limits}",
         f"Space    {settings.space}: {forecast.CHECKED_DRAWS} draws are candidates",
         *([f"Maps     {forecast.beyond_words(found)}"] if found.beyond else []),
         f"Data     {images}, {found.classes} classes",
-        f"Train    each trial {training_words(settings.train, found.train_images)}",
+        f"Train    {trains}",
         *_start_lines(found),
         *_teacher_lines(found),
         *(
@@ -189,7 +194,7 @@ def check(study: StudyFile) -> None:
             f"Warning: no draw inherits more than a stem from {found.heirs.parent}: {found.heirs.words}. "
             'Take a space of its blocks (space = "efficientnet_lite"), or leave train.pretrained out.'
         )
-    if warning := warning_of_few_steps(settings.train, found.train_images):
+    if settings.network is None and (warning := warning_of_few_steps(settings.train, found.train_images)):
         say(warning)
     suggest(f"segsearch run {quoted(study)}", "search")
 

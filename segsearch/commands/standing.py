@@ -58,7 +58,7 @@ def finish(ended: Ended) -> None:
     with open_to_read(ended.database) as store:
         found = report_of(store, ended.study, None, ended.machine)
         several = len(store.studies()) > 1 or store.location.file is None
-        beside = bool(store.study(ended.study).study.search.references)
+        settings = store.study(ended.study).study
     words = {
         "done": "Done",
         "minutes": "Time is up",
@@ -70,7 +70,7 @@ def finish(ended: Ended) -> None:
         f"{words[summary.reason]}: {counts.trained} of {summary.asked} trials are trained "
         f"({counts.rejected} rejected by a limit, {counts.failed} failed"
         f"{f', {counts.screened} looked at' if counts.screened else ''}), {duration(summary.seconds)}.",
-        *_why_early(summary),
+        *_why_early(summary, brought=settings.network is not None),
         "",
     )
     show_front(found)
@@ -78,7 +78,7 @@ def finish(ended: Ended) -> None:
     more = [f"segsearch resume {database}", "carry on"] if summary.reason == "minutes" else []
     if summary.reason == "converged":
         more = [f"segsearch resume {database} --stop-gain 0", "go on all the same"]
-    if beside:
+    if settings.search.references:
         more += [f"segsearch compare {database}", "train the study's references likewise, and compare"]
     suggest(
         f"segsearch front {database} --html front.html",
@@ -90,10 +90,15 @@ def finish(ended: Ended) -> None:
     say(*password_lines(ended.database))
 
 
-def _why_early(summary: Summary) -> list[str]:
+def _why_early(summary: Summary, *, brought: bool) -> list[str]:
     """Why a search ended before all of its trials were trained, and what to do about it."""
     if summary.reason == "used_up":
-        return ["Every candidate that was drawn was tried before: widen the space, under another study name, for more."]
+        more = (
+            "these are all that the ways of [network] give."
+            if brought
+            else "widen the space, under another study name, for more."
+        )
+        return [f"Every candidate that was drawn was tried before: {more}"]
     if summary.outlook is None:
         return []
     gain = f"{summary.outlook.gain:.2%}"

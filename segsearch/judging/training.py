@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from segsearch.settings.network import LEARNING, NetworkSettings
 from segsearch.settings.train import TrainSettings
 
 # With fewer steps than these, what is compared is how quickly networks begin, not how well they end.
@@ -17,6 +18,13 @@ _HELD = {
     "steps": "; batches are smaller at larger input scales",
     "seconds": "; trials are shorter at larger input scales",
 }
+
+
+def learning_words(train: TrainSettings, network: NetworkSettings, images: int) -> str:
+    """How a network that somebody brought learns on: it is never trained anew."""
+    if not LEARNING & {*network.ways}:
+        return "nothing: what becomes of the network is quantized alone"
+    return f"nothing anew; what learns on takes shares of {training_words(train, images)}"
 
 
 def training_words(train: TrainSettings, images: int) -> str:

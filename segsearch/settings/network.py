@@ -11,6 +11,8 @@ from segsearch.settings.train import Settings
 from segsearch.space.own import Pixels, Way
 
 WAYS: tuple[Way, ...] = ("prune", "factorize", "int8", "mixed", "trained")
+# Ways after which the weights learn on.
+LEARNING: frozenset[Way] = frozenset(("prune", "factorize", "trained"))
 # What a module is kept in, with its sources; an ONNX file is kept as it is.
 ENDINGS = (".safetensors", ".onnx")
 _Three = tuple[float, float, float]

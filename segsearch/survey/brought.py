@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsearch.settings.network import WAYS
+from segsearch.settings.network import LEARNING, WAYS
 from segsearch.space.own import Pixels, Way
 from segsearch.study import Study, parse_study
 from segsearch.survey.template import budget_for
@@ -21,7 +21,7 @@ TEMPLATE = """\
 
 name = {name}
 seed = {seed}
-trials = 12  # networks to end with, each with its siblings; the first one is untouched
+trials = {trials}
 space = "compress_only"  # the network's compression and nothing else
 objectives = {objectives}
 output = "{output}"  # what the files answer: the class of each pixel ("mask") or the "scores"
@@ -40,6 +40,11 @@ ways = {ways}  # what is searched{closed}
 # The images, as {data} has them.
 [data]
 {data_table}
+{train}{timing}[search]
+{search}
+[[search.first]]  # the network as it was brought
+{untouched}"""
+TRAIN = """\
 [train]
 # The network is not trained anew. This is the length that the tails are shares of: what is pruned or factorized learns
 # on for `fine_tune_share` of it, at a third of the rate; int8 that is trained as it is rounded for 7 %.
@@ -50,15 +55,17 @@ learning_rate = 1e-3
 crop = 1.0
 smallest_zoom = 1.0
 largest_zoom = 1.5
-{train}
-{timing}[search]
-startup_trials = 3
+{kept}
+"""
+# What is only rounded, and with masks has its classes chosen elsewhere, is all among the untouched one's siblings.
+ONE = "1  # the network untouched; all that becomes of it are its siblings"
+MANY = "12  # networks to end with, each with its siblings; the first one is untouched"
+BEGIN = "startup_trials = 3\n"
+SIBLINGS = """\
 siblings = 8  # further files that each network leaves, in seconds each: other precisions, classes chosen elsewhere
-tails = 1  # networks that learn on from each for a while: int8 first
-screen = 8  # candidates that are timed and sized, in seconds each, for each one that learns on
-
-[[search.first]]  # the network as it was brought
-{untouched}"""
+"""
+TAIL = "tails = 1  # networks that learn on from each for a while: int8 first\n"
+SCREEN = "screen = 8  # candidates that are timed and sized, in seconds each, for each one that learns on\n"
 
 
 def untouched(ways: Sequence[Way], output: str) -> dict[str, str]:
@@ -85,6 +92,7 @@ def study_text(
     budget = budget_for(images)
     kept = {key: data.train.model_dump()[key] for key in ("device", "threads") if key in data.train.model_fields_set}
     closed = [way for way in WAYS if way not in ways]
+    many, learns = bool({"prune", "factorize"} & {*ways}), bool(LEARNING & {*ways})
     return TEMPLATE.format(
         shown=shown,
         name=json.dumps(name),
@@ -106,9 +114,15 @@ def study_text(
         closed=f"; not possible here: {', '.join(closed)}" if closed else "",
         data=source,
         data_table=_table(settings["data"], "data"),
-        steps=budget.steps,
-        batch_size=budget.batch_size,
-        train="".join(f"{key} = {_value(value)}\n" for key, value in kept.items() if value is not None),
+        trials=MANY if many else ONE,
+        train=TRAIN.format(
+            steps=budget.steps,
+            batch_size=budget.batch_size,
+            kept="".join(f"{key} = {_value(value)}\n" for key, value in kept.items() if value is not None),
+        )
+        if learns
+        else "",
+        search=f"{BEGIN * many}{SIBLINGS}{TAIL * learns}{SCREEN * many}",
         timing=f"[timing]\n{_table(settings['timing'], 'timing')}\n" if "timing" in settings else "",
         untouched=_table(untouched(ways, data.output), ""),
     )

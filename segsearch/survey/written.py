@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from segsearch.errors import StudyError
 from segsearch.workshop import raise_if_full
+
+
+def demand_free(files: Iterable[Path], *, force: bool) -> None:
+    """Raise `StudyError` where a file is there that may not be overwritten."""
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
 
 
 def write_files(files: Mapping[Path, str | Path], *, force: bool, study: Path) -> None:
@@ -18,9 +25,7 @@ def write_files(files: Mapping[Path, str | Path], *, force: bool, study: Path) -
     Raises `StudyError` where a file is in the way or cannot be written, `StorageFull` where there is no room; nothing
     is left half.
     """
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise StudyError(f"{there[0]}: a file that is there is not overwritten; choose another --out, or add --force.")
+    demand_free(files, force=force)
     scratch = {path: path.with_name(f".{path.name}.tmp") for path in files}
     try:
         study.parent.mkdir(parents=True, exist_ok=True)

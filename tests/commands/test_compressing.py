@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from segsearch.commands.compressing import _pixels, _question
 from segsearch.errors import SpaceError, StudyError
@@ -30,6 +33,7 @@ from segsearch.trial.score import to_input
 from segsearch.trial.types import facts_of
 from segsearch.workshop import Artifacts
 from tests.conftest import Command
+from tests.scenes import tiny_split
 
 DATA = """
 name = "data"
@@ -153,6 +157,61 @@ def test_from_a_module_to_a_front_without_its_files(command: Command, mine: Path
     assert "must learn something, and this one is the network as it was brought" in refused.out + refused.err
 
 
+@pytest.mark.slow
+def test_from_an_onnx_file_and_a_folder_to_a_front_of_all_there_is(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for pixels first, what was written of the folder serves again; nothing is trained."""
+    monkeypatch.chdir(tmp_path)
+    split = tiny_split(20, seed=3)
+    for index, (image, mask) in enumerate(zip(split.images, split.masks, strict=True)):
+        for name, pixels in (("images", image), ("masks", mask)):
+            (tmp_path / "my_data" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "my_data" / name / f"{index}.png")
+    namespace: dict[str, Any] = {}
+    exec(LAYERS + MODEL.replace("from layers import block", "").replace("48, 8", "48, 3"), namespace)
+    network = namespace["Net"]().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (torch.zeros(1, 3, 64, 96),), str(tmp_path / "net.onnx"), dynamo=False)
+    asked = command("compress", "net.onnx", "--data", "my_data")
+    assert (asked.code, "--pixels imagenet" in asked.err) == (2, True)
+    assert "Wrote net-compressed-data.toml" in asked.out
+    written = tmp_path / "net-compressed-data.toml"
+    written.write_text(written.read_text().replace("[timing]\n", "[timing]\nmax_seconds = 0.5\nwarmup_runs = 1\n"))
+    said = command("compress", "net.onnx", "--data", "my_data", "--pixels", "0..1")
+    assert said.code == 0, said.err
+    assert "max_seconds = 0.5" in (tmp_path / "net-compressed.toml").read_text(), "as it was changed"
+    assert "Read my_data as net-compressed-data.toml says, which is there" in said.out
+    assert "without pruning, factorization and learning" in said.out
+    checked = command("check", "net-compressed.toml")
+    assert "Train    nothing: what becomes of the network is quantized alone" in checked.out
+    ran = command("run", "net-compressed.toml")
+    assert ran.code == 0, ran.err
+    assert "Done: 1 of 1 trials are trained" in ran.out
+    with open_store(tmp_path / "runs" / "net-compressed" / "study.db", read_only=True) as store:
+        row = store.study(None)
+        rows = store.trials(row.name)
+        assert {stage.name for stage in store.stages(row.name)}.isdisjoint({"fine-tune", "qat"})
+    shipped = {(one.candidate.architecture.answer_scale, one.candidate.after_export) for one in rows}
+    assert len(shipped) == len(rows) == 9, "three precisions, classes chosen at three sizes"
+    assert {one.state for one in rows} == {"trained"}
+    file = RUNTIMES["onnxruntime"].open(row.artifacts.path(rows[0].artifact or ""), threads=1)
+    image = to_input(np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8))
+    with torch.no_grad():
+        inner = network(torch.from_numpy(image) / 255)["out"]
+    expected = torch.nn.functional.interpolate(inner, size=(64, 96), mode="bilinear").argmax(1).numpy()
+    assert np.mean(file.run(image) == expected) > 0.999
+
+    (tmp_path / "other").mkdir()
+    refused = command("compress", "net.onnx", "--data", "other", "--pixels", "0..1", "--out", "net-compressed.toml")
+    assert "is not overwritten" in refused.err
+    (tmp_path / "net-compressed.toml").unlink()
+    (tmp_path / "net-compressed.network.onnx").unlink()
+    refused = command("compress", "net.onnx", "--data", "other", "--pixels", "0..1")
+    assert "net-compressed-data.toml: must be about other, got a study of" in refused.err
+
+
 def _demand_untouched(artifacts: Artifacts, own: object, model: str | None, folder: Path) -> None:
     """The first trial's file says of an image what the module says with the weights that it was brought with."""
     assert isinstance(own, OwnNetwork)
@@ -243,6 +302,10 @@ def test_the_study_begins_with_the_network_untouched(data: Study, ways: tuple[st
     candidate = load_space(study.space).draw(Named(study.search.first[0]), facts)
     assert candidate.architecture == facts.network
     assert (candidate.before_export, candidate.after_export) == ((), ())
+    # What is only rounded is among the siblings of one trial, and nothing learns.
+    assert (study.trials, "[train]" in text, "trained anew" in text) == (
+        (12, True, True) if ways == WAYS else (1, False, False)
+    )
 
 
 def test_the_space_needs_a_network() -> None:
