@@ -146,7 +146,12 @@ def _panel(
     cards = explained_cards(
         row, explained, evidence.confusion, names, typed=_typed(scene, reader, "explain", row.trial)
     )
-    return [*found, html.Div(_scores(evidence, stages, names, dark=dark), className="two"), *cards, profile]
+    return [
+        *found,
+        html.Div(_scores(evidence, stages, names, learns=row.candidate.learns, dark=dark), className="two"),
+        *cards,
+        profile,
+    ]
 
 
 def _head(scene: Scene, row: Row) -> Any:
@@ -244,7 +249,9 @@ def _source(name: str, row: Row, evidence: Evidence | None) -> str:
     return ", of the file's bytes" if name == "size_bytes" else ""
 
 
-def _scores(evidence: Evidence, stages: Sequence[StageRow], names: Sequence[str], *, dark: bool) -> list[Any]:
+def _scores(
+    evidence: Evidence, stages: Sequence[StageRow], names: Sequence[str], *, learns: bool, dark: bool
+) -> list[Any]:
     found = []
     if evidence.confusion is not None:
         iou = class_iou_figure(evidence.confusion, names, dark=dark)
@@ -252,9 +259,15 @@ def _scores(evidence: Evidence, stages: Sequence[StageRow], names: Sequence[str]
         found.append(card(heading("IoU of each class"), figure_of(iou, label="IoU of each class")))
         found.append(card(heading("What is taken for what"), figure_of(shares, label="Confusion matrix")))
     losses = {stage.name: stage.outcome["losses"] for stage in stages if _has_losses(stage.outcome)}
-    curve = losses_figure(losses, dark=dark)
-    hint = [] if losses else [dmc.Text("A model that shares another's training keeps no curve of its own.", size="xs")]
-    found.append(card(heading("Training"), *hint, figure_of(curve, label="Loss of each epoch")))
+    bare = (
+        "A model that shares another's training keeps no curve of its own."
+        if learns
+        else "Nothing was trained: its weights are those that it was brought with."
+    )
+    curve = (
+        figure_of(losses_figure(losses, dark=dark), label="Loss of each epoch") if losses else dmc.Text(bare, size="sm")
+    )
+    found.append(card(heading("Training"), curve))
     return found
 
 
@@ -275,6 +288,13 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
     which = f" --study {quoted(scene.seen.study.name)}" if scene.state.study or reader.study else ""
     folder = quoted(f"{scene.seen.study.name}-{row.trial}")
     hint = "The password is left out here: set PGPASSWORD, or write it into ~/.pgpass."
+    trainings = (
+        command(_typed(scene, reader, "confirm", row.trial), "train it again from three other seeds"),
+        command(
+            _typed(scene, reader, "retrain", row.trial),
+            "train it to the end, by the long schedule, compressed as it is here",
+        ),
+    )
     missing = [dmc.Text(hint, size="xs", c="dimmed")] if hides_password(reader.where) else []
     return card(
         heading("What comes next"),
@@ -284,11 +304,7 @@ def _next(scene: Scene, reader: Reader, row: Row) -> Any:
                     f"segsearch measure {file} --profile", "time this very file on another machine, layer by layer"
                 ),
                 command(f"segsearch remeasure {database} --on-front{which}", "time the whole front on another machine"),
-                command(_typed(scene, reader, "confirm", row.trial), "train it again from three other seeds"),
-                command(
-                    _typed(scene, reader, "retrain", row.trial),
-                    "train it to the end, by the long schedule, compressed as it is here",
-                ),
+                *(trainings if row.candidate.learns else ()),
                 command(
                     f"segsearch export {database} --trial {row.trial} --out {folder}{which}",
                     "a folder to take to where it runs",

@@ -145,6 +145,8 @@ def summary_lines(explanation: Explanation) -> tuple[str, str]:
     loses = f"loses {explanation.drop:.4f}" if explanation.drop > 0 else f"gains {-explanation.drop:.4f}"
     first = f"Trial {explanation.trial} {loses} of mIoU to int8 ({ends}{'; ' + classes if classes else ''})."
     few, share = worst_of(explanation)
+    if explanation.drop <= LITTLE:
+        return first, _advice(explanation, few)
     if few:
         which = ", ".join(_short(layer.name) for layer in few)
         first += f" {share:.0%} of what whole int8 loses layer by layer comes of {len(few)}: {which}."
@@ -317,8 +319,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def _short(name: str) -> str:
     """A node's name without what its place repeats: `/stages.0/stages.0.1/expand/expand.0/Conv` is
-    `stages.0.1.expand.0`."""
-    parts = [part for part in name.split("/") if part]
+    `stages.0.1.expand.0`. Of a graph that somebody brought, names are theirs (`own.graph` begins them with `core.`)."""
+    parts = [part.rstrip(".") for part in name.removeprefix("core.").split("/") if part]
     parts = parts[:-1] if len(parts) > 1 and parts[-1] in ("Conv",) else parts
     kept: list[str] = []
     for part in parts:

@@ -57,6 +57,11 @@ class Candidate:
         """
         return replace(self.learnt, before_export=())
 
+    @property
+    def learns(self) -> bool:
+        """Whether it is trained at all: what somebody brought is not, as it is or only rounded."""
+        return isinstance(self.architecture, Architecture) or bool(self.before_export) or self.tail > 0
+
     @cached_property
     def bits(self) -> int:
         """Bit width of the weights that ship."""

@@ -45,7 +45,7 @@ def grow(
     stays the study's own; what learns from validation images, too, is taught by the same design trained on all.
     Raises `TrialFailed` where a stage cannot be finished.
     """
-    if isinstance(candidate.architecture, OwnNetwork) and not (candidate.before_export or candidate.tail):
+    if not candidate.learns:
         raise StudyError(
             "A model to train to the end must learn something, and this one is the network as it was brought"
             f"{', rounded' if candidate.after_export else ''}; name one that is pruned, factorized or trained in int8."

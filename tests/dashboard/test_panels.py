@@ -9,7 +9,7 @@ import pytest
 from dash import no_update
 
 from segsearch.dashboard import table
-from segsearch.dashboard.detail import Profiles, model_of
+from segsearch.dashboard.detail import Profiles, _scores, model_of
 from segsearch.dashboard.explore import Drawings, front_of
 from segsearch.dashboard.masks_tab import Galleries, masks_of
 from segsearch.dashboard.reading import Reader
@@ -18,8 +18,12 @@ from segsearch.figures.importance import importances, on_machine
 from segsearch.judging.words import with_interval
 from segsearch.masks import MaskCache
 from segsearch.runtimes import Operation
+from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
+from segsearch.space.own import OwnNetwork
+from segsearch.space.steps import Quantize
 from segsearch.store import NO_TRIAL, open_store
+from tests import fakes
 from tests.dashboard import many
 from tests.judging.test_explained import FOUND
 
@@ -40,6 +44,24 @@ def test_a_model_is_drawn_again_when_its_numbers_change(small: Path) -> None:
     panel, other = model_of(slower, reader, profiles, ground="light", shown=version)
     assert other != version
     assert "99" in str(panel)
+
+
+@pytest.mark.parametrize("step", [Quantize(), Quantize(tail=0.1)])
+def test_what_is_not_trained_is_not_said_to_be_nor_asked_to_be(small: Path, step: Quantize) -> None:
+    """`retrain` and `confirm` refuse a network that somebody brought and that learned nothing."""
+    reader = Reader(str(small))
+    scene = scene_of(reader, "?models=3")
+    own = Candidate(OwnNetwork(f"{'0' * 64}.onnx"), after_export=(step,))
+    rows = tuple(replace(row, candidate=own) for row in scene.report.rows)
+    shown = str(
+        model_of(
+            replace(scene, report=replace(scene.report, rows=rows)), reader, Profiles(), ground="light", shown=None
+        )[0]
+    )
+    learned = step.tail > 0
+    assert [f"segsearch {what} " in shown for what in ("export", "confirm", "retrain")] == [True, learned, learned]
+    bare = str(_scores(fakes.evidence(), (), ("road", "bus"), learns=learned, dark=False))
+    assert ("Nothing was trained" in bare, "shares another's training" in bare) == (not learned, learned)
 
 
 def test_a_model_that_cannot_be_read_is_read_again(small: Path) -> None:

@@ -22,6 +22,7 @@ from segsearch.evidence.layers import (
 from segsearch.evidence.types import Confusion
 from segsearch.judging.explained import (
     Explanation,
+    _short,
     as_object,
     class_cells,
     how_lines,
@@ -77,8 +78,25 @@ def test_int8_that_is_no_quicker_is_not_to_be_cured() -> None:
     assert summary_lines(slow)[1].startswith("Int8 is no quicker than float here")
 
 
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        ("/stages.0/stages.0.1/expand/expand.0/Conv", "stages.0.1.expand.0"),
+        ("core./down/down.0/Conv", "down.0"),
+        ("core./Resize", "Resize"),
+        ("before./Sub", "before.Sub"),
+        ("core.Conv_3", "Conv_3"),
+        ("/Conv", "Conv"),
+    ],
+)
+def test_a_layer_has_the_name_that_its_maker_gave_it(node: str, told: str) -> None:
+    assert _short(node) == told
+
+
 def test_a_file_that_loses_little_is_left_alone() -> None:
-    assert summary_lines(replace(INT8, shipped=EXACT))[1].startswith("Nothing is to be done")
+    where, what = summary_lines(replace(INT8, shipped=EXACT))
+    assert what.startswith("Nothing is to be done")
+    assert "comes of" not in where, "a share of next to nothing"
 
 
 def test_losses_everywhere_name_no_layer() -> None:
