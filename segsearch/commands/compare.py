@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from segsearch.evidence.timing import Machine
 from segsearch.evidence.types import Evidence
 from segsearch.judging.fronts import Report
 from segsearch.judging.references import chosen_references
-from segsearch.judging.words import duration, in_words, precision
+from segsearch.judging.words import duration, in_words
 from segsearch.references.names import demand_references, known_references, small_references
 from segsearch.space.candidate import Candidate
 from segsearch.space.steps import Quantize
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from segsearch.progress import Watch
     from segsearch.trial.contained import Contained
 
-# A reference's name, and what of it is still to be evaluated: as floats, as int8, or both.
-Left = tuple[str, tuple[Candidate, ...]]
+# How a reference ships: as floats, as int8, and as int8 but for its first convolutions, as the built-in spaces draw it.
+FORMS: Mapping[str, tuple[Quantize, ...]] = {
+    "fp32": (),
+    "int8": (Quantize(),),
+    "mixed": (Quantize(float_convolutions=3),),
+}
+# A reference's name, and in which forms it is still to be evaluated.
+Left = tuple[str, Mapping[str, Candidate]]
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,10 @@ def chosen_names(study: Study, wanted: Sequence[str]) -> tuple[str, ...]:
     return small_references()
 
 
-def candidates_of(name: str) -> tuple[Candidate, Candidate]:
-    """A reference as floats and as int8; the two share one training."""
+def candidates_of(name: str) -> Mapping[str, Candidate]:
+    """A reference in each of its forms, which share one training."""
     architecture = known_references()[name].make()
-    return Candidate(architecture), Candidate(architecture, after_export=(Quantize(),))
+    return {form: Candidate(architecture, after_export=steps) for form, steps in FORMS.items()}
 
 
 def without_limits(study: Study) -> Study:
@@ -139,10 +145,10 @@ def _evaluate_all(
         line, done = "", len(names) - len(left)
         for name, candidates in left:
             failure: Failure | None = None
-            for candidate in candidates:
-                what = f"{name}, {precision(candidate)}"
+            for form, candidate in candidates.items():
+                what = f"{name}, {form}"
                 watch.counted("references", done, len(names), line, running=what)
-                failure, told = work.evaluate(name, candidate, doomed=failure)
+                failure, told = work.evaluate(name, form, candidate, doomed=failure)
                 line = f"{what:<44s} {told}"
             done += 1
         watch.counted("references", done, len(names), line, running="")
@@ -155,7 +161,10 @@ def _left(store: Store, row: StudyRow, names: Sequence[str], here: Machine, *, a
         for one in store.references(row.name)
         if one.machine == here.key and not (again and one.state == "failed")
     }
-    left = [(name, tuple(one for one in candidates_of(name) if (name, one.key) not in stored)) for name in names]
+    left = [
+        (name, {form: one for form, one in candidates_of(name).items() if (name, one.key) not in stored})
+        for name in names
+    ]
     return [(name, candidates) for name, candidates in left if candidates]
 
 
@@ -169,10 +178,12 @@ class _Work:
     worker: str
     child: Contained
 
-    def evaluate(self, name: str, candidate: Candidate, *, doomed: Failure | None) -> tuple[Failure | None, str]:
-        """Evaluate and keep one reference in one precision; what its other one will fail of, if anything, and a line.
+    def evaluate(
+        self, name: str, form: str, candidate: Candidate, *, doomed: Failure | None
+    ) -> tuple[Failure | None, str]:
+        """Evaluate and keep one reference in one form; what its other ones will fail of, if anything, and a line.
 
-        With `doomed`, that is what this one fails of: a training that failed is not done again for the other precision.
+        With `doomed`, that is what this one fails of: a training that failed is not done again for the other forms.
         """
         began = time.monotonic()
         noted = Noted(self.store.workshop(self.study, NO_TRIAL, worker=self.worker))
@@ -187,7 +198,7 @@ class _Work:
             name,
             candidate,
             found,
-            precision=precision(candidate),
+            precision=form,
             machine=self.machine,
             train_seconds=self._train_seconds(noted.asked.get("train")),
         )

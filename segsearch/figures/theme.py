@@ -42,8 +42,8 @@ class Theme:
     ramp: tuple[tuple[float, str], ...]
 
     def style(self, ships: str) -> tuple[str, str]:
-        """Colour and marker of what ships in that precision."""
-        return self.styles.get(ships, self.other)
+        """Colour and marker of what ships in that precision; int8 but for a few layers is drawn as int8."""
+        return self.styles.get("int8" if ships == "mixed" else ships, self.other)
 
 
 LIGHT = Theme(

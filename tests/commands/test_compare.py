@@ -71,7 +71,7 @@ def kept(database: Path) -> dict[tuple[str, str], ReferenceRow]:
 
 
 def keys(*names: str) -> list[tuple[str, str]]:
-    return [(name, precision) for name in names for precision in ("fp32", "int8")]
+    return [(name, precision) for name in names for precision in ("fp32", "int8", "mixed")]
 
 
 def test_the_small_ones_are_trained_as_floats_and_as_int8_from_one_training(command: Command, database: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_small_ones_are_trained_as_floats_and_as_int8_from_one_training(comm
         assert row.train_seconds is not None
     with open_store(database, read_only=True) as store:
         stages = [stage.name for stage in store.stages("tiny", NO_TRIAL)]
-    assert sorted(stages) == sorted(["train", "train", "export", "export", "export", "export"])
+    assert sorted(stages) == sorted(["train"] * 2 + ["export"] * 6)
     assert found["deep-mobile", "fp32"].train_seconds == found["deep-mobile", "int8"].train_seconds
 
 
@@ -132,14 +132,14 @@ def test_a_network_that_changed_under_its_name_is_trained_anew(
     assert command("compare", database, "--references", "plain-mobile").code == 0
     after = kept(database)
     assert {row.candidate for row in after.values()} & {row.candidate for row in before.values()} == set()
-    assert len(after) == 2
+    assert len(after) == 3
 
 
 def test_a_limit_of_the_study_turns_no_reference_away(command: Command, database: Path) -> None:
     said = command("compare", database, "--references", "wide", "--json")
     objects = json.loads(said.out)
-    assert [one["state"] for one in objects] == ["trained", "trained"]
-    assert [one["breaks"] for one in objects] == [["latency_ms<=20"]] * 2
+    assert [one["state"] for one in objects] == ["trained"] * 3
+    assert [one["breaks"] for one in objects] == [["latency_ms<=20"]] * 3
 
 
 def test_references_are_timed_as_trials_are_and_rejected_by_nothing(
@@ -177,7 +177,7 @@ def test_they_are_no_trials_and_the_search_never_hears_of_them(command: Command,
             asked = connection.execute(text("SELECT count(*) FROM trials")).scalar_one()
     with open_store(database, read_only=True) as store:
         assert asked == len(store.trials("tiny"))
-        assert len(kept(database)) == 4
+        assert len(kept(database)) == 6
 
 
 def test_the_front_shows_them_beside_its_models(command: Command, database: Path, tmp_path: Path) -> None:
@@ -263,12 +263,12 @@ def test_a_failure_keeps_its_reason_and_the_rest_goes_on(
     assert said.code == 0, said.err
     assert "Failed   deep-mobile, int8: diverged: the loss became NaN" in said.out
     states = {key: row.state for key, row in kept(database).items()}
-    assert states.pop(("deep-mobile", "int8")) == "failed"
+    assert [states.pop(("deep-mobile", form)) for form in ("int8", "mixed")] == ["failed"] * 2
     assert set(states.values()) == {"trained"}
-    assert len(states) == 3
+    assert len(states) == 4
     failed = json.loads(command("compare", database, "--json").out)[-1]
     assert (failed["reference"], failed["failure"]["kind"]) == ("deep-mobile", "diverged")
-    assert len(asked) == 4, "what failed is not tried again unless it is asked for"
+    assert len(asked) == 6, "what failed is not tried again unless it is asked for"
 
 
 def test_a_training_that_failed_is_not_done_again_for_the_other_precision(
@@ -276,9 +276,9 @@ def test_a_training_that_failed_is_not_done_again_for_the_other_precision(
 ) -> None:
     asked = failing(monkeypatch, stage="train")
     assert command("compare", database).code == 0
-    assert len(asked) == 3
+    assert len(asked) == 4
     rows = [kept(database)[key] for key in keys("deep-mobile")]
-    assert [row.failure and row.failure.reason for row in rows] == ["the loss became NaN"] * 2
+    assert [row.failure and row.failure.reason for row in rows] == ["the loss became NaN"] * 3
     assert {row.state for (name, _), row in kept(database).items() if name == "plain-mobile"} == {"trained"}
 
 
@@ -288,7 +288,7 @@ def test_what_failed_before_or_after_the_training_may_pass_in_the_other_precisio
 ) -> None:
     failing(monkeypatch, stage=stage, bits=(32,))
     assert command("compare", database).code == 0
-    assert [kept(database)[key].state for key in keys("deep-mobile")] == ["failed", "trained"]
+    assert [kept(database)[key].state for key in keys("deep-mobile")] == ["failed", "trained", "trained"]
 
 
 def test_what_failed_is_tried_again_where_it_is_asked_for(
@@ -373,10 +373,10 @@ def test_what_was_finished_before_a_stop_is_kept_and_the_same_command_goes_on(
     arguments = ["compare", str(database), "--references", "wide,plain-mobile,deep-mobile"]
     exit_code, err = stopped_half_way(code, arguments, lambda: kept(database), number, seconds=120)
     before = kept(database)
-    assert 1 <= len(before) < 6
+    assert 1 <= len(before) < 9
     if number == signal.SIGINT:
         assert exit_code == 130
         assert f"Carry on with: segsearch compare {database} --references wide,plain-mobile,deep-mobile" in err
     assert command("compare", database, "--references", "wide,plain-mobile,deep-mobile").code == 0
-    assert len(kept(database)) == 6
+    assert len(kept(database)) == 9
     assert kept(database).items() >= before.items()
