@@ -255,7 +255,16 @@ def _pixels(preset: str | None, mean: str | None, std: str | None, top: float | 
     if preset is not None:
         if mean or std or top:
             raise StudyError("--pixels says all of --mean, --std and --range; give one or the other.")
-        return replace(PRESETS[preset], channels="bgr") if bgr else PRESETS[preset]
+        found = PRESETS[preset]
+        if bgr and found.channels == "rgb" and len({*found.mean}) > 1:
+            numbers = [",".join(f"{value:g}" for value in values) for values in (found.mean, found.std)]
+            turned = [",".join(f"{value:g}" for value in values[::-1]) for values in (found.mean, found.std)]
+            raise StudyError(
+                f"--pixels {preset} --bgr may mean two things; say which one is right:\n"
+                f"  --bgr --range {found.top:g} --mean {turned[0]} --std {turned[1]}  each colour keeps its numbers\n"
+                f"  --bgr --range {found.top:g} --mean {numbers[0]} --std {numbers[1]}  blue is given those of red"
+            )
+        return replace(found, channels="bgr") if bgr else found
     if mean is None and std is None and top is None:
         if bgr:
             raise StudyError("--bgr says the order of the channels alone; add --pixels, or --mean, --std and --range.")

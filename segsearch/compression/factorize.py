@@ -224,8 +224,10 @@ def _map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
 
 def _merged(network: nn.Module) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
     """Merge each block that can be; of each its name, itself as it was, and the name of its one convolution."""
+    brought = getattr(network, "brought", None)
+    theirs = set(brought.modules()) if isinstance(brought, nn.Module) else set()
     for name, part in list(network.named_modules()):
-        if callable(merge := getattr(part, "merge", None)):
+        if part not in theirs and callable(merge := getattr(part, "merge", None)):
             _put(network, name, merge().train(part.training))
             yield name, (part, f"{name}.conv")
 

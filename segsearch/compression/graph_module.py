@@ -26,7 +26,7 @@ from segsearch.compression.fake_quantize import (
     FloatWeights,
     QuantizedWeights,
 )
-from segsearch.compression.graph_operators import Answer, Node, node_of, refused, run
+from segsearch.compression.graph_operators import Answer, Node, chosen_from, node_of, refused, run
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _Arrays = Mapping[str, NDArray[np.generic]]
@@ -78,7 +78,7 @@ class GraphModule(nn.Module):
         if len(graph.input) != 1 or len(graph.output) != 1:
             raise refused(f"it has {len(graph.input)} inputs and {len(graph.output)} outputs")
         self._image, self._answer = graph.input[0].name, graph.output[0].name
-        self._scores = next((node.input[0] for node in graph.node if node.op_type == "ArgMax"), self._answer)
+        self._scores = chosen_from(graph) or self._answer
         arrays = arrays_of(graph)
         self._whole: dict[str, Tensor] = {}
         self._floats: dict[str, str] = {}

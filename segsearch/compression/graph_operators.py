@@ -43,6 +43,16 @@ class Node:
             raise refused(f"{self.kind} {self.name} has {what}")
 
 
+def chosen_from(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto] = ()) -> str | None:
+    """The scores that a graph's mask is chosen from, among its own nodes or these; None where it answers scores.
+
+    Its choice is the last one: what somebody brought may choose among something within.
+    """
+    if graph.output[0].type.tensor_type.elem_type != onnx.TensorProto.UINT8:
+        return None
+    return next((node.input[0] for node in reversed(nodes or graph.node) if node.op_type == "ArgMax"), None)
+
+
 def refused(what: str) -> TrialFailed:
     return TrialFailed("quantize-train", f"The graph cannot be trained: {what}, which is not known here.")
 

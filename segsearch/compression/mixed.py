@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import onnx
 from onnx import helper
 
+from segsearch.compression.graph_operators import chosen_from
 from segsearch.compression.layers import Pair
 
 # What moves numbers and does not change them.
@@ -30,7 +31,7 @@ def mixed(pair: Pair, in_float: Collection[str], *, scores: bool = False) -> onn
     nodes = list(writer.nodes())
     graph = onnx.GraphProto(name=pair.exact.graph.name)
     graph.input.extend(pair.exact.graph.input)
-    chosen = next((node.input[0] for node in nodes if node.op_type == "ArgMax"), None)
+    chosen = chosen_from(pair.exact.graph, nodes)
     if scores and chosen is not None:
         graph.output.append(helper.make_tensor_value_info(chosen, onnx.TensorProto.FLOAT, None))
     else:

@@ -29,11 +29,19 @@ def folded(network: Module) -> Module:
 
     The network learns on untouched, and folding what is folded changes nothing.
     """
-    if not any(isinstance(part, Foldable) for part in network.modules()):
+    if not any(isinstance(part, Foldable) for part in _ours(network)):
         return network
     shipped = copy.deepcopy(network)
-    for parent in list(shipped.modules()):
+    ours = set(_ours(shipped))
+    for parent in ours:
         for name, part in parent.named_children():
-            if isinstance(part, Foldable):
+            if part in ours and isinstance(part, Foldable):
                 setattr(parent, name, part.fold().train(network.training))
     return cast(Module, shipped.fold()) if isinstance(shipped, Foldable) else shipped
+
+
+def _ours(network: nn.Module) -> list[nn.Module]:
+    """All parts but those of a module that somebody brought, whose methods mean what they like."""
+    brought = [one for part in network.modules() if isinstance(one := getattr(part, "brought", None), nn.Module)]
+    theirs = {part for one in brought for part in one.modules()}
+    return [part for part in network.modules() if part not in theirs]

@@ -13,13 +13,15 @@ class Network(nn.Module):
 
     It sees the image resized by `input_scale`; where it answers a mask, its classes are taken at `answer_scale` of the
     image's size. `example` is the (height, width) of an image that it takes at the input scale, None where any
-    will do. Heads beside the answer learn by `auxiliary_weights`.
+    will do. `brought` is what somebody else wrote of it, of which nothing is ours. Heads beside the answer learn by
+    `auxiliary_weights`.
     """
 
     input_scale: float
     answer_scale: float
     auxiliary_weights: tuple[float, ...] = ()
     example: tuple[int, int] | None = None
+    brought: nn.Module | None = None
 
     @property
     def protected(self) -> tuple[nn.Module, ...]:

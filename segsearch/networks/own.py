@@ -62,6 +62,10 @@ class OwnModule(Network):
             self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
 
     @property
+    def brought(self) -> nn.Module:  # type: ignore[override]
+        return self.inner
+
+    @property
     def protected(self) -> tuple[nn.Module, ...]:
         return tuple(self.get_submodule(name) for name in self.kept)
 

@@ -161,9 +161,9 @@ def demand_scores(
             f"{shown} tells {found} classes apart, and the data set has {classes}{last}; they must be one."
         )
     low, high = float(scores.min()), float(scores.max())
-    sums = scores.sum(dim=1)
-    if low >= 0 and high <= 1 and (binary or (learns and bool((sums - 1).abs().max() < 1e-3))):
-        last = "sigmoid" if binary else "softmax"
+    if low >= 0 and high <= 1 and (binary or learns):
+        sums = scores.sum(dim=1)
+        last = "softmax" if not binary and bool((sums - 1).abs().max() < 1e-3) else "sigmoid"
         raise StudyError(
             f"{shown} must answer with logits, got what a {last} made of them (0 to 1); leave the {last} out: the mask "
             "is the same, sooner."

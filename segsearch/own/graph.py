@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import shape_inference
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +19,7 @@ from segsearch.errors import StudyError
 from segsearch.networks.layers import resize
 from segsearch.networks.own import Facts, OwnModule
 from segsearch.own.answers import demand_scores
+from segsearch.own.counts import counts_in
 from segsearch.own.header import Header
 from segsearch.runtimes.external import load_graph
 from segsearch.runtimes.inputs import Input, fix_shapes, inputs_of
@@ -50,8 +49,7 @@ class GraphMaker:
 
     def counts(self) -> tuple[int, int]:
         """(parameters, multiply-accumulates) of one image: of convolutions and matrix products."""
-        found = shape_inference.infer_shapes(onnx.load(str(self.path)))
-        return _counts(found.graph)
+        return counts_in(onnx.load(str(self.path)))
 
 
 def header_in(path: Path) -> Header:
@@ -71,6 +69,7 @@ def read_graph(
     Raises `StudyError` with the rule, what was found and the cure.
     """
     found = load_graph(path)
+    _demand_plain(path, found)
     image = _demand_image(path, found, size)
     onnx.load_external_data_for_model(found, str(path.parent))
     fix_shapes(found, [Input(image.name, "float32", (1, 3, *size))])
@@ -79,6 +78,8 @@ def read_graph(
     _only(found, answer)
     noise = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 4 - 2).numpy()
     scores = torch.from_numpy(np.asarray(_run(found, noise, path)))
+    if not np.array_equal(_run(found, noise, path), scores.numpy(), equal_nan=True):
+        raise StudyError(f"{path.name} must answer alike each time; export it in evaluation, with model.eval().")
     binary = demand_scores(
         scores, path.name, size=size, classes=classes, first=lambda: "on an image of noise", learns=False
     )
@@ -86,6 +87,8 @@ def read_graph(
     if folded is not None:
         found = folded
         notes.append("batch norm is folded into its convolutions, as ONNX Runtime does when it loads the file")
+    if scores.shape[1] > 1 and 0 <= float(scores.min()) <= float(scores.max()) <= 1:
+        notes.append("its scores lie between 0 and 1, as a softmax or a sigmoid makes them: they are taken as they are")
     if binary:
         notes.append("its one channel is read as the logit of class 1 of 2 (above 0 is class 1)")
     if tuple(scores.shape[-2:]) != size:
@@ -101,6 +104,18 @@ def read_graph(
 # ---- what it is
 
 
+def _demand_plain(path: Path, found: onnx.ModelProto) -> None:
+    """Raise `StudyError` for a file in training form, or one that is quantized already."""
+    for node in found.graph.node:
+        if any(one.name == "training_mode" and one.i for one in node.attribute):
+            raise StudyError(
+                f"{path.name} is in training form (a {node.op_type} by the statistics of the image itself): export it "
+                "with model.eval()."
+            )
+        if node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"):
+            raise StudyError(f"{path.name} is quantized already ({node.op_type}); bring the float file.")
+
+
 def _demand_image(path: Path, found: onnx.ModelProto, size: tuple[int, int]) -> onnx.ValueInfoProto:
     """Its one input, if that takes a float image of three channels and that size."""
     inputs = inputs_of(found)
@@ -110,9 +125,11 @@ def _demand_image(path: Path, found: onnx.ModelProto, size: tuple[int, int]) -> 
     tensor = inputs[0].type.tensor_type
     sides = [one.dim_value for one in tensor.shape.dim]
     shown = "x".join(str(one.dim_value or one.dim_param or "?") for one in tensor.shape.dim)
-    if tensor.elem_type not in _FLOATS or len(sides) != 4 or sides[1] not in (0, 3) or sides[0] not in (0, 1):
+    channels_last = len(sides) == 4 and sides[3] == 3 and sides[1] != 3
+    one_image = len(sides) == 4 and sides[1] in (0, 3) and sides[0] in (0, 1)
+    if tensor.elem_type not in _FLOATS or not one_image or channels_last:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-        last = "; export it with channels second" if len(sides) == 4 and sides[3] == 3 else ""
+        last = "; export it with channels second" if channels_last else ""
         raise StudyError(f"{path.name}: its input must be a float image 1x3xHEIGHTxWIDTH, got {kind} {shown}{last}.")
     if any(side and side != want for side, want in zip(sides[2:], size, strict=True)):
         height, width = sides[2] or size[0], sides[3] or size[1]
@@ -162,6 +179,10 @@ def _only(found: onnx.ModelProto, output: str) -> None:
             needed |= {name for one in node.attribute for name in _outer(one)}
     del found.graph.node[:]
     found.graph.node.extend(reversed(nodes))
+    for values in (found.graph.initializer, found.graph.input, found.graph.value_info):
+        left = [one for one in values if one.name in needed]
+        del values[:]
+        values.extend(left)
 
 
 def _outer(attribute: onnx.AttributeProto) -> Iterable[str]:
@@ -198,6 +219,8 @@ def _folded(found: onnx.ModelProto, image: Any, expected: Any) -> onnx.ModelProt
         session = onnxruntime.InferenceSession(found.SerializeToString(), options, providers=["CPUExecutionProvider"])
         said = session.run(None, {session.get_inputs()[0].name: image})[0]
         folded = onnx.load(options.optimized_model_filepath)
+    if any(node.op_type == "BatchNormalization" for node in folded.graph.node):
+        return None
     near = np.abs(said - expected).max() <= 1e-4 * max(float(np.abs(expected).max()), 1e-6)
     plain = all(node.domain in ("", "ai.onnx") for node in folded.graph.node)
     return folded if near and plain else None
@@ -237,9 +260,7 @@ class _After(nn.Module):
 
 def _around(core: onnx.ModelProto, own: OwnNetwork, header: Header, output: Output) -> onnx.ModelProto:
     """The core between what comes before and after it, all names apart."""
-    answer = core.graph.output[0].name
-    constants = {one.name for one in core.graph.initializer}
-    entry = next(one.name for one in core.graph.input if one.name not in constants)
+    answer, entry = core.graph.output[0].name, inputs_of(core)[0].name
     height, width = header.size
     before = _exported(_Before(own, header.size), torch.zeros(1, 3, height, width), "image", "taken")
     shape = _shape_of(core, answer)
@@ -305,29 +326,5 @@ def _exported(module: nn.Module, example: Tensor, entry: str, answer: str) -> on
 
 def _shape_of(core: onnx.ModelProto, name: str) -> tuple[int, ...]:
     """The shape of the core's answer, by running it: exporters leave it open."""
-    constants = {one.name for one in core.graph.initializer}
-    image = next(one for one in core.graph.input if one.name not in constants)
-    sides = [one.dim_value for one in image.type.tensor_type.shape.dim]
+    sides = [one.dim_value for one in inputs_of(core)[0].type.tensor_type.shape.dim]
     return tuple(np.asarray(_run(core, np.zeros(sides, dtype=np.float32), Path(name))).shape)
-
-
-def _counts(graph: onnx.GraphProto) -> tuple[int, int]:
-    arrays = {one.name: one for one in graph.initializer}
-    arrays |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    params = sum(math.prod(one.dims) for one in arrays.values() if one.data_type in _FLOATS)
-    shapes = {
-        one.name: [side.dim_value for side in one.type.tensor_type.shape.dim]
-        for one in (*graph.value_info, *graph.output, *graph.input)
-    }
-    macs = 0
-    for node in graph.node:
-        made = shapes.get(node.output[0], [])
-        if node.op_type in ("Conv", "ConvTranspose") and node.input[1] in arrays:
-            weight = list(arrays[node.input[1]].dims)
-            read = shapes.get(node.input[0], []) if node.op_type == "ConvTranspose" else made
-            # Each weight of a kernel is used once for each pixel that is made (read, of a transposed one).
-            macs += math.prod(weight) * math.prod(read[2:]) if read else 0
-        elif node.op_type in ("MatMul", "Gemm") and made:
-            inner = arrays[node.input[1]].dims[0] if node.input[1] in arrays else shapes.get(node.input[0], [0])[-1]
-            macs += math.prod(made) * int(inner)
-    return params, macs

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,8 @@ def made_again(path: Path, folder: Path) -> nn.Module:
             module = imported(header.module, _file_of(header, root))
             inner = settled(getattr(module, header.function)())
     except Exception as error:
-        raise raised(error, files, shown=header.name) from error
+        cure = "It is made again from what was kept of it, without the files that its weights were read from."
+        raise raised(error, files, shown=header.name, cure=cure) from error
     state = {name.removeprefix("inner."): value for name, value in safetensors.torch.load_file(path).items()}
     try:
         inner.load_state_dict(state, strict=True)
@@ -116,6 +117,8 @@ def unpacked(header: Header, folder: Path) -> Path:
     from segsearch.space.keys import content_key
 
     root = folder.resolve() / f"network-{content_key(list(header.files), header.module)[:32]}"
+    if wrong := next((one.path for one in header.files if not _is_inside(one.path)), None):
+        raise StudyError(f"{header.name}: a kept file must lie in the network's own folder, got {wrong}.")
     wanted = {root / one.path: base64.b64decode(one.content) for one in header.files}
     if all(path.is_file() and path.read_bytes() == content for path, content in wanted.items()) and root.is_dir():
         return root
@@ -129,6 +132,10 @@ def unpacked(header: Header, folder: Path) -> Path:
         with contextlib.suppress(OSError):  # another process was as quick
             os.replace(scratch, root)
     return root
+
+
+def _is_inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
 
 
 def _file_of(header: Header, root: Path) -> Path:

@@ -47,11 +47,14 @@ class _Heard:
 
     reads: Reads
     files: dict[Path, None] = field(default_factory=dict)
+    upwards: set[Path] = field(default_factory=set)  # those that were named through `..`
     ended: bool = False
 
-    def __call__(self, path: Path) -> None:
+    def __call__(self, path: Path, named: str) -> None:
         if not self.ended:
             (self.reads.files if self.reads.inside else self.files)[path] = None
+            if ".." in Path(named).parts:
+                self.upwards.add(path)
 
     @property
     def weights(self) -> dict[Path, None]:
@@ -67,6 +70,8 @@ def read_network(
     the folder that somebody works in. Raises `StudyError` with the rule, what was found and the cure.
     """
     root, name = place_of(path)
+    if "." in path.stem:
+        raise StudyError(f"{path.name}: a Python file that is imported may have no dot in its name; rename it.")
     reads = Reads()
     heard = _Heard(reads)
     listening(heard)
@@ -146,7 +151,7 @@ def _demand_module(made: Any, shown: str) -> nn.Module:
         kind = type(made).__name__
         more = "; make the module and load the state dict into it" if isinstance(made, Mapping) else ""
         raise StudyError(f"{shown} must return a torch.nn.Module, got {kind}{more}.")
-    if isinstance(made, torch.jit.ScriptModule):
+    if any(isinstance(part, torch.jit.ScriptModule) for part in made.modules()):
         raise StudyError(
             f"{shown} must return a plain module, got TorchScript; export it to ONNX, and bring that file."
         )
@@ -190,6 +195,11 @@ def _kept(modules: Mapping[str, Path], heard: _Heard, *, root: Path, here: Path,
             raise StudyError(
                 f"{shown} reads {path}, which lies neither beside it nor below the current folder, so that it cannot "
                 "be kept with the study; put it there, or write what it says into the source."
+            )
+        if path in heard.upwards and not path.is_relative_to(root) and not weights:
+            raise StudyError(
+                f"{shown} reads {path} through '..', which leads nowhere in what is kept with the study; put it beside "
+                f"{shown.split(':')[0]} or below."
             )
         files |= {place: b"" if weights else path.read_bytes() for place in places}
     size = sum(map(len, files.values()))

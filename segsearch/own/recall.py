@@ -36,9 +36,10 @@ READERS = (
     (np, "load"),
 )
 # Keys of a sketch, for what JSON has no form of.
-_TENSOR, _ARRAY, _PAIRS, _TUPLE, _NAMESPACE, _NUMBER, _OTHER = (
+_TENSOR, _ARRAY, _ARRAYS, _PAIRS, _TUPLE, _NAMESPACE, _NUMBER, _OTHER = (
     "tensor",
     "array",
+    "arrays",
     "pairs",
     "tuple",
     "names",
@@ -58,7 +59,7 @@ class Reads:
     def begin(self, arguments: Sequence[Any]) -> None:
         self.inside += 1
         if arguments and isinstance(arguments[0], (str, os.PathLike)):
-            self.files[Path(arguments[0]).absolute()] = None
+            self.files[Path(os.path.abspath(arguments[0]))] = None
 
 
 def sketch_of(value: Any) -> Any:
@@ -72,6 +73,8 @@ def sketch_of(value: Any) -> Any:
         return {_TENSOR: [list(value.shape), str(value.dtype).removeprefix("torch."), isinstance(value, nn.Parameter)]}
     if isinstance(value, np.ndarray):
         return {_ARRAY: [list(value.shape), str(value.dtype)]}
+    if isinstance(value, np.lib.npyio.NpzFile):
+        return {_ARRAYS: [[name, sketch_of(value[name])] for name in value.files]}
     if isinstance(value, Mapping):
         return {_PAIRS: [[sketch_of(key), sketch_of(part)] for key, part in value.items()]}
     if isinstance(value, tuple):
@@ -104,11 +107,30 @@ def recalled(sketch: Any) -> Any:
         return np.zeros(*about)
     if kind == _PAIRS:
         return OrderedDict((recalled(key), recalled(part)) for key, part in about)
+    if kind == _ARRAYS:
+        return _Arrays({name: recalled(part) for name, part in about})
     if kind == _TUPLE:
         return tuple(map(recalled, about))
     if kind == _NAMESPACE:
         return argparse.Namespace(**recalled(about))
     return float(about) if kind == _NUMBER else None
+
+
+class _Arrays(dict[str, Any]):
+    """An open file of several arrays, as far as its readers use it."""
+
+    @property
+    def files(self) -> list[str]:
+        return list(self)
+
+    def __enter__(self) -> _Arrays:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """It holds nothing open."""
 
 
 @contextmanager

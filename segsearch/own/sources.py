@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import linecache
+import os
 import sys
 import sysconfig
 import traceback
@@ -18,6 +20,8 @@ from segsearch.errors import SegsearchError, StudyError
 _LIBRARIES = ("site-packages", "dist-packages")
 # What systems and libraries read on their own.
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/opt/nvidia", "/nix")
+# Where people keep their own there.
+_NO_SYSTEM = ("/dev/shm", "/usr/src", "/usr/local/src", "/usr/app", "/usr/local/app")
 _OURS = ("segsearch",)
 
 
@@ -92,12 +96,24 @@ def is_library(path: Path) -> bool:
         any(resolved.is_relative_to(place) for place in places)
         or resolved.is_relative_to(Path(__file__).resolve().parents[1])
         or any(part in _LIBRARIES for part in resolved.parts)
-        or str(resolved).startswith(tuple(f"{folder}/" for folder in _SYSTEM))
+        or (_is_below(resolved, _SYSTEM) and not _is_below(resolved, _NO_SYSTEM))
     )
 
 
-def listening(heard: Callable[[Path], None]) -> None:
-    """Tell `heard` of every file of somebody's own that this process opens to read from now on, to its end."""
+def _is_below(path: Path, folders: Iterable[str]) -> bool:
+    return str(path).startswith(tuple(f"{folder}/" for folder in folders))
+
+
+def plain(path: str | os.PathLike[str]) -> Path:
+    """A whole path without `..`."""
+    return Path(os.path.abspath(path))
+
+
+def listening(heard: Callable[[Path, str], None]) -> None:
+    """Tell `heard` of every file of somebody's own that this process opens to read from now on, to its end.
+
+    It is told of the whole path, and of the name as the file was opened.
+    """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open" or not isinstance(arguments[0], (str, bytes)):
@@ -105,11 +121,28 @@ def listening(heard: Callable[[Path], None]) -> None:
         mode = arguments[1]
         if isinstance(mode, str) and not set(mode) & set("wxa+"):
             name = arguments[0].decode(errors="replace") if isinstance(arguments[0], bytes) else arguments[0]
-            path = Path(name).absolute()
+            path = plain(name)
             if "__pycache__" not in path.parts and not is_library(path):
-                heard(path)
+                heard(path, name)
 
     sys.addaudithook(hook)
+
+
+@contextmanager
+def hidden(gone: Collection[Path]) -> Iterator[None]:
+    """Whoever asks whether these files are there is told that they are not; to open them is another matter."""
+    real = os.stat
+
+    def stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, (str, os.PathLike)) and plain(path) in gone:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return real(path, *arguments, **options)
+
+    os.stat = stat
+    try:
+        yield
+    finally:
+        os.stat = real
 
 
 def raised(error: BaseException, files: Iterable[Path], *, shown: str, cure: str = "") -> StudyError:

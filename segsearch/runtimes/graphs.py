@@ -102,7 +102,8 @@ def with_mask(ready: Ready, target: Path) -> Ready:
 def with_scores(model: Path, target: Path) -> Path:
     """A copy at `target` of a file that answers a mask, which answers the scores instead that the mask is made of."""
     found = onnx.load(str(model))
-    (choice,) = (node for node in found.graph.node if node.op_type == "ArgMax")
+    # The last one: what somebody brought may choose among something within.
+    choice = next(node for node in reversed(found.graph.node) if node.op_type == "ArgMax")
     del found.graph.output[:]
     found.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info(choice.input[0], onnx.TensorProto.FLOAT, None))
     onnx.save(found, str(target))

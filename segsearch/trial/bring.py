@@ -106,7 +106,7 @@ def _frozen(value: Any) -> Any:
 
 def _apart(order: Mapping[str, Any], name: str, reader: Sequence[str] = READER) -> dict[str, Any]:
     """What a process answers to an order. Raises what it refuses with."""
-    done = subprocess.run(reader, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(reader, input=json.dumps(order), capture_output=True, encoding="utf-8", errors="replace")
     answer: dict[str, Any] = json.loads(done.stdout) if done.stdout.endswith("\n") else {}
     if "refused" in answer:
         error = error_from_message(answer["refused"])

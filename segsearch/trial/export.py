@@ -154,8 +154,18 @@ def count_macs(network: nn.Module, size: tuple[int, int]) -> int:
     """
     device = next(network.parameters()).device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        folded(network).eval()(torch.zeros(1, 3, *size, device=device))
-    return int(counter.get_total_flops()) // 2
+        shipped = folded(network).eval()
+        shipped(torch.zeros(1, 3, *size, device=device))
+    return (int(counter.get_total_flops()) - _beside(shipped, counter)) // 2
+
+
+def _beside(network: nn.Module, counter: FlopCounterMode) -> int:
+    """Operations of layers that were run and do not ship: nobody reads their maps."""
+    if not isinstance(network, Network):
+        return 0
+    layers = {name.rpartition(".")[0] for name, _ in network.named_parameters() if not network.ships(name)}
+    counts = counter.get_flop_counts()
+    return sum(sum(counts.get(f"{type(network).__name__}.{name}", {}).values()) for name in layers)
 
 
 def count_params(network: nn.Module) -> int:

@@ -16,6 +16,7 @@ from segsearch.compression import GRAPH_STEPS
 from segsearch.compression.graph_module import float_module
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.errors import SegsearchError, StudyError, TrialFailed
+from segsearch.networks.answers import masking
 from segsearch.networks.layers import resize
 from segsearch.networks.own import OwnModule, entry_of
 from segsearch.own.answers import noise
@@ -24,8 +25,9 @@ from segsearch.own.header import Left, header_of
 from segsearch.own.made import facts_of, made_again
 from segsearch.own.prunable import fault_after, left_whole
 from segsearch.own.reading import pack
-from segsearch.own.sources import listening
+from segsearch.own.sources import hidden, listening
 from segsearch.runtimes import RUNTIMES, Image
+from segsearch.space.candidate import Output
 from segsearch.space.own import OwnNetwork, Pixels, Way
 from segsearch.space.steps import Factorize, Quantize
 from segsearch.study import Study, load_study
@@ -95,7 +97,7 @@ def _made_without(order: TryOrder, packed: Path) -> torch.nn.Module:
     gone = {Path(path) for path in order.files}
     closed = True
 
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, named: str) -> None:
         if closed and path in gone:
             raise StudyError(
                 f"reads {path.name} again by its whole path, and a study goes on without that file; "
@@ -105,7 +107,8 @@ def _made_without(order: TryOrder, packed: Path) -> torch.nn.Module:
     listening(refuse)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    module = made_again(packed, Path(order.folder))
+    with hidden(gone):
+        module = made_again(packed, Path(order.folder))
     expected = safetensors.torch.load_file(order.expected)["answer"]
     header = header_of(packed)
     with torch.no_grad():
@@ -150,32 +153,55 @@ def _exported(network: OwnModule, dataset: Dataset, study: Study, name: str) -> 
             said = " ".join(str(error).split())[:250].rstrip(".")
             raise StudyError(f"{name} must export to ONNX (opset 17): {type(error).__name__}: {said}.") from None
         try:
-            graph = float_module(target)
+            graph, image = float_module(target), torch.from_numpy(images[0])
             with torch.no_grad():
-                graph.scores(torch.from_numpy(images[0]))
+                apart = float((graph.scores(image) - _scores_of(network, study.output, image)).abs().max())
+            if apart > 1e-3 * max(1e-6, float(network.scores(image).detach().abs().max())):
+                return parity, f"the scores that would learn are {apart:.2g} beside the network's"
         except Exception as error:
             return parity, " ".join(str(error).split())[:120].rstrip(".")
         return parity, None
 
 
+def _scores_of(network: OwnModule, output: Output, image: torch.Tensor) -> torch.Tensor:
+    """The scores that are within its file, on their own grid."""
+    return network(image) if output == "scores" else masking(network).scores(image)
+
+
 def _idle(network: OwnModule) -> tuple[str, ...]:
-    """Parameters that the answer does not need: of layers that are not run, and that nothing else reads."""
+    """Parameters that the answer does not need: of layers that are not run, or whose maps nobody reads."""
+    assert network.example is not None
+    image = torch.rand(1, 3, *network.example, generator=torch.Generator().manual_seed(0)) * 255
     run: set[torch.nn.Module] = set()
     hooks = [part.register_forward_pre_hook(lambda part, inputs: run.add(part)) for part in network.modules()]
     network.zero_grad(set_to_none=True)
-    assert network.example is not None
-    network.eval().scores(torch.rand(1, 3, *network.example) * 255).sum().backward()  # type: ignore[no-untyped-call]
+    before = network.eval().scores(image)
+    before.sum().backward()  # type: ignore[no-untyped-call]
     for hook in hooks:
         hook.remove()
-    idle = [
-        f"{name}.{own}".removeprefix("inner.")
+    idle = {
+        f"{name}.{own}": (value, part in run)
         for name, part in network.named_modules()
-        if part not in run
         for own, value in part.named_parameters(recurse=False)
         if value.grad is None
-    ]
+    }
     network.zero_grad(set_to_none=True)
-    return tuple(idle)
+    used = [value for value, ran in idle.values() if ran]
+    if used and not _is_alike(network, image, before.detach(), used):  # by a way that has no slope, as an argmax
+        idle = {name: (value, ran) for name, (value, ran) in idle.items() if not ran}
+    return tuple(name.removeprefix("inner.") for name in idle)
+
+
+def _is_alike(network: OwnModule, image: torch.Tensor, before: torch.Tensor, values: list[torch.nn.Parameter]) -> bool:
+    """Whether the answer is the very same with other numbers in these parameters; they are put back."""
+    kept = [value.detach().clone() for value in values]
+    with torch.no_grad():
+        for value in values:
+            value.add_(torch.rand_like(value) - 0.5)
+        alike = torch.equal(network.scores(image), before)
+        for value, was in zip(values, kept, strict=True):
+            value.copy_(was)
+    return alike
 
 
 # ---- an ONNX file

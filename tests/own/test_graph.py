@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.compression import GRAPH_STEPS
 from segsearch.errors import StudyError, TrialFailed
 from segsearch.own.graph import GraphMaker, header_in, read_graph
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.candidate import Output
 from segsearch.space.own import OwnNetwork, Pixels
+from segsearch.space.steps import Quantize
 from segsearch.trial.graph_parity import graph_parity, taken
 from tests.own.brought import worn
 
@@ -78,6 +80,74 @@ def test_it_says_what_it_said(options: dict[str, object], output: Output, tmp_pa
         graph_parity(other, maker, model, RUNTIMES["onnxruntime"], [image()], output=output)
 
 
+class Level(nn.Module):
+    """One level of a pyramid, resized by the shape of another: an export leaves its shapes open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(*sides, 3, padding=1) for sides in ((3, 8), (8, 8), (8, 5)))
+        self.same, self.also = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.also.load_state_dict(self.same.state_dict())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        fine = torch.relu(self.a(x))
+        coarse = nn.functional.interpolate(self.b(nn.functional.max_pool2d(fine, 2)), size=fine.shape[-2:])
+        return self.c(torch.relu(self.also(torch.relu(self.same(fine + coarse)))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("options", [{}, {**OPEN, "output_names": ["y"]}], ids=["fixed", "open"])
+def test_operations_are_counted_where_shapes_are_open_and_weights_are_shared(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    source = exported(tmp_path / "mine.onnx", Level(), opset_version=17, **options)
+    read_graph(source, tmp_path / "kept.onnx", size=SIZE, classes=5, entry=None)
+    pixels = SIZE[0] * SIZE[1]
+    by_hand = 9 * (3 * 8 * pixels + 8 * 8 * pixels // 4 + 2 * 8 * 8 * pixels + 8 * 5 * pixels)
+    assert GraphMaker(tmp_path / "kept.onnx").counts()[1] == by_hand
+
+
+class Dense(Net):
+    """Its scores pass a layer of all channels at once, which exporters write as Gemm with turned weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(5, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        y = self.last(torch.relu(self.first(x)))
+        gate = self.dense(y.mean((2, 3)))[:, :5]
+        return torch.as_tensor(y * gate[:, :, None, None])
+
+
+def test_a_layer_with_turned_weights_is_counted_by_what_it_reads(tmp_path: Path) -> None:
+    source = exported(tmp_path / "mine.onnx", Dense(), opset_version=17)
+    assert any(node.op_type == "Gemm" for node in onnx.load(str(source)).graph.node)
+    read_graph(source, tmp_path / "kept.onnx", size=SIZE, classes=5, entry=None)
+    assert GraphMaker(tmp_path / "kept.onnx").counts()[1] == 16 * 24 * (27 * 16 + 16 * 5) + 5 * 7
+
+
+class Aided(Net):
+    """A second answer has weights of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aid = nn.Conv2d(16, 64, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = torch.relu(self.first(x))
+        return self.last(y), self.aid(y)
+
+
+def test_what_only_another_answer_needs_is_not_kept(tmp_path: Path) -> None:
+    source = exported(tmp_path / "mine.onnx", Aided(), opset_version=17)
+    read_graph(source, tmp_path / "kept.onnx", size=SIZE, classes=5, entry=None)
+    assert GraphMaker(tmp_path / "kept.onnx").counts() == (
+        27 * 16 + 16 + 16 * 5 + 5,
+        16 * 24 * (27 * 16 + 16 * 5),
+    )
+    assert (tmp_path / "kept.onnx").stat().st_size < source.stat().st_size - 4 * 16 * 64 * 9
+
+
 def test_pixels_are_given_in_the_networks_order() -> None:
     found = taken(image(), Pixels((1.0, 2.0, 3.0), (2.0, 2.0, 4.0), top=1.0, channels="bgr"))
     assert np.allclose(found[0, 0], (image()[0, 2] / 255 - 1) / 2, atol=1e-6)
@@ -105,6 +175,26 @@ def test_what_cannot_be_searched_is_refused_in_a_line(tmp_path: Path) -> None:
     plain = exported(tmp_path / "a.onnx", Net(), opset_version=17)
     refused(plain, "a.onnx tells 5 classes apart, and the data set has 19", classes=19)
     refused(plain, "takes images of 32x48, and the data's are 64x96: add --size 32x48", size=(64, 96))
+    training = {"training": torch.onnx.TrainingMode.TRAINING, "do_constant_folding": False}
+    in_training = exported(tmp_path / "t.onnx", Net().train(), opset_version=17, **training)
+    refused(in_training, "is in training form .*: export it with model.eval")
+    rounded = tmp_path / "q.onnx"
+    GRAPH_STEPS[Quantize](
+        exported(tmp_path / "f.onnx", Level(), opset_version=17, input_names=["image"]),
+        rounded,
+        Quantize(),
+        images=[image()],
+    )
+    refused(rounded, "is quantized already .*; bring the float file")
+    last = onnx.load(str(plain))
+    for side, name in zip(last.graph.input[0].type.tensor_type.shape.dim, ("n", "h", "w", None), strict=True):
+        side.Clear()
+        if name is None:
+            side.dim_value = 3
+        else:
+            side.dim_param = name
+    onnx.save(last, tmp_path / "last.onnx")
+    refused(tmp_path / "last.onnx", "export it with channels second")
     refused(exported(tmp_path / "b.onnx", Chosen(), opset_version=17), "return the scores before the argmax")
     (tmp_path / "c.onnx").write_bytes(b"nothing")
     refused(tmp_path / "c.onnx", "not an ONNX file")

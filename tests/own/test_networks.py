@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from segsearch.compression import MODEL_STEPS
+from segsearch.compression.graph_module import float_module
 from segsearch.networks.own import OwnModule
-from segsearch.own.prunable import left_whole
+from segsearch.own.prunable import fault_after, left_whole
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.steps import Factorize, Prune
-from segsearch.trial.export import check_parity, count_macs, export
+from segsearch.trial.export import check_parity, count_macs, count_params, export
+from segsearch.trial.tried import _idle
 from segsearch.trial.weights import load_weights, save_weights
 from segsearch.workshop import Artifacts
 from tests.own import brought
@@ -117,3 +119,76 @@ def test_classes_are_never_pruned(tmp_path: Path) -> None:
     assert {one.layer: one.why for one in left_whole(network)} == dict.fromkeys(
         ("one", "two"), "its channels are those of the answer"
     )
+
+
+AIDED = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Fold(nn.Module):
+    fold = 3  # of a cross-validation
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def merge(self, one, other):
+        return torch.cat([one, other], 1)
+
+    def forward(self, x):
+        return F.relu(self.conv(x))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.fold, self.last = nn.Conv2d(3, 8, 3, padding=1), Fold(), nn.Conv2d(8, 8, 1)
+        self.aid = nn.Sequential(nn.Conv2d(8, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 8, 1))
+
+    def forward(self, x):
+        x = self.fold(F.relu(self.first(x)))
+        y = self.last(x)
+        return {"out": ANSWER, "aux": self.aid(x)}
+
+def network():
+    return Net()
+"""
+LIGHTER, AID = 27 * 8 + 9 * 64 + 64, 9 * 8 * 32 + 32 * 8
+
+
+@pytest.mark.parametrize(
+    ("answer", "ships"), [("y", LIGHTER), ("y * (self.aid(x).argmax(1, True) + 1)", LIGHTER + AID)]
+)
+def test_heads_that_run_and_do_not_ship_are_not_counted(answer: str, ships: int, tmp_path: Path) -> None:
+    """A head that the answer needs by a choice alone has no slope, and ships; the names of their parts are theirs."""
+    source = tmp_path / "aided.py"
+    source.write_text(AIDED.replace("ANSWER", answer))
+    found = brought.read(source)
+    brought.pack(found.module, found.header, tmp_path / "a.safetensors")
+    network = brought.network(tmp_path / "a.safetensors", tmp_path / "code")
+    before = copy.deepcopy(network.state_dict())
+    idle = tuple(f"inner.{name}" for name in _idle(network))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    network.idle = frozenset(idle)
+    assert (len(idle), {name.split(".")[1] for name in idle}) == ((4, {"aid"}) if ships == LIGHTER else (0, set()))
+    pixels = brought.SIZE[0] * brought.SIZE[1]
+    again = AID if ships > LIGHTER else 0  # it is run for the other answer, too
+    assert count_macs(network, brought.SIZE) == (ships + again) * pixels
+    assert count_params(network) == ships + 8 + 8 + 8 + (40 if ships > LIGHTER else 0)
+    assert fault_after(network, Factorize(0.5), ()) is None
+
+
+def test_a_choice_within_a_network_is_not_the_choice_of_the_classes(tmp_path: Path) -> None:
+    source = tmp_path / "gated.py"
+    source.write_text(AIDED.replace("ANSWER", "y + 0.5 * y.argmax(1, True) * y"))
+    found = brought.read(source)
+    brought.pack(found.module, found.header, tmp_path / "a.safetensors")
+    network = brought.network(tmp_path / "a.safetensors", tmp_path / "code")
+    images = np.asarray(image(), dtype=np.float32)
+    for output in ("scores", "mask"):
+        target = tmp_path / f"{output}.onnx"
+        export(network, brought.SIZE, target, output=output)  # type: ignore[arg-type]
+        assert check_parity(network, target, RUNTIMES["onnxruntime"], images, output=output) < 1e-4  # type: ignore[arg-type]
+        with torch.no_grad():
+            scores = float_module(target).scores(torch.from_numpy(images))
+            torch.testing.assert_close(scores, network(torch.from_numpy(images)), atol=1e-4, rtol=1e-4)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from segsearch.errors import StudyError
-from segsearch.own.header import header_of
-from segsearch.own.made import made_again
+from segsearch.own.header import Kept, header_of
+from segsearch.own.made import made_again, unpacked
 from segsearch.own.reading import read_network
+from segsearch.own.sources import hidden, is_library
 from tests.own import brought
 
 HEAD = """\
@@ -46,6 +49,29 @@ REFUSED = {
     "a state dict": (
         "def network():\n    return Net().state_dict()\n",
         "must return a torch.nn.Module, got OrderedDict",
+    ),
+    "TorchScript inside": (
+        """
+        class Half(Net):
+            def __init__(self):
+                super().__init__()
+                self.last = torch.jit.script(nn.Conv2d(16, 8, 1))
+
+        def network():
+            return Half()
+        """,
+        "got TorchScript; export it to ONNX",
+    ),
+    "several sigmoids": (
+        """
+        class Sigmoids(Net):
+            def forward(self, x):
+                return self.body(x).sigmoid()
+
+        def network():
+            return Sigmoids()
+        """,
+        "must answer with logits, got what a sigmoid made",
     ),
     "TorchScript": ("def network():\n    return torch.jit.script(Net())\n", "got TorchScript; export it to ONNX"),
     "no parameters": ("def network():\n    return nn.Identity()\n", "must return a network with parameters"),
@@ -259,6 +285,7 @@ def test_made_again_it_needs_neither_sources_nor_weights(tmp_path: Path) -> None
         "{k: v for k, v in torch.load(HERE / 'w.pt')['state'].items()}",
         "load_file(HERE / 'w.safetensors')",
         "opened(HERE / 'w.safetensors')",
+        "{k: torch.from_numpy(v) for k, v in arrays(HERE / 'w.npz')}",
     ],
 )
 def test_weights_of_any_reader_are_kept_once(load: str, tmp_path: Path) -> None:
@@ -268,6 +295,7 @@ def test_weights_of_any_reader_are_kept_once(load: str, tmp_path: Path) -> None:
         tmp_path,
         f"""
         from pathlib import Path
+        import numpy as np
         from safetensors import safe_open
         from safetensors.torch import load_file
 
@@ -276,6 +304,10 @@ def test_weights_of_any_reader_are_kept_once(load: str, tmp_path: Path) -> None:
         def opened(path):
             with safe_open(path, "pt") as file:
                 return {{name: file.get_tensor(name) for name in file.keys()}}
+
+        def arrays(path):
+            with np.load(path) as file:
+                return [(name, file[name]) for name in file.files]
 
         def network():
             state = {load}
@@ -290,9 +322,10 @@ def test_weights_of_any_reader_are_kept_once(load: str, tmp_path: Path) -> None:
     state = namespace["Net"]().state_dict()  # type: ignore[operator]
     torch.save({"epoch": 3, "state": state}, tmp_path / "w.pt")
     save_file(state, tmp_path / "w.safetensors")
+    np.savez(tmp_path / "w.npz", **{name: value.numpy() for name, value in state.items()})
     found = brought.read(path)
     brought.pack(found.module, found.header, tmp_path / "packed.safetensors")
-    for name in ("w.pt", "w.safetensors"):
+    for name in ("w.pt", "w.safetensors", "w.npz"):
         (tmp_path / name).unlink()
     again = made_again(tmp_path / "packed.safetensors", tmp_path / "code")
     assert torch.equal(again.state_dict()["first.weight"], state["first.weight"])
@@ -319,6 +352,79 @@ def test_settings_that_lie_elsewhere_cannot_be_kept(tmp_path: Path) -> None:
     )
     with pytest.raises(StudyError, match=r"reads .*net.yaml, which lies neither beside it nor below"):
         brought.read(path)
+
+
+@pytest.mark.parametrize("here", ["near", ""])
+def test_settings_that_are_reached_upwards_are_refused_or_would_land_elsewhere(here: str, tmp_path: Path) -> None:
+    """`dirname(__file__)/../configs`: below the current folder it can be kept, and not be found again from there."""
+    for name in ("near", "configs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "configs" / "net.yaml").write_text("classes: 8")
+    path = source(
+        tmp_path / "near",
+        """
+        import os
+
+        def network():
+            with open(os.path.join(os.path.dirname(__file__), "..", "configs", "net.yaml")) as file:
+                file.read()
+            return Net()
+        """,
+    )
+    why = "which lies neither beside it nor below" if here else r"through '\.\.', which leads nowhere"
+    brought.forget("mine")
+    with pytest.raises(StudyError, match=why):
+        read_network(path, "network", size=brought.SIZE, classes=8, entry=None, here=tmp_path / here)
+
+
+def test_weights_that_are_looked_for_before_they_are_read_are_missed(tmp_path: Path) -> None:
+    """The study goes on without them, and would not begin again: that is seen while the file is still there."""
+    path = source(
+        tmp_path,
+        f"""
+        from pathlib import Path
+
+        WEIGHTS = Path({str(tmp_path / "w.pt")!r})
+
+        def network():
+            if not WEIGHTS.is_file():
+                raise FileNotFoundError(WEIGHTS)
+            net = Net()
+            net.load_state_dict(torch.load(WEIGHTS))
+            return net
+        """,
+    )
+    namespace: dict[str, object] = {}
+    exec(HEAD, namespace)
+    torch.save(namespace["Net"]().state_dict(), tmp_path / "w.pt")  # type: ignore[operator]
+    found = brought.read(path)
+    brought.pack(found.module, found.header, tmp_path / "packed.safetensors")
+    made_again(tmp_path / "packed.safetensors", tmp_path / "code")
+    assert tmp_path / "w.pt" in found.files
+    with hidden(set(found.files)), pytest.raises(StudyError, match=r"made again .* without the files that its weights"):
+        made_again(tmp_path / "packed.safetensors", tmp_path / "code")
+    assert (tmp_path / "w.pt").is_file()
+
+
+def test_a_packed_file_cannot_write_elsewhere(tmp_path: Path) -> None:
+    header = brought.read(source(tmp_path, "def network():\n    return Net()\n")).header
+    for wrong in ("../evil.py", "/tmp/evil.py", "a/../../evil.py"):
+        with pytest.raises(StudyError, match="must lie in the network's own folder"):
+            unpacked(replace(header, files=(*header.files, Kept(wrong, ""))), tmp_path / "code" / "deep")
+    assert not list(tmp_path.rglob("evil.py"))
+
+
+def test_a_name_with_a_dot_cannot_be_imported(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"net-v1\.2\.py: .* no dot in its name; rename it"):
+        brought.read(source(tmp_path, "def network():\n    return Net()\n", name="net-v1.2"))
+
+
+@pytest.mark.parametrize(
+    ("place", "library"),
+    [("/usr/lib/a.py", True), ("/usr/src/app/a.py", False), ("/dev/shm/a.py", False), ("/proc/a", True)],
+)
+def test_where_people_keep_their_own_is_no_systems(place: str, library: bool) -> None:
+    assert is_library(Path(place)) is library
 
 
 def test_a_name_of_a_library_is_refused(tmp_path: Path) -> None:
