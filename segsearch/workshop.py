@@ -224,7 +224,10 @@ def remove_if_abandoned(left: Path) -> None:
     with contextlib.suppress(OSError):
         last_written = max(path.lstat().st_mtime for path in (left, *left.rglob("*")))
         if time.time() - last_written > _ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
 
 def contents(folder: Path) -> list[str]:

@@ -32,7 +32,7 @@ def folded(network: Module) -> Module:
     if not any(isinstance(part, Foldable) for part in _ours(network)):
         return network
     shipped = copy.deepcopy(network)
-    ours = set(_ours(shipped))
+    ours = _ours(shipped)
     for parent in ours:
         for name, part in parent.named_children():
             if part in ours and isinstance(part, Foldable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -25,33 +25,23 @@ def counts_in(model: onnx.ModelProto) -> tuple[int, int]:
     Shapes are those of a run on an image of zeros: exporters leave many open that the file settles.
     """
     graph = model.graph
-    makers = {name: node for node in graph.node for name in node.output}
     arrays = {one.name: one for one in graph.initializer}
     arrays |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
     params = sum(math.prod(one.dims) for one in arrays.values() if one.data_type in _WEIGHTS)
     products = [node for node in graph.node if node.op_type in _PRODUCTS]
-    maps = dict.fromkeys(name for node in products for name in (node.input[0], node.output[0]))
-    shapes = _shapes_of(model, [name for name in maps if name not in arrays])
+    names = dict.fromkeys(name for node in products for name in (*node.input[:2], node.output[0]))
+    shapes = {name: tuple(one.dims) for name, one in arrays.items()}
+    shapes |= _shapes_of(model, [name for name in names if name not in arrays])
     macs = 0
     for node in products:
-        weight = _weight(node.input[1], makers, arrays)
-        read, made = (shapes.get(name, ()) for name in (node.input[0], node.output[0]))
+        read, weight, made = (shapes[name] for name in (*node.input[:2], node.output[0]))
         if node.op_type in ("MatMul", "Gemm"):
-            turned = next((one.i for one in node.attribute if one.name == "transA"), 0)
-            macs += math.prod(made) * (read[0] if turned else read[-1] if read else 0)
-        elif weight is not None:
+            turned = any(one.name == "transA" and one.i for one in node.attribute)
+            macs += math.prod(made) * read[0 if turned else -1]
+        else:
             # Each weight of a kernel is used once for each pixel that is made (read, of a transposed one).
-            macs += math.prod(weight.dims) * math.prod((read if node.op_type == "ConvTranspose" else made)[2:])
+            macs += math.prod(weight) * math.prod((read if node.op_type == "ConvTranspose" else made)[2:])
     return params, macs
-
-
-def _weight(
-    name: str, makers: Mapping[str, onnx.NodeProto], arrays: Mapping[str, onnx.TensorProto]
-) -> onnx.TensorProto | None:
-    """The array that a layer multiplies by, behind what only hands it on."""
-    while name in makers and makers[name].op_type in ("Identity", "Cast"):
-        name = makers[name].input[0]
-    return arrays.get(name)
 
 
 def _shapes_of(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,13 @@ class GraphMaker:
 
     def counts(self) -> tuple[int, int]:
         """(parameters, multiply-accumulates) of one image: of convolutions and matrix products."""
-        return counts_in(onnx.load(str(self.path)))
+        return _counted(self.path)
+
+
+@cache
+def _counted(path: Path) -> tuple[int, int]:
+    """Once in a process: every candidate of a study has the same graph within, named by its hash."""
+    return counts_in(onnx.load(str(path)))
 
 
 def header_in(path: Path) -> Header:

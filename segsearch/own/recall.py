@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import StudyError
+from segsearch.own.sources import plain
 
 # What reads weights, by the module that holds it: as their users find it.
 READERS = (
@@ -59,7 +60,7 @@ class Reads:
     def begin(self, arguments: Sequence[Any]) -> None:
         self.inside += 1
         if arguments and isinstance(arguments[0], (str, os.PathLike)):
-            self.files[Path(os.path.abspath(arguments[0]))] = None
+            self.files[plain(arguments[0])] = None
 
 
 def sketch_of(value: Any) -> Any:
