@@ -1,6 +1,7 @@
-"""A computed problem over a real space: mIoU, latency and seconds of a candidate as formulas, for `search.py`.
+"""What `search.py` searches, and a problem that is computed: mIoU, latency and seconds of a candidate as formulas.
 
-Each parameter has a hidden effect, pairs of them too, and there is noise. Nothing here says how good any network is.
+There each parameter has a hidden effect, pairs of them too, and there is noise. Nothing of it says how good any network
+is. `tables.py` has problems that are looked up.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 import hashlib
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
+from segsearch.search.gain import volume
 from segsearch.space.architecture import Architecture, Context, ContextMap, Feature, Join, Joined, Stage
 from segsearch.space.candidate import Candidate
+from segsearch.space.draws import DrawCandidate, Facts, settled
+from segsearch.space.load import load_space
 from segsearch.space.shapes import HeadMap, Shape, shapes_of
+from segsearch.study import Study, parse_study
 
 SIZE, CLASSES = (360, 480), 11
 # Problems from this number on are relatives of those before, on a machine that is so many times slower.
@@ -30,6 +37,54 @@ class Found:
     seen: float
     values: Mapping[str, float]
     train_seconds: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched: who draws, what is found of a candidate and its parameters, and the cheap objective's limit.
+
+    A hypervolume is a share of the box of mIoU from `worst` to `best`, and of the logarithm of the cost from `least` to
+    the limit. `blind` are blocks of the surrogate's features that mean nothing here.
+    """
+
+    name: str
+    draw: DrawCandidate
+    found: Callable[[Candidate, Mapping[str, Any]], Found]
+    cost: str = "latency_ms"
+    limit: float = 20.0
+    least: float = 1.0
+    worst: float = 0.3
+    best: float = 0.9
+    blind: tuple[str, ...] = ()
+
+    def study(self, *, trials: int = 80, **search: Any) -> Study:
+        return parse_study(
+            {
+                "name": "computed",
+                "trials": trials,
+                "space": "mobile",
+                "objectives": ["miou", self.cost],
+                "limits": [f"{self.cost}<={self.limit!r}"],
+                "data": {"kind": "synthetic", "height": 64, "width": 64},
+                "train": {"epochs": 4},
+                "search": search,
+            },
+            where="benchmark",
+        )
+
+    def share(self, curve: Sequence[tuple[float, float, float]]) -> float:
+        """The share of the box that models (seconds, mIoU, cost) dominate, by the mIoU that they have."""
+        high, wide = self.best - self.worst, math.log(self.limit / self.least)
+        within = [(miou, cost) for _, miou, cost in curve if miou > self.worst and cost <= self.limit]
+        points = [((self.best - miou) / high, math.log(cost / self.least) / wide) for miou, cost in within]
+        return volume(np.array(points).reshape(-1, 2), np.ones(2))
+
+
+def computed(space: str, problem: int, limit_ms: float = 20.0) -> Problem:
+    """The computed problem over a space."""
+    draw = settled(load_space(space).draw, Facts(classes=CLASSES, height=SIZE[0], width=SIZE[1]))
+    name = f"{space} {problem} {limit_ms!r}"
+    return Problem(name, draw, lambda candidate, params: found_of(candidate, params, problem), limit=limit_ms)
 
 
 def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> Found:

@@ -17,7 +17,7 @@ from segsearch.terminal import quoted, say, suggest
 if TYPE_CHECKING:
     from segsearch.space.own import Pixels, Three
     from segsearch.study import Study
-    from segsearch.trial.bring import Tried
+    from segsearch.trial.bring import Read, Tried
     from segsearch.workshop import Progress
 
 # Another way of giving pixels that is so much better is worth a word; one that is so bad is no network of this data.
@@ -75,7 +75,8 @@ def compress(
         )
     if not model.is_file():
         raise StudyError(f"{model}: MODEL must be there, got no such file; correct the path.")
-    from segsearch.survey.written import demand_free
+    from segsearch.survey.brought import name_of, study_text
+    from segsearch.survey.written import demand_free, write_files
 
     said = _pixels(pixels, mean, std, top, bgr=bgr)
     place = out or (data.parent if data.suffix == ".toml" else Path()) / f"{model.stem}-compressed.toml"
@@ -86,40 +87,44 @@ def compress(
     with watched() as watch:
         study = _data_study(data, place, _size(size), force=force, progress=watch.progress)
         with TemporaryDirectory(prefix="segsearch-compress-") as scratch:
-            _written(
-                model, function, study, data, place, kept, said, answer, Path(scratch), watch.progress, force=force
+            network = Path(scratch) / f"network{kept.suffix}"
+            read, found, images = _tried(model, function, answer, study, said, network, watch.progress)
+            if said is None:
+                raise StudyError(_question(read.name, found))
+            text = study_text(
+                study,
+                name=name_of(place),
+                shown=read.name,
+                file=kept.name,
+                pixels=said,
+                ways=found.ways,
+                notes=[*read.notes, *(f"without {words}" for words in found.without)],
+                images=images,
+                source=data.name,
             )
+            write_files({kept: network, place: text}, force=force, study=place)
+    say(*_lines(read.name, read.notes, found, said), f"Wrote {place}")
+    say(f"Wrote {kept}: the study needs {model.name} and what it read no more.")
     suggest(f"segsearch check {quoted(place)}", "what it will take", f"segsearch run {quoted(place)}", "search")
 
 
-def _written(
-    model: Path,
-    function: str,
-    study: Study,
-    data: Path,
-    place: Path,
-    kept: Path,
-    said: Pixels | None,
-    answer: str | None,
-    scratch: Path,
-    progress: Progress,
-    *,
-    force: bool,
-) -> None:
-    """Read the network, try it, say what was found, and write the study with its network beside it."""
+def _tried(
+    model: Path, function: str, answer: str | None, study: Study, said: Pixels | None, target: Path, progress: Progress
+) -> tuple[Read, Tried, int]:
+    """The network as it was read, what came of trying it on the study's data, and how many images it may learn from.
+
+    It is packed into `target`. Both happen in processes of their own, for it may import and break what it likes.
+    """
     from segsearch import launch
     from segsearch.settings.texts import texts_of
     from segsearch.study import dump_study
-    from segsearch.survey.brought import name_of, study_text
-    from segsearch.survey.written import write_files
     from segsearch.trial.bring import ReadOrder, TryOrder, read_apart, try_apart
     from segsearch.workshop import cache_of
 
     texts = texts_of(study.data)
     folder = launch.default_out(study)
     dataset = launch.open_data(study, folder, progress, texts)
-    names = (f"packed{kept.suffix}", f"tried{kept.suffix}", "expected.bin")
-    packed, tried, expected = (scratch / name for name in names)
+    packed, expected = target.with_stem("packed"), target.with_name("expected.bin")
     progress("read the network", 0, 2)
     read = read_apart(
         ReadOrder(
@@ -142,27 +147,12 @@ def _written(
             study=dump_study(study),
             texts=texts,
             cache=str(cache_of(folder)),
-            folder=str(scratch / "code"),
-            target=str(tried),
+            folder=str(target.with_name("code")),
+            target=str(target),
             pixels=said,
         )
     )
-    if said is None:
-        raise StudyError(_question(read.name, found))
-    lines = _lines(read.name, read.notes, found, said)
-    text = study_text(
-        study,
-        name=name_of(place),
-        shown=read.name,
-        file=kept.name,
-        pixels=said,
-        ways=found.ways,
-        notes=[*read.notes, *(f"without {words}" for words in found.without)],
-        images=len(dataset.train),
-        source=data.name,
-    )
-    write_files({kept: tried, place: text}, force=force, study=place)
-    say(*lines, f"Wrote {place}", f"Wrote {kept}: the study needs {model.name} and what it read no more.")
+    return read, found, len(dataset.train)
 
 
 def _data_study(data: Path, place: Path, size: tuple[int, int] | None, *, force: bool, progress: Progress) -> Study:

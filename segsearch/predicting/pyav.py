@@ -24,6 +24,7 @@ from segsearch.workshop import raise_if_full
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer, OutputContainer
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 INSTALL = 'pip install "segsearch[video]"'
@@ -145,17 +146,10 @@ def _declared(container: InputContainer, stream: VideoStream) -> float | None:
 
 def pixels_of(frame: VideoFrame, exif: Exif) -> UInt8:
     """A frame as RGB (height, width, 3), upright as the video says where pictures are turned, else as it is stored."""
-    pixels: UInt8 = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    # FFmpeg would start threads of its own for each frame: frames are worked on side by side already.
+    pixels: UInt8 = frame.to_ndarray(format="rgb24", threads=1).astype(np.uint8, copy=False)
     quarters = round(frame.rotation / 90) % 4 if exif == "turn" else 0
     return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
-
-
-def frame_of(pixels: UInt8) -> VideoFrame:
-    """A picture (height, width, 3) of even sides as videos store it."""
-    av = library()
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    found: VideoFrame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)
-    return found
 
 
 @dataclass
@@ -170,16 +164,34 @@ class Writer:
     _container: OutputContainer | None = None
     _stream: VideoStream | None = None
     _last: int = -1
+    _reformatter: VideoReformatter | None = None
 
-    def add(self, seconds: float, frame: VideoFrame) -> None:
-        """Write a frame that is shown at so many seconds. Raises `StorageFull` where there is no room."""
+    def add(self, seconds: float, pixels: UInt8) -> None:
+        """Write a picture (height, width, 3) of even sides, shown at so many seconds.
+
+        Raises `StorageFull` where there is no room.
+        """
         self._last = max(self._last + 1, round(seconds * TICKS))
+        frame = self._as_stored(pixels)
         frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
         with self._told():
             if self._stream is None or self._container is None:
                 self._container, self._stream, self.encoder = self._begun(frame)
             self._container.mux(self._stream.encode(frame))
         self.count += 1
+
+    def _as_stored(self, pixels: UInt8) -> VideoFrame:
+        av = library()
+        if self._reformatter is None:  # kept: its tables take as long as a frame
+            self._reformatter = av.video.reformatter.VideoReformatter()
+        found: VideoFrame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=BT709,
+            dst_color_range=LIMITED,
+            threads=1,
+        )
+        return found
 
     def finish(self) -> None:
         """End the video and give it its name; nothing is left of one without a frame."""

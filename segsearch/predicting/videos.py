@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segsearch.datasets.decode import Fault
+from segsearch.datasets.types import UInt8
 from segsearch.errors import DataError
 from segsearch.predicting.answer import Opened, answered
 from segsearch.predicting.draw import as_label, key_of, overlay
 from segsearch.predicting.pipeline import Done, Tally, through
 from segsearch.predicting.place import LABELS, OVERLAYS, keep_files
-from segsearch.predicting.pyav import Reader, frame_of, pixels_of, reading, writing
+from segsearch.predicting.pyav import Reader, pixels_of, reading, writing
 from segsearch.predicting.source import Video
 from segsearch.workshop import Progress, silent
 
@@ -39,7 +40,7 @@ class _Made:
     """What is to be written of a frame of that shape; or only why it has no answer."""
 
     frame: _Frame
-    drawn: VideoFrame | None = None
+    drawn: UInt8 | None = None
     files: tuple[tuple[Path, bytes], ...] = ()
     shape: tuple[int, ...] = ()
     took: float = 0.0
@@ -67,7 +68,7 @@ def predict_video(by: Opened, video: Video, out: Path, *, labels: bool, progress
             found = answered(by.session, pixels, where=where)
         except Fault as fault:
             return _Made(frame, fault=str(fault))
-        drawn = frame_of(np.asarray(overlay(pixels, found.label, key, even=True)))
+        drawn = np.asarray(overlay(pixels, found.label, key, even=True))
         name = out / LABELS / video.name / f"{frame.number:06d}.png"
         files = ((name, as_label(found.label)),) if labels else ()
         return _Made(frame, drawn, files, pixels.shape, found.seconds)

