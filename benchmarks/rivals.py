@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
-from problem import Found, Problem
+from problem import Found, Problem, computed
 
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.types import Confusion, Evidence, Timing
 from segsearch.search import features, run_search, screen
 from segsearch.search.earlier import NOTHING, Earlier
-from segsearch.search.memory import trial_seed
+from segsearch.search.memory import make_sampler, trial_seed
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Noting
 from segsearch.store import open_store
@@ -210,3 +210,48 @@ def row_of(number: int, state: Any, candidate: Candidate, params: Mapping[str, A
     return TrialRow(
         number, state, candidate, candidate.key, params, values, None, "m", None, None, 0, 1, None, 0.0, None
     )
+
+
+# ---- all of them
+
+
+def shipped(seed: int) -> BaseSampler:
+    return make_sampler(computed("mobile", 0).study().search, seed=seed)
+
+
+def tpe_default(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed)
+
+
+def nsga(population: int) -> Callable[[int], BaseSampler]:
+    return lambda seed: NSGAIISampler(population_size=population, seed=seed)
+
+
+MAIN: Mapping[str, Rival] = {
+    "random": by_optuna(lambda seed: RandomSampler(seed=seed)),
+    "TPE as shipped": by_optuna(shipped),
+    "TPE, Optuna's default": by_optuna(tpe_default),
+    "NSGA-II 10, gate first": by_optuna(nsga(10), pruned=False),
+    "NSGA-II 50, gate first": by_optuna(nsga(50), pruned=False),
+    "NSGA-II 10, no gate": by_optuna(nsga(10), gate_first=False),
+    "NSGA-II 50, no gate": by_optuna(nsga(50), gate_first=False),
+    "segsearch": by_segsearch(),
+    "segsearch, 4 at random": by_segsearch(startup=4),
+}
+SHARES: Mapping[str, Rival] = {
+    "screening, 1 looked at": by_screening(1),
+    "screening, 8": by_screening(8),
+    "screening, 24": by_screening(24),
+    "screening, 16": by_screening(16),
+    "dice alone propose": by_screening(16, mix={"dice": 1}),
+    "TPE and dice propose": by_screening(16, mix={"guess": 1, "dice": 1}),
+    "all three propose": by_screening(16, mix={"mutate": 5, "guess": 1, "dice": 1}),
+    "mutations alone": by_screening(16, mix={"mutate": 1}),
+    "TPE alone": by_screening(16, mix={"guess": 1}),
+    "no params among features": by_screening(16, without=["_params"]),
+    "no design numbers": by_screening(16, without=["_designs"]),
+    "costs alone": by_screening(16, without=["_params", "_designs"]),
+    "no costs": by_screening(16, without=["_costs"]),
+}
+RIVALS = {**MAIN, **SHARES}
+OURS = ("segsearch", "segsearch, 4 at random")

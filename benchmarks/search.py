@@ -23,7 +23,7 @@ import random
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -31,14 +31,12 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from problem import RELATIVE_SLOWER, RELATIVES, Found, Problem, computed
-from rivals import Rival, Run, by_optuna, by_screening, by_segsearch, row_of, screened
+from rivals import MAIN, OURS, RIVALS, SHARES, Run, row_of, screened
 from tables import nasbench201
 
 from segsearch.search import screen
 from segsearch.search.earlier import Source, drawable, gathered
-from segsearch.search.memory import make_sampler
 from segsearch.search.outlook import outlook, reached_by
 from segsearch.space.draws import Dice, Noting
 from segsearch.store.rows import TrialRow
@@ -46,47 +44,6 @@ from segsearch.store.rows import TrialRow
 MARKS = (24, 40, 80)
 GOAL = 60  # trainings by which a rival has reached what the others are asked for
 FOLDER = Path("runs/.cache/search")
-
-
-def shipped(seed: int) -> BaseSampler:
-    return make_sampler(computed("mobile", 0).study().search, seed=seed)
-
-
-def tpe_default(seed: int) -> BaseSampler:
-    return TPESampler(seed=seed)
-
-
-def nsga(population: int) -> Callable[[int], BaseSampler]:
-    return lambda seed: NSGAIISampler(population_size=population, seed=seed)
-
-
-MAIN: Mapping[str, Rival] = {
-    "random": by_optuna(lambda seed: RandomSampler(seed=seed)),
-    "TPE as shipped": by_optuna(shipped),
-    "TPE, Optuna's default": by_optuna(tpe_default),
-    "NSGA-II 10, gate first": by_optuna(nsga(10), pruned=False),
-    "NSGA-II 50, gate first": by_optuna(nsga(50), pruned=False),
-    "NSGA-II 10, no gate": by_optuna(nsga(10), gate_first=False),
-    "NSGA-II 50, no gate": by_optuna(nsga(50), gate_first=False),
-    "segsearch": by_segsearch(),
-    "segsearch, 4 at random": by_segsearch(startup=4),
-}
-SHARES: Mapping[str, Rival] = {
-    "screening, 1 looked at": by_screening(1),
-    "screening, 8": by_screening(8),
-    "screening, 24": by_screening(24),
-    "screening, 16": by_screening(16),
-    "dice alone propose": by_screening(16, mix={"dice": 1}),
-    "TPE and dice propose": by_screening(16, mix={"guess": 1, "dice": 1}),
-    "all three propose": by_screening(16, mix={"mutate": 5, "guess": 1, "dice": 1}),
-    "mutations alone": by_screening(16, mix={"mutate": 1}),
-    "TPE alone": by_screening(16, mix={"guess": 1}),
-    "no params among features": by_screening(16, without=["_params"]),
-    "no design numbers": by_screening(16, without=["_designs"]),
-    "costs alone": by_screening(16, without=["_params", "_designs"]),
-    "no costs": by_screening(16, without=["_costs"]),
-}
-RIVALS = {**MAIN, **SHARES}
 
 
 # ---- tables
@@ -102,8 +59,8 @@ def draws(space: str, count: int) -> list[Found]:
 
 @cache
 def _code() -> str:
-    """The hash of what settles a search: this file, the problem, and the room of the search."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in ("search", "rivals", "problem", "tables")]
+    """The hash of what settles a search: the rivals, the problems, and the room of the search."""
+    files = [Path(__file__).with_name(f"{name}.py") for name in ("rivals", "problem", "tables")]
     files += sorted(Path(screen.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -148,27 +105,28 @@ def curve_of(name: str, where: Where, seed: int, trainings: int) -> Curve:
 
 
 def table(names: Sequence[str], options: argparse.Namespace, where: Where) -> None:
-    """Hypervolumes, and how much of each rival's time "segsearch" takes to what that has after 60 trainings."""
+    """Hypervolumes, and how much of each rival's time segsearch takes to what that has after 60 trainings."""
     marks = [mark for mark in MARKS if mark <= options.trainings]
     jobs = [(name, where, seed, options.trainings) for seed in range(options.seeds) for name in names]
     with ProcessPoolExecutor(options.processes) as pool:
         found = dict(zip(jobs, pool.map(curve_of, *zip(*jobs, strict=True)), strict=True))
     curves = {name: [found[name, where, seed, options.trainings] for seed in range(options.seeds)] for name in names}
-    problems = [where.problem(seed) for seed in range(options.seeds)]
+    problems, own = [where.problem(seed) for seed in range(options.seeds)], [one for one in names if one in OURS]
     heads = "".join(f"{f'at {mark}':>21s}" for mark in marks)
     print(f"\n{where.words}, {options.seeds} seeds: hypervolume, median (quartiles)\n{'':26s}{heads}", end="")
-    print(f"   hours to what it has at {GOAL}: its own, segsearch's, the share" if "segsearch" in curves else "")
+    print(f"   hours to what it has at {GOAL}, and the share of them by {'; by '.join(own)}" if own else "")
     for name in names:
         line = f"{name:26s}"
         for mark in marks:
             shares = [problem.share(curve[:mark]) for problem, curve in zip(problems, curves[name], strict=True)]
             low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
             line += f"  {middle:.3f} ({low:.3f}-{high:.3f})"
-        if "segsearch" in curves:
-            pairs = [_hours(*one) for one in zip(problems, curves[name], curves["segsearch"], strict=True)]
-            own, ours = (statistics.median(each) for each in zip(*pairs, strict=True))
-            low, middle, high = np.quantile([two / one for one, two in pairs], [0.25, 0.5, 0.75], method="nearest")
-            line += f"  {own:6.1f} h {ours:6.1f} h  {middle:.2f} ({low:.2f}-{high:.2f})"
+        if name not in OURS:
+            for place, ours in enumerate(own):
+                pairs = [_hours(*one) for one in zip(problems, curves[name], curves[ours], strict=True)]
+                low, middle, high = np.quantile([two / one for one, two in pairs], [0.25, 0.5, 0.75], method="nearest")
+                line += f"{statistics.median(one for one, _ in pairs):8.1f} h" if place == 0 else ""
+                line += f"  {middle:.2f} ({low:.2f}-{high:.2f})"
         print(line, flush=True)
 
 
