@@ -15,7 +15,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import BaseModel, StudyModel
-from optuna.trial import FixedTrial, Trial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy import func, inspect, select
 
 from segsearch.errors import DatabaseError, SpaceError
@@ -32,6 +32,8 @@ Intervals = Mapping[str, tuple[float, float]]
 
 # Told for a value that was never measured. NSGA-II orders what breaks a constraint by the constraints alone.
 _UNKNOWN = 1e12
+# Noted of a trial that was added in the place of one that can be told no more: that one's number.
+_STANDS_FOR = "segsearch:stands_for"
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class Memory:
         teacher = trial if trial.twin is None else self.store.trial(self.study.name, trial.twin)
         timed = self.store.timings(self.study.name, trial=teacher.number) if teacher.state == "rejected" else ()
         intervals = next((timing.intervals for timing in timed if timing.machine == teacher.machine), {})
-        self._tell(trial.number, lesson(self.study, teacher, intervals))
+        self._tell(trial.number, lesson(self.study, teacher, intervals), is_twin=trial.twin is not None)
         worker.told(trial.number)
 
     def reconcile(self, worker: Worker) -> None:
@@ -223,21 +225,16 @@ class Memory:
         for number in worker.strays([trial.number for trial in running]):
             self._tell(number, Lesson(TrialState.FAIL))
 
-    def _tell(self, number: int, learnt: Lesson) -> None:
+    def _tell(self, number: int, learnt: Lesson, *, is_twin: bool = False) -> None:
         with explained(self.store.where), suppress(UpdateFinishedTrialError):  # where a killed worker had told already
             study_id = self.storage.get_study_id_from_name(self.study.name)
             trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
             there = self.storage.get_trial(trial_id)
             if there.state == TrialState.FAIL and learnt.state == TrialState.COMPLETE:
-                # It waited while the study did not screen, which failed it, and was trained once it did again.
-                self.optuna_study.add_trial(
-                    create_trial(
-                        values=learnt.values,
-                        params=there.params,
-                        distributions=there.distributions,
-                        constraints=dict(learnt.constraints or {}),
-                    )
-                )
+                # It waited while the study did not screen, which failed it, and was trained once it did again. (A twin
+                # of what was running then was told so, by a worker that was killed before it noted that.)
+                if not is_twin:
+                    self._stand_in(there, learnt)
                 return
             trial = Trial(self.optuna_study, trial_id)
             known = trial.constraints
@@ -246,6 +243,22 @@ class Memory:
                 if name not in known:
                     trial.set_constraint(name, value)
             self.optuna_study.tell(number, learnt.values, state=learnt.state, skip_if_finished=True)
+
+    def _stand_in(self, failed: FrozenTrial, learnt: Lesson) -> None:
+        """Teach by one more trial what a failed one can teach no more; once, however often a worker is killed here."""
+        stands = {_STANDS_FOR: failed.number}
+        complete = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if any(stands.items() <= one.user_attrs.items() for one in complete):
+            return
+        self.optuna_study.add_trial(
+            create_trial(
+                values=learnt.values,
+                params=failed.params,
+                distributions=failed.distributions,
+                constraints=dict(learnt.constraints or {}),
+                user_attrs=stands,
+            )
+        )
 
 
 def _make_tables(store: Store) -> None:

@@ -19,7 +19,7 @@ from segsearch.errors import SearchStuck, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.types import Evidence
 from segsearch.search import Evaluate, Event, run_search
-from segsearch.search.memory import open_memory, trial_seed
+from segsearch.search.memory import Lesson, open_memory, trial_seed
 from segsearch.search.screen import choose
 from segsearch.space.candidate import Candidate
 from segsearch.store import Store, TrialRow, open_store, schema
@@ -255,6 +255,34 @@ def test_screening_that_is_turned_off_leaves_the_sampler_no_trials_under_way(tmp
         for one in late:
             values = [one.values["miou"], one.values["latency_ms"]]
             assert [trial.values for trial in told if trial.params == one.params] == [values]
+
+
+def test_a_worker_killed_before_it_noted_what_it_told_leaves_nobody_told_twice(tmp_path: Path) -> None:
+    """Found by the storm of kills: a twin of a candidate under way, and one that waited where nothing is screened."""
+    study = screening(trials=2)
+    store, row = fakes.start(tmp_path, study)
+    with store:
+        search(store, study)
+        trained = store.trials("fake", ["trained"])[-1]
+        with at_work(store, "fake") as worker, open_memory(store, study) as memory:
+            number = memory.begin(fakes.draw, trained.params)
+            twin = worker.enter(number, trained.candidate, params=trained.params, seed=0)
+            assert twin.twin == trained.number
+            memory._tell(number, Lesson(TrialState.FAIL))  # what it is told while the other runs
+            memory.reconcile(worker)
+        told = states(store, study)
+        assert [*told] == [one.number for one in store.trials("fake")]
+        assert told[number] == TrialState.FAIL
+
+        plain, more = screening(screen=0, trials=2), screening(trials=6)
+        for one in (plain, more):  # the first fails those that wait
+            store.begin_study(one, artifacts=tmp_path / "artifacts", space=row.space, data_key="data")
+            search(store, one)
+        before = states(store, more)
+        late = next(one for one in store.trials("fake", ["trained"]) if before[one.number] == TrialState.FAIL)
+        with at_work(store, "fake") as worker, open_memory(store, more) as memory:
+            memory.tell(late, worker)
+        assert states(store, more) == before
 
 
 def test_a_study_turns_screening_on_when_it_is_carried_on(tmp_path: Path) -> None:
