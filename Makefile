@@ -27,8 +27,8 @@ test: $(INSTALLED)  ## every check: lint, format, types, tests, the slow ones to
 	$(MAKE) --no-print-directory lint
 	$(PYTEST)
 
-sweep: $(INSTALLED)  ## the tests of which `test` takes samples, whole: every draw, every pair
-	SEGSEARCH_TEST_EACH=1 $(PYTEST) tests/space tests/compression
+sweep: $(INSTALLED)  ## the tests of which `test` takes samples, whole: every draw, every pair, a kill at every commit
+	SEGSEARCH_TEST_EACH=1 $(PYTEST) tests/space tests/compression tests/search
 
 check: $(INSTALLED)  ## lint and the quick tests
 	$(MAKE) --no-print-directory lint
