@@ -86,11 +86,11 @@ def by_optuna(make: Callable[[int], BaseSampler], *, gate_first: bool = True, pr
 
 
 def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: Sequence[str] = ()) -> Rival:
-    """`looked` pass the gate for each one that is trained, after a random start."""
+    """`looked` pass the gate for each one that is trained, after four at random."""
 
     def search(run: Run, seed: int) -> None:
         with _without((*without, *run.problem.blind)):
-            screened(run, seed, looked, mix)
+            screened(run, seed, looked, mix, startup=4)
 
     return search
 
@@ -151,11 +151,12 @@ def screened(
     mix: Mapping[str, int] = screen.MIX,
     earlier: Earlier = NOTHING,
     each: Callable[[list[TrialRow]], None] = lambda rows: None,
+    startup: int = STARTUP,
 ) -> list[TrialRow]:
     """The rows of a search that screens; `each` hears of them after each training."""
     study, rows = run.problem.study(), dict[int, TrialRow]()
     designs, passed = list(earlier.designs), 0  # since the last training
-    start = earlier.trained_before_screening(study.search.model_copy(update={"startup_trials": STARTUP}))
+    start = earlier.trained_before_screening(study.search.model_copy(update={"startup_trials": startup}))
     while not run.done:
         number = len(rows)
         if passed == looked:
@@ -239,11 +240,14 @@ MAIN: Mapping[str, Rival] = {
     "segsearch, 4 at random": by_segsearch(startup=4),
 }
 SHARES: Mapping[str, Rival] = {
-    "screening, 1 looked at": by_screening(1),
-    "screening, 8": by_screening(8),
-    "screening, 24": by_screening(24),
-    "screening, 16": by_screening(16),
+    "screening, 16 looked at": by_screening(16),
+    "1 looked at": by_screening(1),
+    "4 looked at": by_screening(4),
+    "8 looked at": by_screening(8),
+    "32 looked at": by_screening(32),
+    "64 looked at": by_screening(64),
     "dice alone propose": by_screening(16, mix={"dice": 1}),
+    "dice propose half": by_screening(16, mix={"mutate": 1, "dice": 1}),
     "TPE and dice propose": by_screening(16, mix={"guess": 1, "dice": 1}),
     "all three propose": by_screening(16, mix={"mutate": 5, "guess": 1, "dice": 1}),
     "mutations alone": by_screening(16, mix={"mutate": 1}),
