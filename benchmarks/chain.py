@@ -21,46 +21,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+import chain_space
+from chain_space import WAYS
+
 import segsearch
 from segsearch.settings.search import Scalar
 from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
 
-# The file of the space, beside the studies: what is drawn is the way alone, the network is the whole of Lite0.
-SPACE = '''"""One network and the ways of compressing it: see benchmarks/chain.py."""
-
-from segsearch.space import Candidate, Draw, Factorize, Facts, Prune, Quantize
-from spaces.efficientnet_lite import draw_architecture
-
-TRAINED = Quantize(float_convolutions=3, tail=0.07)
-WAYS = {
-    "float": ((), ()),
-    "pruned 1/8": ((Prune(0.125),), ()),
-    "pruned 1/4": ((Prune(0.25),), ()),
-    "pruned 1/2": ((Prune(0.5),), ()),
-    "pruned 1/4 by Taylor": ((Prune(0.25, "taylor"),), ()),
-    "rank 1/2": ((Factorize(0.5),), ()),
-    "int8": ((), (Quantize(),)),
-    "int8 after 3": ((), (Quantize(float_convolutions=3),)),
-    "int8, layers by measurement": ((), (Quantize(tolerance=0.005),)),
-    "int8, trained": ((), (TRAINED,)),
-    "pruned 1/4, int8 after 3": ((Prune(0.25),), (Quantize(float_convolutions=3),)),
-    "pruned 1/4, int8, trained": ((Prune(0.25),), (TRAINED,)),
-    "pruned 1/2, int8, trained": ((Prune(0.5),), (TRAINED,)),
-}
-
-
-def draw(choose: Draw, facts: Facts) -> Candidate:
-    before, after = WAYS[choose.suggest_categorical("way", tuple(WAYS))]
-    return Candidate(draw_architecture(choose, facts), before_export=before, after_export=after)
-'''
-
-
-def ways() -> list[str]:
-    found: dict[str, object] = {}
-    exec(compile(SPACE, "chain_space.py", "exec"), found)  # the text above
-    known = found["WAYS"]
-    assert isinstance(known, dict)
-    return list(known)
+SPACE = Path(chain_space.__file__)
 
 
 def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
@@ -69,8 +37,8 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
     return {
         "name": f"chain-{seed}",
         "seed": seed,
-        "trials": len(ways()),
-        "space": str(options.out / "chain_space.py"),
+        "trials": len(WAYS),
+        "space": str(SPACE),
         "objectives": ["miou", "latency_ms"],
         "output": "mask",
         "data": {"kind": "folders", "root": str(options.data), "height": 360, "width": 480, "void": 11},
@@ -86,13 +54,11 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
             "largest_zoom": 1.5,
         },
         "timing": {"threads": 1},
-        "search": {"startup_trials": 1, "startup_on_top": False, "first": [{"way": way, **drawn} for way in ways()]},
+        "search": {"startup_trials": 1, "startup_on_top": False, "first": [{"way": way, **drawn} for way in WAYS]},
     }
 
 
 def run(options: argparse.Namespace) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "chain_space.py").write_text(SPACE)
     for seed in range(options.seeds) if options.only is None else [options.only]:
         segsearch.run(settings(seed, options), out=options.out / str(seed), progress=True).close()
 
@@ -109,7 +75,7 @@ def table(out: Path, seeds: Sequence[int]) -> None:
     print(
         f"{len(base)} seeds{'mIoU':>28s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
     )
-    for way in ways():
+    for way in WAYS:
         both = {seed: trial for seed, trial in files.get(way, {}).items() if seed in base}
         if not both:
             print(f"{way:32s}     none")

@@ -182,7 +182,7 @@ class Writer:
 
     def _as_stored(self, pixels: UInt8) -> VideoFrame:
         av = library()
-        if self._reformatter is None:  # kept: its tables take as long as a frame
+        if self._reformatter is None:  # kept: it makes its tables once
             self._reformatter = av.video.reformatter.VideoReformatter()
         found: VideoFrame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(pixels, format="rgb24"),

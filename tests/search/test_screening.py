@@ -428,10 +428,7 @@ def test_killed_at_a_commit_it_promotes_what_an_unbroken_search_does(tmp_path: P
 def test_killed_at_commits_all_along_it_promotes_what_an_unbroken_search_does(
     tmp_path: Path, small: Study, backend: str
 ) -> None:
-    number, step = (
-        1,
-        stride(7 if backend == "sqlite" else 15),
-    )  # each takes a second; on a server they are the same ones
+    number, step = 1, stride(4 if backend == "sqlite" else 15)  # a second each; on a server they are the same
     while killed_as_unbroken(tmp_path, small, number):
         number += step
     assert number > 100

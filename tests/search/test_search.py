@@ -536,7 +536,7 @@ def test_a_study_that_a_kill_had_doubled_opens_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # some hundred and fifty processes
 def test_killed_at_commits_all_along_it_carries_on(tmp_path: Path, killed_study: Study, backend: str) -> None:
-    number, step = 1, stride(5 if backend == "sqlite" else 7)  # seconds each; on a server they are the same
+    number, step = 1, stride(2 if backend == "sqlite" else 7)  # seconds each; on a server they are the same
     while kill_at_commit(tmp_path / str(number), killed_study, number):
         number += step
     assert number > 35
