@@ -1,11 +1,12 @@
 """Each step of the compression alone and the chain of them, beside the float network that they all begin with.
 
-    python benchmarks/chain.py --data ../shared/camvid [--seeds 3] [--epochs 15] [--width 1.0] [--out runs/chain]
+    python benchmarks/chain.py --data ../shared/camvid [--network residual] [--seeds 3] [--epochs 15] [--out runs/chain]
     python benchmarks/chain.py --out runs/chain --table
 
-One network, EfficientNet-Lite0's stages up to 1/16 with pyramid pooling and two skips at input scale 0.5, learns from
-its pretrained weights; what is pruned or factorised learns on from there for a fifth of the epochs, what is `trained`
-in int8 for 7 % of the steps. It is a study of segsearch's own for each seed (`segsearch run` goes on with one that was
+One network at input scale 0.5: `lite0`, EfficientNet-Lite0's stages up to 1/16 with pyramid pooling and two skips, from
+its pretrained weights; or `residual`, four stages of residual blocks of dense convolutions, from nothing. What is
+pruned or factorised learns on from there for a fifth of the epochs, what is `trained` in int8 for 7 % of the steps. It
+is a study of segsearch's own for each seed (`segsearch run` goes on with one that was
 stopped; several seeds may be run side by side by `--only SEED`), so that mIoU, latency, size and their intervals are
 those of the exported files. mIoU is the mean over seeds with the least and the most; a loss is between files of the
 same seed; ratios are to that seed's float file, all timed on one machine in turn.
@@ -29,13 +30,33 @@ from segsearch.settings.search import Scalar
 from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
 
 SPACE = Path(chain_space.__file__)
+RESIDUAL: Mapping[str, Scalar] = {
+    **{f"stage{stage}_{name}": value for stage in range(1, 5) for name, value in (("block", "residual"), ("depth", 1))},
+    "width_multiplier": 1.5,
+    "output_stride": "16",
+    "stem_width": 16,
+    "stage3_atrous": "1",
+    "stage4_atrous": "1",
+    "context": "pyramid_pooling",
+    "context_width": 32,
+    "pyramid_bins": "1-2-4",
+    "decoder": "add",
+    "skip_from": "4",
+    "decoder_width": 64,
+    "head_width": 64,
+    "head_block": "separable",
+    "head_upsample": "bilinear",
+    "answer_scale": "0.5",
+}
 
 
 def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
-    network: Mapping[str, Scalar] = {**WHOLE, "width_multiplier": options.width, "input_scale": "0.5"}
+    lite0 = options.network == "lite0"
+    network: Mapping[str, Scalar] = {**(WHOLE if lite0 else RESIDUAL), "network": options.network, "input_scale": "0.5"}
     drawn = {name: value for name, value in network.items() if name not in ("bits", "prune_die")}
+    start = {"pretrained": "efficientnet-lite0", "start_rate": 1.0} if lite0 else {}
     return {
-        "name": f"chain-{seed}",
+        "name": f"chain-{options.network}-{seed}",
         "seed": seed,
         "trials": len(WAYS),
         "space": str(SPACE),
@@ -46,9 +67,8 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
             "epochs": options.epochs,
             "fine_tune_epochs": max(1, options.epochs // 5),
             "batch_size": 4,
-            "learning_rate": PRETRAINED_RATE,
-            "pretrained": "efficientnet-lite0",
-            "start_rate": 1.0,
+            "learning_rate": PRETRAINED_RATE if lite0 else 2e-3,
+            **start,
             "crop": 1.0,
             "smallest_zoom": 1.0,
             "largest_zoom": 1.5,
@@ -98,7 +118,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, help="run this seed alone")
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--network", choices=("lite0", "residual"), default="lite0")
     parser.add_argument("--out", type=Path, default=Path("runs/chain"))
     parser.add_argument("--table", action="store_true", help="print what there is and run nothing")
     options = parser.parse_args()

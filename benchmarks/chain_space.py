@@ -1,7 +1,7 @@
-"""The space of `chain.py`: one network of EfficientNet-Lite0's, and each way of compressing it."""
+"""The space of `chain.py`: two networks, and each way of compressing them."""
 
 from segsearch.space import Candidate, Draw, Factorize, Facts, Prune, Quantize
-from spaces.efficientnet_lite import draw_architecture
+from spaces import efficientnet_lite, mobile
 
 TRAINED = Quantize(float_convolutions=3, tail=0.07)
 WAYS = {
@@ -23,4 +23,6 @@ WAYS = {
 
 def draw(choose: Draw, facts: Facts) -> Candidate:
     before, after = WAYS[choose.suggest_categorical("way", tuple(WAYS))]
-    return Candidate(draw_architecture(choose, facts), before_export=before, after_export=after)
+    network = choose.suggest_categorical("network", ("lite0", "residual"))
+    drawn = {"lite0": efficientnet_lite, "residual": mobile}[network].draw_architecture(choose, facts)
+    return Candidate(drawn, before_export=before, after_export=after)

@@ -44,12 +44,13 @@ class Problem:
     """What is searched: who draws, what is found of a candidate and its parameters, and the cheap objective's limit.
 
     A hypervolume is a share of the box of mIoU from `worst` to `best`, and of the logarithm of the cost from `least` to
-    the limit. `blind` are blocks of the surrogate's features that mean nothing here.
+    the limit. `short` tells the mIoU and the seconds of a training of so many epochs, where that is known. `blind` are blocks of the surrogate's features that mean nothing here.
     """
 
     name: str
     draw: DrawCandidate
     found: Callable[[Candidate, Mapping[str, Any]], Found]
+    short: Callable[[Mapping[str, Any], int], tuple[float, float]] | None = None
     cost: str = "latency_ms"
     limit: float = 20.0
     least: float = 1.0
@@ -72,10 +73,11 @@ class Problem:
             where="benchmark",
         )
 
-    def share(self, curve: Sequence[tuple[float, float, float]]) -> float:
-        """The share of the box that models (seconds, mIoU, cost) dominate, by the mIoU that they have."""
+    def share(self, curve: Sequence[Sequence[float]]) -> float:
+        """The share of the box that models (seconds, mIoU, cost, ...) dominate, by the mIoU that they have."""
         high, wide = self.best - self.worst, math.log(self.limit / self.least)
-        within = [(miou, cost) for _, miou, cost in curve if miou > self.worst and cost <= self.limit]
+        models = [(point[1], point[2]) for point in curve]
+        within = [(miou, cost) for miou, cost in models if miou > self.worst and cost <= self.limit]
         points = [((self.best - miou) / high, math.log(cost / self.least) / wide) for miou, cost in within]
         return volume(np.array(points).reshape(-1, 2), np.ones(2))
 

@@ -22,14 +22,15 @@ from segsearch.search import features, run_search, screen
 from segsearch.search.earlier import NOTHING, Earlier, Known, Source
 from segsearch.search.memory import make_sampler, trial_seed
 from segsearch.search.points import nearest
-from segsearch.space.candidate import Candidate, Named
-from segsearch.space.draws import Noting
+from segsearch.space.candidate import Candidate, Draw, Named
+from segsearch.space.draws import DrawCandidate, Noting
 from segsearch.store import open_store
 from segsearch.store.rows import TrialRow
 from segsearch.workshop import Workshop
 
 STARTUP = 10
 GATE_SECONDS = 3.0
+SIBLING_SECONDS = 3.0  # to export, time and score another file of a training, beside its gate
 
 
 @dataclass
@@ -40,20 +41,27 @@ class Run:
     trainings: int
     seconds: float = 0.0
     gated: int = 0
-    curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, true mIoU, cost
+    trained: int = 0
+    learnt: set[str] = field(default_factory=set)
+    curve: list[tuple[float, float, float, int]] = field(default_factory=list)  # seconds, true mIoU, cost, trainings
 
     def gate(self, candidate: Candidate, params: Mapping[str, Any]) -> Found:
         self.seconds += GATE_SECONDS
         self.gated += 1
         return self.problem.found(candidate, params)
 
-    def train(self, found: Found) -> None:
-        self.seconds += found.train_seconds
-        self.curve.append((self.seconds, found.miou, found.values[self.problem.cost]))
+    def train(self, found: Found, *, learnt: str | None = None) -> None:
+        """Train a candidate, or only make another file of a training that is done: `learnt` names what is learnt."""
+        again = learnt is not None and learnt in self.learnt
+        self.trained += not again
+        self.seconds += SIBLING_SECONDS if again else found.train_seconds
+        if learnt is not None:
+            self.learnt.add(learnt)
+        self.curve.append((self.seconds, found.miou, found.values[self.problem.cost], self.trained))
 
     @property
     def done(self) -> bool:
-        return len(self.curve) >= self.trainings or self.gated > 60 * self.trainings
+        return self.trained >= self.trainings or self.gated > 60 * self.trainings
 
 
 Rival = Callable[[Run, int], None]
@@ -97,11 +105,16 @@ def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: S
     return search
 
 
-def by_segsearch(looked: int = 16, *, startup: int = STARTUP) -> Rival:
-    """The product's own loop over a database of its own, with evidence that is looked up."""
+def by_segsearch(looked: int = 16, *, startup: int = STARTUP, siblings: int = 0, floats_first: bool = False) -> Rival:
+    """The product's own loop over a database of its own, with evidence that is looked up.
+
+    `floats_first`: floats alone are searched, and only at the end the models of the front are rounded.
+    """
 
     def search(run: Run, seed: int) -> None:
-        settings = run.problem.study(trials=run.trainings, screen=looked, startup_trials=startup, give_up_after=10_000)
+        search = {"screen": looked, "startup_trials": startup, "siblings": siblings, "give_up_after": 10_000}
+        settings = run.problem.study(trials=run.trainings, **search)
+        draw = floats_of(run.problem.draw) if floats_first else run.problem.draw
         study, found = settings.model_copy(update={"seed": seed}), dict[int, Found]()
 
         def gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
@@ -114,7 +127,7 @@ def by_segsearch(looked: int = 16, *, startup: int = STARTUP) -> Rival:
 
         def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
             gate(number, candidate, workshop)
-            run.train(found[number])
+            run.train(found[number], learnt=candidate.learnt.key if siblings else None)
             return _evidence(number, found[number], miou=found[number].seen)
 
         with (
@@ -123,9 +136,38 @@ def by_segsearch(looked: int = 16, *, startup: int = STARTUP) -> Rival:
             _without(run.problem.blind),
         ):
             store.begin_study(study, artifacts=Path(folder), space="0" * 64 + ".py", data_key="data")
-            run_search(store, study.name, draw=run.problem.draw, evaluate=evaluate, gate=gate)
+            run_search(store, study.name, draw=draw, evaluate=evaluate, gate=gate)
+            if floats_first:
+                rounded_at_the_end(run, store.trials(study.name, ["trained"]))
 
     return search
+
+
+class Floats:
+    """A `Draw` that leaves all in floats."""
+
+    def __init__(self, choose: Draw) -> None:
+        self.suggest_int, self.suggest_float, self._choose = choose.suggest_int, choose.suggest_float, choose
+
+    def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
+        return "32" if name == "bits" else self._choose.suggest_categorical(name, choices)
+
+
+def floats_of(draw: DrawCandidate) -> DrawCandidate:
+    return lambda choose: draw(Floats(choose))
+
+
+def rounded_at_the_end(run: Run, rows: Sequence[TrialRow]) -> None:
+    """Make the int8 files of the front's models, as the search saw them."""
+    cost = run.problem.cost
+    for row in rows:
+        better = [
+            one for one in rows if one.values["miou"] >= row.values["miou"] and one.values[cost] < row.values[cost]
+        ]
+        if not better:
+            params = {**row.params, "bits": "8"}
+            run.learnt.add(row.candidate.learnt.key)
+            run.train(run.gate(row.candidate, params), learnt=row.candidate.learnt.key)
 
 
 def _evidence(number: int, found: Found, *, miou: float | None = None) -> Evidence:
@@ -200,14 +242,16 @@ def screened(
 class Short:
     """Short trainings before whole ones: so many for each, each for a share of a whole one's time.
 
-    What one finds is 0.85 of what the model is worth and noise of that deviation; it is a source of its own to the
-    surrogate. `warm`: the whole training goes on from the short one, and costs what is left.
+       With `epochs` they are those of the problem's table, and the whole training begins anew. Without,
+    what one finds is 0.85 of what the model is worth and noise of that deviation; it is a source of its own to the
+       surrogate. `warm`: the whole training goes on from the short one, and costs what is left.
     """
 
     each: int = 3
     share: float = 1 / 3
     noise: float = 0.02
     warm: bool = True
+    epochs: int | None = None
 
 
 def by_short(short: Short, looked: int = 16, *, startup: int = 4) -> Rival:
@@ -240,14 +284,18 @@ def _shortly(run: Run, seed: int, short: Short, looked: int, startup: int) -> No
     def begin(number: int) -> None:
         row = rows[number]
         found = problem.found(row.candidate, row.params)
-        run.seconds += short.share * found.train_seconds
-        seen = 0.85 * (found.miou + short.noise * chance(seed, "short", row.candidate.key))
+        if short.epochs is not None and problem.short is not None:
+            seen, spent = problem.short(row.params, short.epochs)
+        else:
+            seen = 0.85 * (found.miou + short.noise * chance(seed, "short", row.candidate.key))
+            spent = short.share * found.train_seconds
+        run.seconds += spent
         tried[number] = Known(0, row.candidate, row.candidate.key, row.params, {**row.values, "miou": max(0.02, seen)})
 
     def finish(number: int) -> None:
         row = rows[number]
         found = problem.found(row.candidate, row.params)
-        saved = short.share if short.warm else 0.0
+        saved = short.share if short.warm and short.epochs is None else 0.0
         run.train(replace(found, train_seconds=(1 - saved) * found.train_seconds))
         values = {**found.values, "miou": found.seen}
         rows[number] = replace(row, state="trained", values=values, finished=run.seconds)
@@ -319,6 +367,8 @@ MAIN: Mapping[str, Rival] = {
     "NSGA-II 50, no gate": by_optuna(nsga(50), gate_first=False),
     "segsearch": by_segsearch(),
     "segsearch, 4 at random": by_segsearch(startup=4),
+    "segsearch with siblings": by_segsearch(startup=4, siblings=1),
+    "floats, then rounded": by_segsearch(startup=4, floats_first=True),
 }
 SHARES: Mapping[str, Rival] = {
     "screening, 16 looked at": by_screening(16),
@@ -328,6 +378,9 @@ SHARES: Mapping[str, Rival] = {
     "3 short ones each": by_short(Short()),
     "3 short ones, begun anew": by_short(Short(warm=False)),
     "3 shorter ones": by_short(Short(share=1 / 6, noise=0.03)),
+    "3 of 2 epochs each": by_short(Short(epochs=2)),
+    "3 of 6 epochs each": by_short(Short(epochs=6)),
+    "6 of 2 epochs each": by_short(Short(each=6, epochs=2)),
     "32 looked at": by_screening(32),
     "64 looked at": by_screening(64),
     "dice alone propose": by_screening(16, mix={"dice": 1}),
@@ -342,4 +395,7 @@ SHARES: Mapping[str, Rival] = {
     "no costs": by_screening(16, without=["_costs"]),
 }
 RIVALS = {**MAIN, **SHARES}
-OURS = ("segsearch", "segsearch, 4 at random")
+OURS = ("segsearch", "segsearch, 4 at random", "segsearch with siblings")
+# Of no meaning where a training has but one file, or its shorter ones are not known.
+SCENES_ALONE = ("segsearch with siblings", "floats, then rounded", "3 of 2 epochs each", "3 of 6 epochs each")
+SCENES_ALONE += ("6 of 2 epochs each",)

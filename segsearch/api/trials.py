@@ -68,7 +68,7 @@ class Trial:
 
     @property
     def ships(self) -> str:
-        """How its weights ship: `fp32` or `int8`."""
+        """How its weights ship: `fp32`, `int8`, or `w16` and `w4`: stored so and computed with as floats."""
         return precision(self.candidate)
 
     @property

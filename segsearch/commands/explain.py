@@ -57,11 +57,11 @@ def int8_trial(store: Store, row: StudyRow, number: int | None) -> TrialRow:
         number = _chosen(store, row)
     wanted = next((one for one in trained if one.number == number), None)
     if wanted is None:
-        known = ", ".join(str(one.number) for one in trained if one.candidate.after_export) or "none yet"
+        known = ", ".join(str(one.number) for one in trained if one.candidate.int8_steps) or "none yet"
         raise StudyError(f"--trial must name a trained trial of {row.name}, and {number} is not one. In int8: {known}.")
-    if wanted.candidate.after_export:
+    if wanted.candidate.int8_steps:
         return wanted
-    others = [one for one in trained if one.candidate.after_export and _same_network(one, wanted)]
+    others = [one for one in trained if one.candidate.int8_steps and _same_network(one, wanted)]
     if not others:
         raise StudyError(
             f"Trial {number} ships float, and no trial of {row.name} ships that network in int8. `segsearch resume "
@@ -87,8 +87,7 @@ def _same_network(one: TrialRow, other: TrialRow) -> bool:
 
 
 def _is_mixed(candidate: Candidate) -> bool:
-    steps = candidate.after_export
-    return any(step.float_convolutions or step.tolerance is not None or step.tail for step in steps)
+    return any(step.float_convolutions or step.tolerance is not None or step.tail for step in candidate.int8_steps)
 
 
 def _found(store: Store, row: StudyRow, chosen: TrialRow, data: Path | None, watch: Watch) -> Explained:

@@ -40,7 +40,7 @@ def explained_cards(
     row: Row, found: Explained | None, confusion: Confusion | None, names: Sequence[str], *, typed: str
 ) -> list[Any]:
     """The card of an int8 model; none of a float one. `typed` is the command that makes the table."""
-    if not row.candidate.after_export or confusion is None:
+    if not row.candidate.int8_steps or confusion is None:
         return []
     if found is None:
         return [card(heading(TITLE), command(typed, "each layer's mIoU and milliseconds in float and in int8"))]

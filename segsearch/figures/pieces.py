@@ -243,7 +243,7 @@ def _shipped(candidate: Candidate, size: Size) -> Iterator[Piece]:
             yield Piece("output", "compressed", before.words, size)
     yield Piece("output", "exported", "ONNX, float32 weights" if not candidate.after_export else "ONNX", size)
     for after in candidate.after_export:
-        yield Piece("output", "quantized", after.words, size)
+        yield Piece("output", "quantized" if after.kind == "quantize" else "stored", after.words, size)
 
 
 def _kernel(kernel: int) -> list[str]:

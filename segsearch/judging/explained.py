@@ -123,7 +123,7 @@ def _why_float(explanation: Explanation, layer: LayerLoss, time: LayerTime) -> s
             if layer.name in step.layers:
                 return _gained(before, step)
             before = step
-    first = max((step.float_convolutions for step in explanation.candidate.after_export), default=0)
+    first = explanation.candidate.float_convolutions
     if layer.kind != "Conv":
         return "what it reads is made in float"
     return f"within the first {first} convolutions of a path" if first else "left in float"
@@ -182,9 +182,9 @@ def _advice(explanation: Explanation, few: Sequence[LayerLoss]) -> str:
         return "Nothing is to be done: that is little, and within what a seed moves."
     first = _beginning(explanation) if few else 0
     measured = f"Quantize(tolerance={TOLERANCE}) chooses layers by measurement"
-    if any(step.tail == 0 for step in explanation.candidate.after_export):
+    if explanation.candidate.tail == 0:
         measured += ", Quantize(tail=0.07) learns on as it is rounded"
-    if first and not any(step.float_convolutions >= first for step in explanation.candidate.after_export):
+    if first and explanation.candidate.float_convolutions < first:
         return f"Leave the first {first} convolutions in float: Quantize(float_convolutions={first}); {measured}."
     return f"{measured}; a space draws them in `after_export`."
 

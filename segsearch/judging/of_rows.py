@@ -111,7 +111,7 @@ def _twin(candidate: Candidate) -> str:
 def _kind(candidate: Candidate) -> str:
     if candidate.tail:
         return "int8 that learns on"
-    return "mixed" if any(step.float_convolutions for step in candidate.after_export) else "int8"
+    return "mixed" if candidate.float_convolutions else "int8"
 
 
 def _mean_loss(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -13,6 +13,8 @@ from segsearch.space.own import OwnNetwork
 if TYPE_CHECKING:  # a progress line needs neither a front nor a database
     from segsearch.judging.fronts import Measured, Report
 
+# How weights ship that are computed with as floats, by the bits that they are stored in.
+STORED = {32: "fp32", 16: "w16", 4: "w4"}
 # Trials, or layers, that a line names before it counts the rest.
 MOST_NAMED = 4
 
@@ -98,8 +100,8 @@ def left_lines(candidate: Candidate, left: Sequence[Mapping[str, str]]) -> list[
 
 
 def precision(candidate: Candidate) -> str:
-    """How a candidate's weights ship: fp32 or int8."""
-    return "fp32" if candidate.bits == 32 else f"int{candidate.bits}"
+    """How a candidate's weights ship: fp32, int8, or as w16 and w4: stored so and computed with as floats."""
+    return f"int{candidate.bits}" if candidate.int8_steps else STORED[candidate.bits]
 
 
 def describe(candidate: Candidate) -> str:

@@ -94,7 +94,7 @@ def _compression(candidate: Candidate) -> dict[str, float]:
     steps = candidate.before_export
     return {
         "bits": math.log2(candidate.bits),
-        "float_convolutions": max((step.float_convolutions for step in candidate.after_export), default=0),
+        "float_convolutions": candidate.float_convolutions,
         "tolerance": candidate.tolerance or 0.0,
         "tail": candidate.tail,
         "pruned": 1 - math.prod(1 - step.ratio for step in steps if isinstance(step, Prune)),

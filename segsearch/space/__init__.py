@@ -17,7 +17,7 @@ from segsearch.space.architecture import (
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts
 from segsearch.space.own import OwnNetwork, Pixels
-from segsearch.space.steps import Distill, Factorize, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize, StoreWeights
 
 __all__ = [
     "Architecture",
@@ -41,4 +41,5 @@ __all__ = [
     "Quantize",
     "Stage",
     "Stem",
+    "StoreWeights",
 ]

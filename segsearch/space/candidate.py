@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import content_key
 from segsearch.space.own import OwnNetwork
-from segsearch.space.rules import demand_step
-from segsearch.space.steps import AfterExport, BeforeExport, Distill
+from segsearch.space.rules import demand, demand_step
+from segsearch.space.steps import AfterExport, BeforeExport, Distill, Quantize, StoreWeights
 
 # What an exported file says of an image: the class of each pixel, or the scores of all classes.
 Output = Literal["mask", "scores"]
@@ -35,6 +35,11 @@ class Candidate:
     distill: Distill | None = None
     before_export: tuple[BeforeExport, ...] = ()
     after_export: tuple[AfterExport, ...] = ()
+
+    def __post_init__(self) -> None:
+        steps = self.after_export
+        alone = len(steps) < 2 or not any(isinstance(step, StoreWeights) for step in steps)
+        demand(alone, "StoreWeights must be the only step after the export", len(steps), "int8 weights are smaller")
 
     @property
     def key(self) -> str:
@@ -70,12 +75,22 @@ class Candidate:
     @property
     def tolerance(self) -> float | None:
         """The mIoU that may be lost where layers are given back to float by measurement; None where none are."""
-        return min((step.tolerance for step in self.after_export if step.tolerance is not None), default=None)
+        return min((step.tolerance for step in self.int8_steps if step.tolerance is not None), default=None)
 
     @property
     def tail(self) -> float:
         """The share of the optimizer steps that it learns on for in int8, on top of them."""
-        return max((step.tail for step in self.after_export), default=0.0)
+        return max((step.tail for step in self.int8_steps), default=0.0)
+
+    @property
+    def float_convolutions(self) -> int:
+        """How many convolutions of each path stay in float before int8 begins."""
+        return max((step.float_convolutions for step in self.int8_steps), default=0)
+
+    @property
+    def int8_steps(self) -> tuple[Quantize, ...]:
+        """The steps by which it computes in int8: none of one that computes in floats."""
+        return tuple(step for step in self.after_export if isinstance(step, Quantize))
 
 
 @dataclass(frozen=True)

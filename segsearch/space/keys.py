@@ -36,8 +36,12 @@ def from_json(kind: type[T], text: str) -> T:
 
 
 def as_stored(value: T) -> T:
-    """The value as a database holds it: what is carried on from there is the very same to the last digit."""
-    return from_json(type(value), to_json(value))
+    """The value as a database holds it: what is carried on from there is the very same to the last digit.
+
+    Raises pydantic's `ValidationError` where a field's value is of another type.
+    """
+    plain = _adapter(cast(Any, type(value))).dump_json(value, warnings="none")
+    return from_json(type(value), plain.decode())
 
 
 def content_key(*values: Any) -> str:

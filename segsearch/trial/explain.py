@@ -14,7 +14,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, from_json, to_json
 from segsearch.trial.bench import Bench
 from segsearch.trial.evaluate import scored
-from segsearch.trial.files import Exported, quantized, untrained
+from segsearch.trial.files import Exported, quantized
 from segsearch.trial.layers import Twins
 from segsearch.trial.stages import Stages
 from segsearch.workshop import Artifacts, Outcome, Progress, Workshop, silent
@@ -58,7 +58,7 @@ def explain(
 
 def whole_int8(candidate: Candidate) -> Candidate:
     """The candidate with all of its layers in int8, not trained on."""
-    steps = tuple(replace(step, float_convolutions=0) for step in untrained(candidate.after_export))
+    steps = tuple(replace(step, float_convolutions=0, tail=0.0, tolerance=None) for step in candidate.int8_steps)
     return replace(candidate, after_export=steps)
 
 

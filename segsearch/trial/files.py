@@ -15,7 +15,7 @@ from segsearch.own.graph import GraphMaker
 from segsearch.space.candidate import Candidate, Output
 from segsearch.space.keys import content_key, to_json
 from segsearch.space.own import OwnNetwork
-from segsearch.space.steps import AfterExport
+from segsearch.space.steps import AfterExport, Quantize
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export, note_reading
 from segsearch.trial.graph_parity import graph_parity
@@ -132,13 +132,16 @@ def quantize_key(candidate: Candidate, plain: str, *, data_key: str, versions: V
 def untrained(steps: Sequence[AfterExport]) -> tuple[AfterExport, ...]:
     """The steps as they make a file before it is trained on, or layers are given back to float: alike for candidates
     that differ in that alone."""
-    return tuple(replace(step, tail=0.0, tolerance=None) for step in steps)
+    return tuple(replace(step, tail=0.0, tolerance=None) if isinstance(step, Quantize) else step for step in steps)
 
 
 def graph_steps(candidate: Candidate, bench: Bench) -> tuple[AfterExport, ...]:
     """The steps after the export as this study carries them out: those of recipe 1 go on as they began."""
     first = bench.schedule.recipe == 1
-    return tuple(replace(step, signed=first and step.symmetric_activations) for step in candidate.after_export)
+    return tuple(
+        replace(step, signed=first and step.symmetric_activations) if isinstance(step, Quantize) else step
+        for step in candidate.after_export
+    )
 
 
 def calibration_images(bench: Bench, count: int) -> CalibrationImages:

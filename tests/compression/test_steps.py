@@ -14,7 +14,7 @@ from segsearch.space import candidate
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
-from segsearch.space.steps import Factorize, Prune, Quantize
+from segsearch.space.steps import Factorize, Prune, Quantize, StoreWeights
 from segsearch.trial.export import export
 
 SIZE = (32, 48)
@@ -23,6 +23,7 @@ SETTINGS: dict[type[Any], list[Any]] = {
     Prune: [Prune(0.0), Prune(0.25), Prune(0.5, "l2"), Prune(0.5, round_to=4), Prune(0.5, "taylor")],
     Factorize: [Factorize(1.0), Factorize(0.25), Factorize(0.5, least_macs=0, least_saving=0.0, round_to=4)],
     Quantize: [Quantize(), Quantize(symmetric_activations=True)],
+    StoreWeights: [StoreWeights(16), StoreWeights(4)],
 }
 model_steps = pytest.mark.parametrize("step", [step for kind in MODEL_STEPS for step in SETTINGS[kind]], ids=repr)
 graph_steps = pytest.mark.parametrize("step", [step for kind in GRAPH_STEPS for step in SETTINGS[kind]], ids=repr)

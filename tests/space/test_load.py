@@ -117,6 +117,42 @@ def test_what_raises_while_drawing_is_blamed_by_its_line(tmp_path: Path, body: s
         space.draw(Named({}))
 
 
+@pytest.mark.parametrize(
+    ("head", "steps", "message"),
+    [
+        ('Head(32, "conv")', "()", r"space\.py: draw returned a candidate whose architecture\.head\.depth is 'conv'"),
+        ("Head(32.5)", "()", r"space\.py: draw returned .* architecture\.head\.channels is 32\.5"),
+        ("Head(32)", "(Prune(0.5, 'l3'),)", r"space\.py: draw returned .* before_export\.0\.criterion is 'l3'"),
+        ("Head(32)", "Prune(0.5)", r"space\.py: draw returned .* before_export is "),
+    ],
+)
+def test_a_value_of_another_type_is_named_before_anything_is_made_of_it(
+    tmp_path: Path, head: str, steps: str, message: str
+) -> None:
+    """It used to end as a traceback of what writes the database, after the study had begun."""
+    lines = [
+        "from segsearch.space import Architecture, Candidate, EncoderPath, Head, Prune, Stage, Stem",
+        "def draw(choose):",
+        "    path = EncoderPath(Stem(8), (Stage('conv', 16, 1, 2),))",
+        f"    return Candidate(Architecture((path,), (), {head}), before_export={steps})",
+    ]
+    space = load_space(write(tmp_path, "\n".join(lines)))
+    with pytest.raises(SpaceError, match=message) as raised:
+        space.draw(Named({}))
+    assert "\n" not in str(raised.value)
+
+
+def test_lists_and_whole_numbers_mean_what_they_say(tmp_path: Path) -> None:
+    lines = [
+        "from segsearch.space import Architecture, Candidate, Context, EncoderPath, Head, Stage, Stem",
+        "def draw(choose):",
+        "    path = EncoderPath(Stem(8), [Stage('conv', 16, 1, 2, expansion=1)], Context('aspp', 16, rates=[2, 4]))",
+        "    return Candidate(Architecture([path], [], Head(32)))",
+    ]
+    (path,) = load_space(write(tmp_path, "\n".join(lines))).draw(Named({})).architecture.paths
+    assert (path.context.rates, type(path.stages), type(path.stages[0].expansion)) == ((2, 4), tuple, float)
+
+
 def test_trouble_with_the_database_is_not_blamed_on_the_space() -> None:
     class Broken:
         def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:

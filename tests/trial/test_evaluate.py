@@ -12,7 +12,7 @@ import pytest
 from segsearch.evidence.objectives import values_of
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import to_json
-from segsearch.space.steps import Distill
+from segsearch.space.steps import Distill, StoreWeights
 from segsearch.trial.bench import answers
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.score import score, to_input
@@ -44,6 +44,19 @@ def test_evidence_is_plain_numbers(notebook: Notebook) -> None:
     values = values_of(evaluate(INT8, make_bench(), notebook))
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
     assert not any(isinstance(value, np.floating) for value in values.values())
+
+
+def test_weights_are_stored_in_fewer_bits_by_a_step_of_the_file_alone(notebook: Notebook) -> None:
+    bench = make_bench()
+    exact = evaluate(PLAIN, bench, notebook)
+    notebook.made.clear()
+    half = evaluate(replace(PLAIN, after_export=(StoreWeights(16),)), bench, notebook)
+    assert "train" not in notebook.made
+    assert "export" not in notebook.made
+    assert half.artifact != exact.artifact
+    assert half.size_bytes < exact.size_bytes
+    assert (half.params, half.macs) == (exact.params, exact.macs)
+    assert half.confusion is not None
 
 
 @pytest.mark.parametrize("candidate", [PLAIN, INT8], ids=["float", "int8"])

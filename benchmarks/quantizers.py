@@ -1,0 +1,295 @@
+"""Other ways to round a trained file than the product's, beside it: what they lose, take and weigh.
+
+    python benchmarks/quantizers.py FLOAT.onnx [...] --data ../shared/camvid [--time] [--only WAY ...]
+
+Needs float files that segsearch exported of a folder of CamVid's layout (the artifacts of a study's `export` stages).
+`calibration` is how the ranges of maps are found, by so many training images: the least and largest value, ONNX
+Runtime's percentile (99.999) and entropy, or the range whose squared error is least. `bias` corrects each convolution's
+bias, in the order of the graph, by how far int8 moves the mean of its channels (arXiv:1906.04721), `equal` evens out
+the weights of convolutions that follow each other (the same paper; ReLU6 becomes ReLU there, which is a change of its
+own). `first 3` leaves the first three convolutions in float, as `bits = "mixed"` does. `A16` has maps in 16 bits.
+`weights` are stored in fewer bits and computed with as floats (`StoreWeights`): the file is smaller and no faster.
+
+mIoU is that of the validation split, `lost` is to the float file; --time adds milliseconds on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from segsearch.compression.quantize import QUANTIZED, _beginning, _normalisation, _Reader
+from segsearch.compression.store_weights import store_weights
+from segsearch.datasets import Dataset, open_dataset
+from segsearch.evidence.timing import Machine
+from segsearch.latency.machine import this_machine
+from segsearch.latency.measure import Effort, calibrated, measure
+from segsearch.runtimes import RUNTIMES
+from segsearch.settings.data import DataSettings
+from segsearch.space.steps import StoreWeights
+from segsearch.trial.files import spread_over
+from segsearch.trial.score import score_images
+
+RUNTIME = RUNTIMES["onnxruntime"]
+SIZE = (360, 480)
+IMAGES = 16
+SAMPLE = 20_000  # values of each map, of all images
+SHRINKING = np.linspace(1.0, 0.3, 29)
+Images = Sequence[NDArray[np.float32]]
+Way = Callable[[Path, Path, Images, Images], None]
+
+
+def static(
+    *,
+    method: CalibrationMethod = CalibrationMethod.MinMax,
+    first: int = 0,
+    many: bool = False,
+    maps: QuantType = QuantType.QUInt8,
+    full: bool = False,
+    ranges: Callable[[Path, Images], Mapping[str, tuple[float, float]]] | None = None,
+) -> Way:
+    """ONNX Runtime's quantizer as the product calls it, but for what is said otherwise."""
+
+    def make(source: Path, target: Path, few: Images, more: Images) -> None:
+        images = more if many else few
+        graph = onnx.load(str(source)).graph
+        options: dict[str, Any] = {"ActivationSymmetric": False, "WeightSymmetric": True}
+        if maps is not QuantType.QUInt8:
+            options["UseQDQContribOps"] = True
+        if ranges is not None:
+            found = ranges(source, images).items()
+            ends = {name: [np.array(end, np.float32) for end in pair] for name, pair in found}
+            options["TensorQuantOverrides"] = {
+                name: [{"rmin": low, "rmax": high}] for name, (low, high) in ends.items()
+            }
+        quantize_static(
+            str(source),
+            str(target),
+            _Reader(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTIZED),
+            nodes_to_exclude=[*_normalisation(graph), *_beginning(graph, first)],
+            per_channel=True,
+            activation_type=maps,
+            weight_type=QuantType.QInt8,
+            reduce_range=not full,
+            calibrate_method=method,
+            extra_options=options,
+        )
+
+    return make
+
+
+# ---- maps of a graph
+
+
+def answers(model: onnx.ModelProto, names: Sequence[str], images: Images) -> list[list[NDArray[np.float32]]]:
+    """What these maps hold for each image, by a session that leaves the graph as it is."""
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    del opened.graph.output[:]
+    opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [session.run(list(names), {model.graph.input[0].name: image}) for image in images]
+
+
+def least_squares(source: Path, images: Images) -> dict[str, tuple[float, float]]:
+    """For each map that is rounded the range whose squared error in 8 bits is least: a share of the whole one."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "int8.onnx"
+        static()(source, whole, images, images)
+        rounded = onnx.load(str(whole))
+    made = {name for node in onnx.load(str(source)).graph.node for name in node.output}
+    scales = {node.input[0] for node in rounded.graph.node if node.op_type == "QuantizeLinear"}
+    names = sorted(made & scales)
+    rng, found = np.random.default_rng(0), dict[str, tuple[float, float]]()
+    values: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    ends: dict[str, tuple[float, float]] = dict.fromkeys(names, (0.0, 0.0))
+    for image in images:
+        for name, value in zip(names, answers(onnx.load(str(source)), names, [image])[0], strict=True):
+            ends[name] = min(ends[name][0], float(value.min())), max(ends[name][1], float(value.max()))
+            values[name].append(rng.choice(value.ravel(), SAMPLE // len(images)))
+    for name in names:
+        seen, (low, high) = np.concatenate(values[name]).astype(np.float64), ends[name]
+        errors = [_squared(seen, share * low, share * high) for share in SHRINKING]
+        share = float(SHRINKING[int(np.argmin(errors))])
+        found[name] = (share * low, share * high)
+    return found
+
+
+def _squared(values: NDArray[np.float64], low: float, high: float) -> float:
+    scale = max(high - low, 1e-12) / 255
+    zero = np.round(-low / scale)
+    steps = np.clip(np.round(values / scale) + zero, 0, 255)
+    return float(np.mean(((steps - zero) * scale - values) ** 2))
+
+
+def corrected(way: Way) -> Way:
+    """A way whose biases are corrected, one convolution after the other."""
+
+    def make(source: Path, target: Path, few: Images, more: Images) -> None:
+        way(source, target, few, more)
+        exact, rounded = onnx.load(str(source)), onnx.load(str(target))
+        convolutions = [node for node in exact.graph.node if node.op_type == "Conv"]
+        wanted = answers(exact, [node.output[0] for node in convolutions], few)
+        means = [np.mean([one.mean(axis=(0, 2, 3)) for one in maps], axis=0) for maps in zip(*wanted, strict=True)]
+        nodes = {node.name: node for node in rounded.graph.node}
+        made = {name: node for node in rounded.graph.node for name in node.output}
+        stored = {tensor.name: tensor for tensor in rounded.graph.initializer}
+        for convolution, mean in zip(convolutions, means, strict=True):
+            node = nodes[convolution.name]
+            if len(node.input) < 3 or node.input[2] not in made:  # in float
+                continue
+            off = mean - np.mean([maps[0].mean(axis=(0, 2, 3)) for maps in answers(rounded, [node.output[0]], few)], 0)
+            bias, scale = (stored[name] for name in made[node.input[2]].input[:2])
+            moved = numpy_helper.to_array(bias) + np.round(off / numpy_helper.to_array(scale))
+            bias.CopyFrom(numpy_helper.from_array(moved.astype(np.int32), bias.name))
+        onnx.save(rounded, str(target))
+
+    return make
+
+
+def equalized(way: Way) -> Way:
+    """A way to round a graph whose consecutive convolutions have weights of like ranges."""
+
+    def make(source: Path, target: Path, few: Images, more: Images) -> None:
+        evened = target.with_suffix(".equal.onnx")
+        onnx.save(evenly(onnx.load(str(source))), str(evened))
+        way(evened, target, few, more)
+
+    return make
+
+
+def evenly(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with ReLU for ReLU6, and each channel between two convolutions scaled so that both have one range."""
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type == "Clip":
+            node.op_type = "Relu"
+            del node.input[1:]
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    weights = {one.name: numpy_helper.to_array(one).astype(np.float64) for one in graph.initializer}
+    pairs = []
+    for first in (node for node in graph.node if node.op_type == "Conv" and len(node.input) == 3):
+        found = readers.get(first.output[0], [])
+        if len(found) == 1 and found[0].op_type == "Relu":
+            found = readers.get(found[0].output[0], [])
+        if (
+            len(found) == 1
+            and found[0].op_type == "Conv"
+            and _groups(found[0]) in (1, weights[first.input[1]].shape[0])
+        ):
+            pairs.append((first, found[0]))
+    for _ in range(20):
+        for first, second in pairs:
+            before, after = weights[first.input[1]], weights[second.input[1]]
+            apart = _groups(second) > 1
+            ranges = np.abs(before).max(axis=(1, 2, 3)), np.abs(after).max(axis=(1, 2, 3) if apart else (0, 2, 3))
+            ok = (ranges[0] > 0) & (ranges[1] > 0)
+            scale = np.where(ok, np.sqrt(ranges[0] / np.where(ok, ranges[1], 1.0)), 1.0)
+            weights[first.input[1]] = before / scale[:, None, None, None]
+            weights[first.input[2]] = weights[first.input[2]] / scale
+            weights[second.input[1]] = after * (scale[:, None, None, None] if apart else scale[None, :, None, None])
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name].astype(np.float32), tensor.name))
+    return model
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((one.i for one in node.attribute if one.name == "group"), 1)
+
+
+def equal_float(source: Path, target: Path, few: Images, more: Images) -> None:
+    onnx.save(evenly(onnx.load(str(source))), str(target))
+
+
+def stored(bits: Literal[16, 4]) -> Way:
+    return lambda source, target, few, more: store_weights(source, target, StoreWeights(bits), images=few)
+
+
+WAYS: Mapping[str, Way] = {
+    "int8": static(),
+    "int8, 64 images": static(many=True),
+    "int8, 8-bit weights": static(full=True),
+    "int8, percentile": static(method=CalibrationMethod.Percentile),
+    "int8, entropy": static(method=CalibrationMethod.Entropy),
+    "int8, least squares": static(ranges=least_squares),
+    "int8, bias": corrected(static()),
+    "float, equal": equal_float,
+    "int8, equal": equalized(static()),
+    "int8, equal, bias": equalized(corrected(static())),
+    "first 3": static(first=3),
+    "first 3, percentile": static(first=3, method=CalibrationMethod.Percentile),
+    "first 3, least squares": static(first=3, ranges=least_squares),
+    "first 3, bias": corrected(static(first=3)),
+    "A16": static(maps=QuantType.QUInt16),
+    "weights in 16 bits": stored(16),
+    "weights in 4 and 8 bits": stored(4),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--time", action="store_true")
+    parser.add_argument("--only", nargs="*", choices=list(WAYS), default=list(WAYS))
+    options = parser.parse_args()
+    if options.data is None or not options.files:
+        print("quantizers: needs float files that segsearch exported, and --data, a folder of CamVid's layout.")
+        return 0
+    root = str(options.data.resolve())
+    settings = DataSettings(kind="folders", root=root, height=SIZE[0], width=SIZE[1], void=11)
+    data = open_dataset(settings, cache=Path("runs/.cache"))
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends a preprocessing that the exporter has already done
+    few, more = (spread_over(data.train.images, count) for count in (IMAGES, 4 * IMAGES))
+    machine = calibrated(this_machine(RUNTIME), RUNTIME) if options.time else None
+    for source in options.files:
+        print(f"{source.stem[:12]:26s}{'mIoU':>8s}{'lost':>9s}{'kB':>8s}{'ms, 95 %' if options.time else '':>22s}")
+        exact = told("float", source, data, None, machine)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in options.only:
+                target = Path(folder) / f"{list(WAYS).index(name)}.onnx"
+                with contextlib.redirect_stdout(io.StringIO()):
+                    WAYS[name](source, target, few, more)
+                told(name, target, data, exact, machine)
+    return 0
+
+
+def told(name: str, file: Path, data: Dataset, exact: float | None, machine: Machine | None) -> float:
+    """Print a line of a file; its mIoU."""
+    session = RUNTIME.open(file, threads=1)
+    miou = score_images(session, data.validation, classes=data.classes).confusion.miou
+    took = ""
+    if machine is not None:
+        found = measure(file, machine, RUNTIME, effort=Effort())
+        low, high = found.interval_ms or (found.latency_ms, found.latency_ms)
+        took = f"{found.latency_ms:8.2f} ({low:.2f} to {high:.2f})"
+    lost = "" if exact is None else f"{exact - miou:+.4f}"
+    print(f"{name:26s}{miou:8.4f}{lost:>9s}{file.stat().st_size / 1e3:8.0f}{took:>22s}", flush=True)
+    return miou
+
+
+if __name__ == "__main__":
+    sys.exit(main())
