@@ -44,7 +44,8 @@ class Problem:
     """What is searched: who draws, what is found of a candidate and its parameters, and the cheap objective's limit.
 
     A hypervolume is a share of the box of mIoU from `worst` to `best`, and of the logarithm of the cost from `least` to
-    the limit. `short` tells the mIoU and the seconds of a training of so many epochs, where that is known. `blind` are blocks of the surrogate's features that mean nothing here.
+    the limit. `short` tells the mIoU and the seconds of a training of so many epochs, where that is known. `blind` are
+    blocks of the surrogate's features that mean nothing here.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -200,11 +200,14 @@ def screened(
     """The rows of a search that screens; `each` hears of them after each training."""
     study, rows = run.problem.study(), dict[int, TrialRow]()
     designs, passed = list(earlier.designs), 0  # since the last training
+    used_up = False
     start = earlier.trained_before_screening(study.search.model_copy(update={"startup_trials": startup}))
     while not run.done:
         number = len(rows)
-        if passed == looked:
+        if passed == looked or used_up:
             ranking = screen.choose(list(rows.values()), study, seed=trial_seed(seed, number), earlier=earlier)
+            if not ranking.numbers:
+                break
             best = rows[ranking.numbers[0]]
             found = run.problem.found(best.candidate, best.params)
             run.train(found)
@@ -223,7 +226,8 @@ def screened(
             at = trial_seed(seed, number)
             proposed = screen.propose(run.problem.draw, list(rows.values()), study, seed=at, mix=turns)
         if proposed is None:
-            break
+            used_up = True
+            continue
         params, candidate = proposed
         found = run.gate(candidate, params)
         over = found.values[run.problem.cost] > run.problem.limit
@@ -242,9 +246,9 @@ def screened(
 class Short:
     """Short trainings before whole ones: so many for each, each for a share of a whole one's time.
 
-       With `epochs` they are those of the problem's table, and the whole training begins anew. Without,
-    what one finds is 0.85 of what the model is worth and noise of that deviation; it is a source of its own to the
-       surrogate. `warm`: the whole training goes on from the short one, and costs what is left.
+    With `epochs` they are those of the problem's table, and the whole training begins anew. Without, what one finds is
+    0.85 of what the model is worth and noise of that deviation. It is a source of its own to the surrogate. `warm`: the
+    whole training goes on from the short one, and costs what is left.
     """
 
     each: int = 3
@@ -262,65 +266,87 @@ def by_short(short: Short, looked: int = 16, *, startup: int = 4) -> Rival:
 
     def search(run: Run, seed: int) -> None:
         with _without(run.problem.blind):
-            _shortly(run, seed, short, looked, startup)
+            _Shortly(run, seed, short).search(looked, startup)
 
     return search
 
 
-def _shortly(run: Run, seed: int, short: Short, looked: int, startup: int) -> None:
-    problem, study = run.problem, run.problem.study()
-    rows, tried = dict[int, TrialRow](), dict[int, Known]()
+@dataclass
+class _Shortly:
+    """A search with short trainings under way: what was looked at, and what was trained shortly."""
 
-    def look(mix: Mapping[str, int]) -> int | None:
-        number = len(rows)
-        proposed = screen.propose(problem.draw, list(rows.values()), study, seed=trial_seed(seed, number), mix=mix)
-        assert proposed is not None
+    run: Run
+    seed: int
+    short: Short
+    rows: dict[int, TrialRow] = field(default_factory=dict)
+    tried: dict[int, Known] = field(default_factory=dict)
+
+    def search(self, looked: int, startup: int) -> None:
+        while len(self.tried) < self.short.each * startup:
+            number = self.look({"dice": 1})
+            if number is not None:
+                self.begin(number)
+        firsts, cost = list(self.tried), self.run.problem.cost
+        points = [[1 - one.values["miou"], math.log(one.values[cost])] for one in self.tried.values()]
+        for place in nearest(np.array(points), startup):
+            self.finish(firsts[place])
+        while not self.run.done:
+            for _ in range(self.short.each):
+                self.look_at(-(-looked // self.short.each))
+                if (chosen := self.best(known=False)) is not None:
+                    self.begin(chosen)
+            if (chosen := self.best(known=True)) is None:
+                break
+            self.finish(chosen)
+
+    def look_at(self, count: int) -> None:
+        """Look until so many passed the gate, or nothing is new."""
+        passed = 0
+        with suppress(LookupError):
+            while passed < count:
+                passed += self.look(screen.MIX) is not None
+
+    def look(self, mix: Mapping[str, int]) -> int | None:
+        """What passed the gate, by its number; None where it did not. Raises `LookupError` where nothing is new."""
+        problem, number = self.run.problem, len(self.rows)
+        at, known = trial_seed(self.seed, number), list(self.rows.values())
+        proposed = screen.propose(problem.draw, known, problem.study(), seed=at, mix=mix)
+        if proposed is None:
+            raise LookupError
         params, candidate = proposed
-        found = run.gate(candidate, params)
+        found = self.run.gate(candidate, params)
         over = found.values[problem.cost] > problem.limit
-        rows[number] = row_of(number, "rejected" if over else "screened", candidate, params, found.values)
+        self.rows[number] = row_of(number, "rejected" if over else "screened", candidate, params, found.values)
         return None if over else number
 
-    def begin(number: int) -> None:
-        row = rows[number]
-        found = problem.found(row.candidate, row.params)
+    def begin(self, number: int) -> None:
+        """Train it shortly."""
+        row, problem, short = self.rows[number], self.run.problem, self.short
         if short.epochs is not None and problem.short is not None:
             seen, spent = problem.short(row.params, short.epochs)
         else:
-            seen = 0.85 * (found.miou + short.noise * chance(seed, "short", row.candidate.key))
+            found = problem.found(row.candidate, row.params)
+            seen = 0.85 * (found.miou + short.noise * chance(self.seed, "short", row.candidate.key))
             spent = short.share * found.train_seconds
-        run.seconds += spent
-        tried[number] = Known(0, row.candidate, row.candidate.key, row.params, {**row.values, "miou": max(0.02, seen)})
+        self.run.seconds += spent
+        values = {**row.values, "miou": max(0.02, seen)}
+        self.tried[number] = Known(0, row.candidate, row.candidate.key, row.params, values)
 
-    def finish(number: int) -> None:
-        row = rows[number]
-        found = problem.found(row.candidate, row.params)
+    def finish(self, number: int) -> None:
+        """Train it in full."""
+        row, short = self.rows[number], self.short
+        found = self.run.problem.found(row.candidate, row.params)
         saved = short.share if short.warm and short.epochs is None else 0.0
-        run.train(replace(found, train_seconds=(1 - saved) * found.train_seconds))
+        self.run.train(replace(found, train_seconds=(1 - saved) * found.train_seconds))
         values = {**found.values, "miou": found.seen}
-        rows[number] = replace(row, state="trained", values=values, finished=run.seconds)
+        self.rows[number] = replace(row, state="trained", values=values, finished=self.run.seconds)
 
-    def best(known: bool) -> int:
-        earlier = Earlier((Source("short", 0, 0, data=True),), (), tuple(tried.values()))
-        at = trial_seed(seed, len(rows))
-        ranking = screen.choose(list(rows.values()), study, seed=at, earlier=earlier)
-        return next(one for one in ranking.numbers if (one in tried) == known)
-
-    while len(tried) < short.each * startup:
-        number = look({"dice": 1})
-        if number is not None:
-            begin(number)
-    firsts = list(tried)
-    points = [[1 - tried[one].values["miou"], math.log(tried[one].values[problem.cost])] for one in firsts]
-    for place in nearest(np.array(points), startup):
-        finish(firsts[place])
-    while not run.done:
-        for _ in range(short.each):
-            passed = 0
-            while passed < -(-looked // short.each):
-                passed += look(screen.MIX) is not None
-            begin(best(known=False))
-        finish(best(known=True))
+    def best(self, *, known: bool) -> int | None:
+        """The best of those that wait and were trained shortly, or were not."""
+        earlier = Earlier((Source("short", 0, 0, data=True),), (), tuple(self.tried.values()))
+        at, rows = trial_seed(self.seed, len(self.rows)), list(self.rows.values())
+        ranking = screen.choose(rows, self.run.problem.study(), seed=at, earlier=earlier)
+        return next((one for one in ranking.numbers if (one in self.tried) == known), None)
 
 
 @contextmanager

