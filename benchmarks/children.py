@@ -1,7 +1,7 @@
 """Whether pruning a trained network pays: its pruned children beside networks of the same widths that train alone.
 
     python benchmarks/children.py runs/camvid/study.db --trials 0 4 --data ../shared/camvid
-        [--ratios 0.125 0.25 0.5] [--seeds 2] [--tail 3] [--children 3]
+        [--ratios 0.125 0.25 0.5] [--seeds 2] [--tail 3] [--children 3] [--criterion taylor] [--taught channel:3:1 ...]
 
 A child is the trial's network as it was trained, pruned and annealed for `--tail` more epochs at a third of the rate.
 Its rival is pruned to the same widths before it trains (from the study's pretrained weights where there are any, so
@@ -9,20 +9,27 @@ that it inherits their largest channels) and trains alone for the child's tail a
 `--children` files and the parent itself each pays one. Both are trained from the same seeds, which settle order and
 crops; the parent has its own. `whole` is the rival with all the epochs that parent and tail had. mIoU is the
 network's in torch, on the validation split. Trainings are kept (`kept.py`): stopped, it goes on.
+
+`--taught` adds children that learn from what their parent says of each image, too: the kind, the weight and the
+temperature of a distillation. `--no-rival` leaves networks that train alone out.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import torch
-from kept import Job, outcomes
+from kept import FOLDER, Job, outcomes
+from numpy.typing import NDArray
 
+from segsearch.compression.distill import Teaching
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.judging.reading import open_to_read
 from segsearch.networks import build
@@ -31,9 +38,11 @@ from segsearch.pretrained.parent import kept
 from segsearch.settings.data import DataSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import to_json
-from segsearch.space.steps import Criterion, Prune
+from segsearch.space.steps import Criterion, Distill, Prune
 from segsearch.training.loop import train
+from segsearch.training.sample import losses_over
 from segsearch.training.schedule import Schedule, for_scale
+from segsearch.training.teacher import teach
 from segsearch.trial.export import count_macs
 from segsearch.trial.prepare import schedule_of
 from segsearch.trial.score_network import score_network
@@ -57,12 +66,28 @@ class Parent:
         load_weights(network, self.weights)
         return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
 
-    def child(self, prune: Prune, schedule: Schedule, data: Dataset) -> float:
+    def child(self, prune: Prune, schedule: Schedule, data: Dataset, taught: Distill | None = None) -> float:
         network = build(self.architecture, len(data.classes), seed=schedule.seed)
         load_weights(network, self.weights)
-        apply_model_steps(network, [prune])
-        train(network, data.train, schedule, classes=len(data.classes), device=CPU)
+        losses = losses_over(data.train, schedule, classes=len(data.classes), device=CPU)
+        apply_model_steps(network, [prune], losses if prune.looks else None)
+        teaching = None
+        if taught is not None:
+            teaching = Teaching(self.says(data), taught.weight, taught.temperature, taught.kind)
+        train(network, data.train, schedule, classes=len(data.classes), device=CPU, teaching=teaching)
         return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
+
+    def says(self, data: Dataset) -> NDArray[np.float16]:
+        """What the parent says of every training image."""
+        target = FOLDER / f"said-{self.weights.stem}-{data.key[:12]}.npy"
+        if not target.exists():
+            network = build(self.architecture, len(data.classes))
+            load_weights(network, self.weights)
+            written = target.with_suffix(f".{os.getpid()}.npy")
+            teach(network, data.train, written, device=CPU)
+            written.replace(target)
+        said: NDArray[np.float16] = np.load(target, mmap_mode="r", allow_pickle=False)
+        return said
 
     def alone(self, prune: Prune, schedule: Schedule, data: Dataset) -> float:
         network = build(self.architecture, len(data.classes), seed=schedule.seed)
@@ -73,10 +98,12 @@ class Parent:
         train(network, data.train, schedule, classes=len(data.classes), device=CPU)
         return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
 
-    def job(self, part: str, prune: Prune, schedule: Schedule, data: Dataset) -> Job:
+    def job(self, part: str, prune: Prune, schedule: Schedule, data: Dataset, taught: Distill | None = None) -> Job:
         about = [self.weights.name, part, to_json(prune), to_json(schedule), data.key, f"torch {torch.__version__}"]
-        make = self.child if part == "child" else self.alone
-        return Job(["children", *about], partial(make, prune, schedule, data))
+        if part == "alone":
+            return Job(["children", *about], partial(self.alone, prune, schedule, data))
+        about += [to_json(taught)] if taught else []
+        return Job(["children", *about], partial(self.child, prune, schedule, data, taught))
 
     def macs_left(self, prune: Prune, data: Dataset) -> float:
         height, width = data.validation.images.shape[1:3]
@@ -114,6 +141,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "segsearch-pruning")
     parser.add_argument("--ratios", type=float, nargs="+", default=(0.125, 0.25, 0.5))
     parser.add_argument("--criterion", default="l1")
+    parser.add_argument("--taught", nargs="*", default=[], metavar="KIND:WEIGHT:T")
+    parser.add_argument("--no-rival", action="store_true")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--tail", type=int, default=3, help="epochs after the pruning")
     parser.add_argument("--children", type=int, default=3, help="files that share the parent's training with it")
@@ -124,7 +153,11 @@ def main() -> None:
         return
     parents, data = parents_of(options.database, options.trials, options.data, options.void, options.cache)
     criterion: Criterion = options.criterion
-    print(f"{'parent':>6s}{'ratio':>7s}{'MACs':>6s}{'seed':>5s}{'parent':>8s}{'child':>8s}{'alone':>8s}{'gain':>8s}")
+    words = [one.split(":") for one in options.taught]
+    taught = [Distill(float(weight), float(warm), kind=kind) for kind, weight, warm in words]
+    heads = "".join(f"{name:>8s}" for name in ("parent", "child", *([] if options.no_rival else ["alone", "gain"])))
+    heads += "".join(f"{name:>14s}" for name in options.taught)
+    print(f"{'parent':>6s}{'ratio':>7s}{'MACs':>6s}{'seed':>5s}{heads}", flush=True)
     gains = []
     for seed in range(options.seeds):
         for parent in parents:
@@ -137,16 +170,22 @@ def main() -> None:
                 share = round(whole.epochs / (options.children + 1))
                 lengths = [options.tail + share] + ([options.tail + whole.epochs] if options.whole else [])
                 jobs = [parent.job("child", prune, tail, data)]
-                jobs += [parent.job("alone", prune, replace(whole, epochs=one, seed=seed), data) for one in lengths]
-                child, alone, *rest = outcomes(jobs)
-                gains.append(child - alone)
-                print(
-                    f"{parent.trial:6d}{ratio:7.3f}{parent.macs_left(prune, data):6.2f}{seed:5d}"
-                    f"{before:8.4f}{child:8.4f}{alone:8.4f}{child - alone:+8.4f}"
-                    + "".join(f"   whole {one:.4f}" for one in rest),
-                    flush=True,
-                )
-    print(f"mean of {len(gains)} gains: {mean(gains):+.4f}")
+                jobs += [parent.job("child", prune, tail, data, distill) for distill in taught]
+                if not options.no_rival:
+                    alone = [replace(whole, epochs=one, seed=seed) for one in lengths]
+                    jobs += [parent.job("alone", prune, one, data) for one in alone]
+                child, *rest = outcomes(jobs)
+                learned, rivals = rest[: len(taught)], rest[len(taught) :]
+                line = f"{parent.trial:6d}{ratio:7.3f}{parent.macs_left(prune, data):6.2f}{seed:5d}"
+                line += f"{before:8.4f}{child:8.4f}"
+                if rivals:
+                    gains.append(child - rivals[0])
+                    line += f"{rivals[0]:8.4f}{gains[-1]:+8.4f}"
+                line += "".join(f"{one:14.4f}" for one in learned)
+                line += "".join(f"   whole {one:.4f}" for one in rivals[1:])
+                print(line, flush=True)
+    if gains:
+        print(f"mean of {len(gains)} gains: {mean(gains):+.4f}")
 
 
 if __name__ == "__main__":
