@@ -1,7 +1,7 @@
 """Each step of the compression alone and the chain of them, beside the float network that they all begin with.
 
     python benchmarks/chain.py --data ../shared/camvid [--network residual] [--seeds 3] [--epochs 15] [--out runs/chain]
-    python benchmarks/chain.py --out runs/chain --table
+    python benchmarks/chain.py [--network residual] --out runs/chain --table
 
 One network at input scale 0.5: `lite0`, EfficientNet-Lite0's stages up to 1/16 with pyramid pooling and two skips, from
 its pretrained weights; or `residual`, four stages of residual blocks of dense convolutions, from nothing. What is
@@ -80,7 +80,7 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
 
 def run(options: argparse.Namespace) -> None:
     for seed in range(options.seeds) if options.only is None else [options.only]:
-        segsearch.run(settings(seed, options), out=options.out / str(seed), progress=True).close()
+        segsearch.run(settings(seed, options), out=options.out / options.network / str(seed), progress=True).close()
 
 
 def table(out: Path, seeds: Sequence[int]) -> None:
@@ -127,7 +127,8 @@ def main() -> int:
             print("chain: needs --data, a folder of CamVid's layout.", file=sys.stderr)
             return 2
         run(options)
-    table(options.out, [seed for seed in range(options.seeds) if (options.out / str(seed)).is_dir()])
+    out = options.out / options.network
+    table(out, [seed for seed in range(options.seeds) if (out / str(seed)).is_dir()])
     return 0
 
 

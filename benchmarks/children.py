@@ -7,8 +7,9 @@ A child is the trial's network as it was trained, pruned and annealed for `--tai
 Its rival is pruned to the same widths before it trains (from the study's pretrained weights where there are any, so
 that it inherits their largest channels) and trains alone for the child's tail and its share of the parent's epochs: of
 `--children` files and the parent itself each pays one. Both are trained from the same seeds, which settle order and
-crops; the parent has its own. `whole` is the rival with all the epochs that parent and tail had. mIoU is the
-network's in torch, on the validation split. Trainings are kept (`kept.py`): stopped, it goes on.
+crops; the parent has its own. A rival is always pruned by magnitude: it has learned nothing that others look at.
+`whole` is the rival with all the epochs that parent and tail had. mIoU is the network's in torch, on the validation
+split. Trainings are kept (`kept.py`): stopped, it goes on.
 
 `--taught` adds children that learn from what their parent says of each image, too: the kind, the weight and the
 temperature of a distillation. `--no-rival` leaves networks that train alone out.
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 import numpy as np
 import torch
@@ -38,7 +40,7 @@ from segsearch.pretrained.parent import kept
 from segsearch.settings.data import DataSettings
 from segsearch.space.architecture import Architecture
 from segsearch.space.keys import to_json
-from segsearch.space.steps import Criterion, Distill, Prune
+from segsearch.space.steps import Criterion, Distill, Prune, Teaches
 from segsearch.training.loop import train
 from segsearch.training.sample import losses_over
 from segsearch.training.schedule import Schedule, for_scale
@@ -94,7 +96,7 @@ class Parent:
         if self.start is not None:
             known = kept(self.start)
             inherit(network, self.architecture, known.network, known.architecture)
-        apply_model_steps(network, [prune])
+        apply_model_steps(network, [replace(prune, criterion="l1")])
         train(network, data.train, schedule, classes=len(data.classes), device=CPU)
         return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
 
@@ -102,7 +104,7 @@ class Parent:
         about = [self.weights.name, part, to_json(prune), to_json(schedule), data.key, f"torch {torch.__version__}"]
         if part == "alone":
             return Job(["children", *about], partial(self.alone, prune, schedule, data))
-        about += [to_json(taught)] if taught else []
+        about += [*(["looks"] if prune.looks else []), *([to_json(taught)] if taught else [])]
         return Job(["children", *about], partial(self.child, prune, schedule, data, taught))
 
     def macs_left(self, prune: Prune, data: Dataset) -> float:
@@ -132,6 +134,13 @@ def parents_of(database: Path, trials: list[int], data: Path, void: int, cache: 
     return found, dataset
 
 
+def distill_of(text: str) -> Distill:
+    kind, weight, temperature = text.split(":")
+    if kind not in get_args(Teaches):
+        raise ValueError(kind)
+    return Distill(float(weight), float(temperature), kind=kind)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, nargs="?")
@@ -140,8 +149,8 @@ def main() -> None:
     parser.add_argument("--void", type=int, default=11)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "segsearch-pruning")
     parser.add_argument("--ratios", type=float, nargs="+", default=(0.125, 0.25, 0.5))
-    parser.add_argument("--criterion", default="l1")
-    parser.add_argument("--taught", nargs="*", default=[], metavar="KIND:WEIGHT:T")
+    parser.add_argument("--criterion", choices=get_args(Criterion), default="l1")
+    parser.add_argument("--taught", nargs="*", type=distill_of, default=[], metavar="KIND:WEIGHT:T")
     parser.add_argument("--no-rival", action="store_true")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--tail", type=int, default=3, help="epochs after the pruning")
@@ -153,10 +162,9 @@ def main() -> None:
         return
     parents, data = parents_of(options.database, options.trials, options.data, options.void, options.cache)
     criterion: Criterion = options.criterion
-    words = [one.split(":") for one in options.taught]
-    taught = [Distill(float(weight), float(warm), kind=kind) for kind, weight, warm in words]
     heads = "".join(f"{name:>8s}" for name in ("parent", "child", *([] if options.no_rival else ["alone", "gain"])))
-    heads += "".join(f"{name:>14s}" for name in options.taught)
+    taught: list[Distill] = options.taught
+    heads += "".join(f"{f'{one.kind} {one.weight:g} T {one.temperature:g}':>16s}" for one in taught)
     print(f"{'parent':>6s}{'ratio':>7s}{'MACs':>6s}{'seed':>5s}{heads}", flush=True)
     gains = []
     for seed in range(options.seeds):
@@ -181,7 +189,7 @@ def main() -> None:
                 if rivals:
                     gains.append(child - rivals[0])
                     line += f"{rivals[0]:8.4f}{gains[-1]:+8.4f}"
-                line += "".join(f"{one:14.4f}" for one in learned)
+                line += "".join(f"{one:16.4f}" for one in learned)
                 line += "".join(f"   whole {one:.4f}" for one in rivals[1:])
                 print(line, flush=True)
     if gains:

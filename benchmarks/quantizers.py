@@ -10,7 +10,8 @@ the weights of convolutions that follow each other (the same paper; ReLU6 become
 own). `first 3` leaves the first three convolutions in float, as `bits = "mixed"` does. `A16` has maps in 16 bits.
 `weights` are stored in fewer bits and computed with as floats (`StoreWeights`): the file is smaller and no faster.
 
-mIoU is that of the validation split, `lost` is to the float file; --time adds milliseconds on one thread.
+mIoU is that of the validation split, `lost` is to the float file, with the interval over the same images; --time adds
+milliseconds on one thread.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from segsearch.compression.quantize import QUANTIZED, _beginning, _normalisation, _Reader
 from segsearch.compression.store_weights import store_weights
 from segsearch.datasets import Dataset, open_dataset
+from segsearch.evidence.images import NoSpread, Spread
+from segsearch.evidence.resample import gap, spread_of
 from segsearch.evidence.timing import Machine
 from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, measure
@@ -50,6 +53,7 @@ IMAGES = 16
 SAMPLE = 20_000  # values of each map, of all images
 SHRINKING = np.linspace(1.0, 0.3, 29)
 Images = Sequence[NDArray[np.float32]]
+Scores = tuple[float, Spread | NoSpread]
 Way = Callable[[Path, Path, Images, Images], None]
 
 
@@ -266,7 +270,9 @@ def main() -> int:
     few, more = (spread_over(data.train.images, count) for count in (IMAGES, 4 * IMAGES))
     machine = calibrated(this_machine(RUNTIME), RUNTIME) if options.time else None
     for source in options.files:
-        print(f"{source.stem[:12]:26s}{'mIoU':>8s}{'lost':>9s}{'kB':>8s}{'ms, 95 %' if options.time else '':>22s}")
+        print(
+            f"{source.stem[:12]:26s}{'mIoU':>8s}{'lost, 95 %':>17s}{'kB':>8s}{'ms, 95 %' if options.time else '':>22s}"
+        )
         exact = told("float", source, data, None, machine)
         with tempfile.TemporaryDirectory() as folder:
             for name in options.only:
@@ -277,18 +283,20 @@ def main() -> int:
     return 0
 
 
-def told(name: str, file: Path, data: Dataset, exact: float | None, machine: Machine | None) -> float:
-    """Print a line of a file; its mIoU."""
-    session = RUNTIME.open(file, threads=1)
-    miou = score_images(session, data.validation, classes=data.classes).confusion.miou
-    took = ""
+def told(name: str, file: Path, data: Dataset, exact: Scores | None, machine: Machine | None) -> Scores:
+    """Print a line of a file; its mIoU and that of each image."""
+    scored = score_images(RUNTIME.open(file, threads=1), data.validation, classes=data.classes)
+    found = scored.confusion.miou, spread_of(scored.images)
+    took = lost = ""
     if machine is not None:
-        found = measure(file, machine, RUNTIME, effort=Effort())
-        low, high = found.interval_ms or (found.latency_ms, found.latency_ms)
-        took = f"{found.latency_ms:8.2f} ({low:.2f} to {high:.2f})"
-    lost = "" if exact is None else f"{exact - miou:+.4f}"
-    print(f"{name:26s}{miou:8.4f}{lost:>9s}{file.stat().st_size / 1e3:8.0f}{took:>22s}", flush=True)
-    return miou
+        timing = measure(file, machine, RUNTIME, effort=Effort())
+        low, high = timing.interval_ms or (timing.latency_ms, timing.latency_ms)
+        took = f"{timing.latency_ms:8.2f} ({low:.2f} to {high:.2f})"
+    if exact is not None:
+        between = gap(*exact, *found)
+        lost = f"{exact[0] - found[0]:+.4f}" + (f" ±{between.high - between.value:.4f}" if between else "")
+    print(f"{name:26s}{found[0]:8.4f}{lost:>17s}{file.stat().st_size / 1e3:8.0f}{took:>22s}", flush=True)
+    return found
 
 
 if __name__ == "__main__":

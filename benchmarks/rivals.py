@@ -143,6 +143,10 @@ def by_segsearch(looked: int = 16, *, startup: int = STARTUP, siblings: int = 0,
     return search
 
 
+class NothingNew(Exception):
+    """Every candidate was looked at."""
+
+
 class Floats:
     """A `Draw` that leaves all in floats."""
 
@@ -282,10 +286,11 @@ class _Shortly:
     tried: dict[int, Known] = field(default_factory=dict)
 
     def search(self, looked: int, startup: int) -> None:
-        while len(self.tried) < self.short.each * startup:
-            number = self.look({"dice": 1})
-            if number is not None:
-                self.begin(number)
+        with suppress(NothingNew):
+            while len(self.tried) < self.short.each * startup:
+                number = self.look({"dice": 1})
+                if number is not None:
+                    self.begin(number)
         firsts, cost = list(self.tried), self.run.problem.cost
         points = [[1 - one.values["miou"], math.log(one.values[cost])] for one in self.tried.values()]
         for place in nearest(np.array(points), startup):
@@ -302,17 +307,17 @@ class _Shortly:
     def look_at(self, count: int) -> None:
         """Look until so many passed the gate, or nothing is new."""
         passed = 0
-        with suppress(LookupError):
+        with suppress(NothingNew):
             while passed < count:
                 passed += self.look(screen.MIX) is not None
 
     def look(self, mix: Mapping[str, int]) -> int | None:
-        """What passed the gate, by its number; None where it did not. Raises `LookupError` where nothing is new."""
+        """What passed the gate, by its number; None where it did not. Raises `NothingNew`."""
         problem, number = self.run.problem, len(self.rows)
         at, known = trial_seed(self.seed, number), list(self.rows.values())
         proposed = screen.propose(problem.draw, known, problem.study(), seed=at, mix=mix)
         if proposed is None:
-            raise LookupError
+            raise NothingNew
         params, candidate = proposed
         found = self.run.gate(candidate, params)
         over = found.values[problem.cost] > problem.limit
@@ -322,7 +327,8 @@ class _Shortly:
     def begin(self, number: int) -> None:
         """Train it shortly."""
         row, problem, short = self.rows[number], self.run.problem, self.short
-        if short.epochs is not None and problem.short is not None:
+        if short.epochs is not None:
+            assert problem.short is not None, "no short trainings are known here"
             seen, spent = problem.short(row.params, short.epochs)
         else:
             found = problem.found(row.candidate, row.params)
@@ -422,6 +428,8 @@ SHARES: Mapping[str, Rival] = {
 }
 RIVALS = {**MAIN, **SHARES}
 OURS = ("segsearch", "segsearch, 4 at random", "segsearch with siblings")
+# What is rounded only at the end has one hypervolume, that of its end.
+AT_THE_END = ("floats, then rounded",)
 # Of no meaning where a training has but one file, or its shorter ones are not known.
 SCENES_ALONE = ("segsearch with siblings", "floats, then rounded", "3 of 2 epochs each", "3 of 6 epochs each")
 SCENES_ALONE += ("6 of 2 epochs each",)

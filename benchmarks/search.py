@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 from problem import RELATIVE_SLOWER, RELATIVES, Found, Problem, computed
-from rivals import MAIN, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
+from rivals import AT_THE_END, MAIN, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
 from tables import nasbench201, scenes
 
 from segsearch.search import screen
@@ -123,21 +123,25 @@ def table(names: Sequence[str], options: argparse.Namespace, where: Where) -> No
     for name in names:
         line = f"{name:26s}"
         for mark in marks:
+            if name in AT_THE_END and mark != options.trainings:
+                line += f"{'':21s}"
+                continue
             shares = [problem.share(_until(curve, mark)) for problem, curve in zip(problems, curves[name], strict=True)]
             low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
             line += f"  {middle:.3f} ({low:.3f}-{high:.3f})"
         if name not in OURS:
             for place, ours in enumerate(own):
-                pairs = [_hours(*one) for one in zip(problems, curves[name], curves[ours], strict=True)]
+                both = zip(problems, curves[name], curves[ours], strict=True)
+                pairs = [_hours(*one, name in AT_THE_END) for one in both]
                 low, middle, high = np.quantile([two / one for one, two in pairs], [0.25, 0.5, 0.75], method="nearest")
                 line += f"{statistics.median(one for one, _ in pairs):8.1f} h" if place == 0 else ""
                 line += f"  {middle:.2f} ({low:.2f}-{high:.2f})"
         print(line, flush=True)
 
 
-def _hours(problem: Problem, rival: Curve, ours: Curve) -> tuple[float, float]:
-    """When a rival first had what it has after 60 trainings, and when the other one had it; infinite where it never."""
-    goal = problem.share(_until(rival, GOAL))
+def _hours(problem: Problem, rival: Curve, ours: Curve, whole: bool) -> tuple[float, float]:
+    """When a rival first had what it has after 60 trainings, or in all, and when the other; infinite where never."""
+    goal = problem.share(rival if whole else _until(rival, GOAL))
     reached = [_reached(curve, goal, problem) for curve in (rival, ours)]
     own, other = (math.inf if one is None else one[1] / 3600 for one in reached)
     return own, other
@@ -251,7 +255,9 @@ def main() -> None:
         (after if options.part == "after" else outlooks)(options)
         return
     names = options.only or list(MAIN if options.part == "rivals" else SHARES)
-    if not options.only and not (options.table or "").startswith("scenes-"):
+    if not (options.table or "").startswith("scenes-"):
+        if odd := [name for name in options.only or () if name in SCENES_ALONE]:
+            parser.error(f"{', '.join(odd)}: for --table scenes-... alone")
         names = [name for name in names if name not in SCENES_ALONE]
     if options.table:
         table(names, options, Where(table=options.table))

@@ -1,6 +1,6 @@
 """Trains every network of a small space by schedules of three lengths, and keeps what came of it as a table.
 
-    python benchmarks/table.py [--part EPOCHS-SEED ...] [--table benchmarks/tables/scenes.csv] [--out runs/table]
+    python benchmarks/table.py --part EPOCHS-SEED ... [--table benchmarks/tables/scenes.csv] [--out runs/table]
     python benchmarks/table.py --write
 
 216 networks of `table_space.py` on the embedded scenes, from nothing, each by complete schedules of 2, 6 and 18 epochs
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import itertools
 import math
 import sys
@@ -129,24 +130,29 @@ def write(table: Path, out: Path) -> int:
 
 
 def _short(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and not (value.is_integer() and abs(value) >= 100):
+        return f"{value:.5g}"
+    return str(round(value) if isinstance(value, float) else value)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
     parser.add_argument("--table", type=Path, default=Path("benchmarks/tables/scenes.csv"))
-    parser.add_argument("--part", nargs="*", default=PARTS, choices=PARTS, help="train these lengths and seeds alone")
+    parser.add_argument("--part", nargs="*", default=[], choices=PARTS, help="lengths and seeds to train")
     parser.add_argument("--write", action="store_true", help="add what there is to the table and train nothing")
     options = parser.parse_args()
     if options.write:
         print(f"{write(options.table, options.out)} files in {options.table}")
         return 0
+    if not options.part:
+        print(f"table: needs --part, of {', '.join(PARTS)}; all of them take about five hours of two cores.")
     for part in options.part:
         epochs, seed = map(int, part.split("-"))
         left = missing(options.table, epochs, seed)
         if left:  # a study's designs are settled when it begins: another set of them is another study
-            out = options.out / f"{part}-{len(left)}"
+            settled = hashlib.sha256(" ".join(map(network_of, left)).encode()).hexdigest()[:8]
+            out = options.out / f"{part}-{settled}"
             segsearch.run(settings(epochs, seed, left), out=out, progress=True).close()
     return 0
 

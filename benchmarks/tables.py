@@ -15,13 +15,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import table_space
 from problem import Found, Problem, chance
-from table import LENGTHS, Row, network_of, read
+from table import LENGTHS, PRECISIONS, Row, designs, network_of, read
 
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate, Draw
@@ -104,8 +105,18 @@ class _Scenes:
 
 @cache
 def _read(file: Path) -> _Scenes:
+    """The table, whole. Raises `ValueError` where trainings are missing, or were timed on several machines."""
     found = {(int(row["epochs"]), int(row["seed"]), network_of(row), row["bits"]): row for row in read(file)}
-    return _Scenes(found)
+    for epochs, seed in product(LENGTHS, sorted({seed for _, seed, _, _ in found}) or [0]):
+        wanted = {(epochs, seed, network_of(one), bits) for one in designs() for bits in PRECISIONS}
+        if left := wanted - set(found):
+            part = f"--part {epochs}-{seed}"
+            raise ValueError(f"{file} lacks {len(left)} of {len(wanted)} files: python benchmarks/table.py {part}")
+    held = _Scenes(found)
+    machines = {row["machine"] for key, row in found.items() if key[:2] == (LENGTHS[-1], held.seeds[0])}
+    if len(machines) > 1:
+        raise ValueError(f"{file} has latencies of {len(machines)} machines, which cannot be compared")
+    return held
 
 
 def scenes(file: Path, cost: str, seed: int) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import importlib
 import itertools
 import pickle
@@ -75,3 +76,53 @@ def test_a_cell_of_a_table_is_found_by_what_is_drawn_and_worth_the_mean_of_its_t
 def test_a_table_that_holds_anything_but_numbers_is_not_read(tables: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="plain numbers"):
         tables.nasbench201(packed(tmp_path, {"000000": Path("x")}), "cifar100", "latency", 0)
+
+
+def scenes_rows(tables: ModuleType, machine: str = "m") -> Iterator[dict[str, str]]:
+    """A row for each file of the whole table of two seeds, each training with a mIoU of its own."""
+    table = importlib.import_module("table")
+    for epochs, seed, (place, one), bits in itertools.product(
+        table.LENGTHS, (0, 1), enumerate(tables.designs()), tables.PRECISIONS
+    ):
+        told = {"miou": 0.2 + epochs / 100 + place / 1000 + seed / 50, "latency_ms": 1 + place + (bits == "8") / 2}
+        numbers = {"size_bytes": 1000 + place, "params": 10, "macs": 20, "seconds": epochs}
+        row = {"epochs": epochs, "seed": seed, **one, "bits": bits, **told, **numbers, "machine": machine}
+        yield {name: table._short(row.get(name, "")) for name in table.COLUMNS}
+
+
+def written(tables: ModuleType, file: Path, rows: list[dict[str, str]]) -> Path:
+    with file.open("w", newline="") as opened:
+        lines = csv.DictWriter(opened, rows[0].keys())
+        lines.writeheader()
+        lines.writerows(rows)
+    tables._read.cache_clear()
+    return file
+
+
+def test_a_file_of_our_own_table_is_found_by_what_is_drawn(tables: ModuleType, tmp_path: Path) -> None:
+    file = written(tables, tmp_path / "scenes.csv", list(scenes_rows(tables)))
+    problem = tables.scenes(file, "latency", 3)
+    params = {**list(tables.designs())[5], "bits": "8"}
+    found = problem.found(problem.draw(Named(params)), params)
+    assert found.miou == pytest.approx(0.2 + 0.18 + 0.005 + 0.01), "the mean of both seeds"
+    assert found.seen in (pytest.approx(0.385), pytest.approx(0.405))
+    assert (found.values["latency_ms"], found.values["size_bytes"], found.train_seconds) == (6.5, 1005.0, 18.0)
+    assert problem.short(params, 2) == (pytest.approx(found.seen - 0.16), 2.0), "of the same seed"
+
+
+def test_a_part_of_our_own_table_and_times_of_two_machines_are_refused(tables: ModuleType, tmp_path: Path) -> None:
+    rows = list(scenes_rows(tables))
+    few = written(tables, tmp_path / "few.csv", [row for row in rows if row["epochs"] != "6"])
+    with pytest.raises(ValueError, match=r"lacks 432 of 432 files: python benchmarks/table.py --part 6-0"):
+        tables.scenes(few, "latency", 0)
+    rows = [row | {"machine": "another"} if row["block"] == "residual" else row for row in rows]
+    with pytest.raises(ValueError, match="latencies of 2 machines"):
+        tables.scenes(written(tables, tmp_path / "two.csv", rows), "latency", 0)
+
+
+def test_what_a_table_has_is_not_trained_again(tables: ModuleType, tmp_path: Path) -> None:
+    table = importlib.import_module("table")
+    rows = [row for row in scenes_rows(tables) if (row["epochs"], row["seed"]) == ("2", "0")]
+    file = written(tables, tmp_path / "some.csv", rows[:-1])
+    assert table.missing(file, 2, 0) == list(tables.designs())[-1:], "of the last network one file is missing"
+    assert len(table.missing(file, 2, 1)) == len(table.missing(tmp_path / "none.csv", 2, 0)) == 216

@@ -21,6 +21,7 @@ from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Facts, demand_point, settled
 from segsearch.space.load import Space, load_space
+from segsearch.space.misfit import storable
 from segsearch.study import Study, read_study, study_from
 from segsearch.trial.brought import brought
 from segsearch.trial.order import order_of
@@ -148,9 +149,10 @@ def candidate_of(
     facts = facts_of(study, classes=classes, start=start)
     given: Any = Candidate(what) if isinstance(what, Architecture) else what
     if isinstance(given, Candidate):
+        stored = storable(given, "What is evaluated is")
 
         def draw(choose: Draw, facts: Facts = facts, /) -> Candidate:
-            return given
+            return stored
 
         return settled(draw, facts)(Named())
     if isinstance(given, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
+import onnx.version_converter
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -27,9 +29,34 @@ _SHARES = np.linspace(1.0, 0.5, 26)
 def store_weights(source: Path, target: Path, step: StoreWeights, /, *, images: CalibrationImages) -> None:
     """Write `source` to `target` with its convolutions' weights stored in fewer bits; no image is looked at.
 
-    Raises `TrialFailed` where no convolution has weights of its own in float.
+    Raises `TrialFailed` where no convolution has weights of its own in float, or a graph cannot be told by `OPSET`.
     """
     model = onnx.load(str(source))
+    try:
+        if step.bits != 16:
+            model = _at_opset(model)
+        stored = _stored(model, step.bits)
+    except TrialFailed:
+        raise
+    except Exception as error:  # onnx's errors share no base class but Exception
+        raise TrialFailed("quantize", f"The weights could not be stored in {step.bits} bits: {error}") from error
+    onnx.save(stored, str(target))
+
+
+def _at_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph by the operators of an opset that knows numbers of 4 bits: several take their attributes as inputs."""
+    opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    if opset < OPSET:
+        about = list(model.metadata_props)
+        model = onnx.version_converter.convert_version(model, OPSET)
+        del model.metadata_props[:]
+        model.metadata_props.extend(about)
+    model.ir_version = max(IR_VERSION, model.ir_version)
+    return model
+
+
+def _stored(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
+    """The graph with its convolutions' weights in so many bits, in place."""
     graph = model.graph
     taken = {node.input[1] for node in graph.node if node.op_type in ("Conv", "ConvTranspose")}
     weights = [one for one in graph.initializer if one.name in taken and one.data_type == TensorProto.FLOAT]
@@ -38,17 +65,12 @@ def store_weights(source: Path, target: Path, step: StoreWeights, /, *, images: 
     nodes = list(graph.node)
     del graph.node[:]
     for tensor in weights:
-        stored, node = _half(tensor) if step.bits == 16 else _whole(tensor)
+        stored, node = _half(tensor) if bits == 16 else _whole(tensor)
         graph.initializer.remove(tensor)
         graph.initializer.extend(stored)
         graph.node.append(node)
     graph.node.extend(nodes)
-    if step.bits != 16:
-        for opset in model.opset_import:
-            if opset.domain in ("", "ai.onnx"):
-                opset.version = max(OPSET, opset.version)
-        model.ir_version = max(IR_VERSION, model.ir_version)
-    onnx.save(model, str(target))
+    return model
 
 
 def _half(tensor: onnx.TensorProto) -> tuple[list[onnx.TensorProto], onnx.NodeProto]:
@@ -60,7 +82,10 @@ def _half(tensor: onnx.TensorProto) -> tuple[list[onnx.TensorProto], onnx.NodePr
 
 
 def _whole(tensor: onnx.TensorProto) -> tuple[list[onnx.TensorProto], onnx.NodeProto]:
-    """Weights (out, in, height, width) as whole numbers with their scales, and the node that makes floats of them."""
+    """Weights (out, in, ...) as whole numbers with their scales, and the node that makes floats of them.
+
+    Those of transposed convolutions are (in, out, ...): there input channels have the scales.
+    """
     value = numpy_helper.to_array(tensor)
     blocks = value[0].size >= FEW_INPUTS and value.shape[1] % BLOCK == 0
     bits = 4 if blocks else 8
@@ -72,7 +97,7 @@ def _whole(tensor: onnx.TensorProto) -> tuple[list[onnx.TensorProto], onnx.NodeP
     about: dict[str, Any] = {"axis": 0}
     if blocks:
         about = {"axis": 1, "block_size": BLOCK}
-        taps = value.shape[2] * value.shape[3]
+        taps = math.prod(value.shape[2:])
         steps = steps.reshape(len(value), taps, -1).transpose(0, 2, 1)
         scales = scales.reshape(len(value), taps, -1).transpose(0, 2, 1)
         scales = scales.reshape(len(value), -1, *value.shape[2:])

@@ -38,8 +38,9 @@ class Candidate:
 
     def __post_init__(self) -> None:
         steps = self.after_export
-        alone = len(steps) < 2 or not any(isinstance(step, StoreWeights) for step in steps)
-        demand(alone, "StoreWeights must be the only step after the export", len(steps), "int8 weights are smaller")
+        if isinstance(steps, (tuple, list)) and any(isinstance(step, StoreWeights) for step in steps):
+            alone = "StoreWeights must be the only step after the export"
+            demand(len(steps) == 1, alone, f"{len(steps)} steps", "int8 files have their weights in 8 bits")
 
     @property
     def key(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import reprlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from pydantic import ValidationError
-
 from segsearch.errors import SegsearchError, SpaceError
 from segsearch.space.bundle import bundled, importer, parts_of
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import DrawFor, Facts
-from segsearch.space.keys import as_stored
+from segsearch.space.misfit import storable
 
 # A checkout keeps the spaces beside the package, a wheel inside it.
 _PACKAGE = Path(__file__).parent.parent
@@ -81,6 +78,7 @@ def drawing(function: Callable[..., object], name: str) -> DrawFor:
     `name` is that of the file which errors name.
     """
     asks_for_facts = _takes_facts(function)
+    line = function.__code__.co_firstlineno if hasattr(function, "__code__") else 1
 
     def draw(choose: Draw, facts: Facts = Facts(), /) -> Candidate:
         try:
@@ -89,26 +87,12 @@ def drawing(function: Callable[..., object], name: str) -> DrawFor:
             raise
         except Exception as error:
             raise _raised(error, name) from error
+        where = f"{name}:{line}: draw"
         if not isinstance(drawn, Candidate):
-            line = function.__code__.co_firstlineno if hasattr(function, "__code__") else 1
-            raise SpaceError(f"{name}:{line}: draw must return a Candidate, got {type(drawn).__name__}.")
-        try:
-            return as_stored(drawn)
-        except ValidationError as error:
-            raise SpaceError(f"{name}: {_misfit(error, drawn)}.") from None
+            raise SpaceError(f"{where} must return a Candidate, got {type(drawn).__name__}.")
+        return storable(drawn, f"{where} returned")
 
     return draw
-
-
-def _misfit(error: ValidationError, drawn: Candidate) -> str:
-    """What is wrong with a candidate that cannot be stored: the first of its values that is of another type."""
-    network = type(drawn.architecture).__name__
-    found = error.errors(include_url=False, include_context=False)
-    # A value that may be of several types is tried as each of them.
-    first = next((one for one in found if one["loc"][0] != "architecture" or network in one["loc"]), found[0])
-    path = ".".join(str(part) for part in first["loc"] if not str(part)[:1].isupper())
-    said = first["msg"][:1].lower() + first["msg"][1:]
-    return f"draw returned a candidate whose {path} is {reprlib.repr(first['input'])}: {said}"
 
 
 def _takes_facts(function: Callable[..., object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -98,8 +99,14 @@ def test_a_graph_without_float_convolutions_is_refused(tmp_path: Path) -> None:
         store_weights(tmp_path / "a.onnx", tmp_path / "b.onnx", StoreWeights(), images=[])
 
 
-def test_it_stands_alone_and_is_no_int8(exact: Path) -> None:
-    with pytest.raises(ValueError, match="StoreWeights must be the only step after the export, got 2"):
+@pytest.mark.parametrize("bits", [8, 32, "16"])
+def test_bits_that_are_none_are_refused(bits: Any) -> None:
+    with pytest.raises(ValueError, match=r"StoreWeights\.bits must be 16 or 4, got "):
+        StoreWeights(bits)
+
+
+def test_it_stands_alone_and_is_no_int8() -> None:
+    with pytest.raises(ValueError, match="StoreWeights must be the only step after the export, got 2 steps"):
         Candidate(WIDE, after_export=(StoreWeights(), Quantize()))
     half, four = (Candidate(WIDE, after_export=(StoreWeights(bits),)) for bits in (16, 4))
     assert [(one.bits, one.int8_steps, one.tail, one.tolerance) for one in (half, four)] == [
@@ -111,12 +118,40 @@ def test_it_stands_alone_and_is_no_int8(exact: Path) -> None:
     assert half.learnt == Candidate(WIDE)
 
 
+@pytest.mark.parametrize("shape", [(4, 64, 3), (2, 16, 2, 2), (2, 16, 2, 2, 2), (3, 80, 1, 1)])
+def test_convolutions_of_any_number_of_sides_are_stored(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    source, target = tmp_path / "source.onnx", tmp_path / "target.onnx"
+    onnx.save(one_convolution(weight), str(source))
+    store_weights(source, target, StoreWeights(4), images=[])
+    image = {"image": np.random.default_rng(1).normal(size=(1, *shape[1:])).astype(np.float32)}
+    before, after = (
+        onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, image)[0]
+        for file in (source, target)
+    )
+    assert 0 < np.abs(before - after).max() < 0.35 * np.abs(before).max()
+
+
+def test_operators_that_changed_until_numbers_of_4_bits_came_are_told_anew(tmp_path: Path) -> None:
+    """A mean whose axes were an attribute is none by the newer opset."""
+    model = one_convolution(np.random.default_rng(0).normal(size=(2, 64, 1, 1)).astype(np.float32))
+    model.graph.node.append(helper.make_node("ReduceMean", ["out"], ["mean"], axes=[1], keepdims=1))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("mean", TensorProto.FLOAT, [1, 1, 1, 1]))
+    model.opset_import[0].version = 13
+    model.metadata_props.add(key="levels", value="0 255")
+    onnx.save(model, str(tmp_path / "source.onnx"))
+    store_weights(tmp_path / "source.onnx", tmp_path / "target.onnx", StoreWeights(4), images=[])
+    session = onnxruntime.InferenceSession(str(tmp_path / "target.onnx"), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"image": np.ones((1, 64, 1, 1), np.float32)})[0].shape == (1, 1, 1, 1)
+    assert session.get_modelmeta().custom_metadata_map == {"levels": "0 255"}
+
+
 def one_convolution(weight: np.ndarray) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node("Conv", ["image", "weight"], ["out"])],
         "one",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 16, 2, 2])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 2, 1, 1])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, *weight.shape[1:]])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, len(weight), *(1 for _ in weight.shape[2:])])],
         [numpy_helper.from_array(weight, "weight")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

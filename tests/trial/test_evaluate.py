@@ -57,6 +57,9 @@ def test_weights_are_stored_in_fewer_bits_by_a_step_of_the_file_alone(notebook: 
     assert half.size_bytes < exact.size_bytes
     assert (half.params, half.macs) == (exact.params, exact.macs)
     assert half.confusion is not None
+    four = evaluate(replace(PLAIN, after_export=(StoreWeights(4),)), bench, notebook)
+    assert four.size_bytes < half.size_bytes
+    assert four.artifact not in (half.artifact, exact.artifact)
 
 
 @pytest.mark.parametrize("candidate", [PLAIN, INT8], ids=["float", "int8"])
