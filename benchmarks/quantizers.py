@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from segsearch.compression.correct_bias import corrected
 from segsearch.compression.quantize import QUANTIZED, _beginning, _normalisation, _Reader
 from segsearch.compression.store_weights import store_weights
 from segsearch.datasets import Dataset, open_dataset
@@ -145,26 +146,13 @@ def _squared(values: NDArray[np.float64], low: float, high: float) -> float:
     return float(np.mean(((steps - zero) * scale - values) ** 2))
 
 
-def corrected(way: Way) -> Way:
-    """A way whose biases are corrected, one convolution after the other."""
+def bias(way: Way) -> Way:
+    """A way whose biases are corrected as the product does it."""
 
     def make(source: Path, target: Path, few: Images, more: Images) -> None:
         way(source, target, few, more)
-        exact, rounded = onnx.load(str(source)), onnx.load(str(target))
-        convolutions = [node for node in exact.graph.node if node.op_type == "Conv"]
-        wanted = answers(exact, [node.output[0] for node in convolutions], few)
-        means = [np.mean([one.mean(axis=(0, 2, 3)) for one in maps], axis=0) for maps in zip(*wanted, strict=True)]
-        nodes = {node.name: node for node in rounded.graph.node}
-        made = {name: node for node in rounded.graph.node for name in node.output}
-        stored = {tensor.name: tensor for tensor in rounded.graph.initializer}
-        for convolution, mean in zip(convolutions, means, strict=True):
-            node = nodes[convolution.name]
-            if len(node.input) < 3 or node.input[2] not in made:  # in float
-                continue
-            off = mean - np.mean([maps[0].mean(axis=(0, 2, 3)) for maps in answers(rounded, [node.output[0]], few)], 0)
-            bias, scale = (stored[name] for name in made[node.input[2]].input[:2])
-            moved = numpy_helper.to_array(bias) + np.round(off / numpy_helper.to_array(scale))
-            bias.CopyFrom(numpy_helper.from_array(moved.astype(np.int32), bias.name))
+        rounded = onnx.load(str(target))
+        corrected(onnx.load(str(source)), rounded, few)
         onnx.save(rounded, str(target))
 
     return make
@@ -239,14 +227,14 @@ WAYS: Mapping[str, Way] = {
     "int8, percentile": static(method=CalibrationMethod.Percentile),
     "int8, entropy": static(method=CalibrationMethod.Entropy),
     "int8, least squares": static(ranges=least_squares),
-    "int8, bias": corrected(static()),
+    "int8, bias": bias(static()),
     "float, equal": equal_float,
     "int8, equal": equalized(static()),
-    "int8, equal, bias": equalized(corrected(static())),
+    "int8, equal, bias": equalized(bias(static())),
     "first 3": static(first=3),
     "first 3, percentile": static(first=3, method=CalibrationMethod.Percentile),
     "first 3, least squares": static(first=3, ranges=least_squares),
-    "first 3, bias": corrected(static(first=3)),
+    "first 3, bias": bias(static(first=3)),
     "A16": static(maps=QuantType.QUInt16),
     "weights in 16 bits": stored(16),
     "weights in 4 and 8 bits": stored(4),

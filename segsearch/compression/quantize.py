@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from segsearch.compression.correct_bias import corrected
 from segsearch.compression.types import CalibrationImages
 from segsearch.errors import TrialFailed
 from segsearch.space.steps import Quantize
@@ -94,6 +95,10 @@ def quantize(source: Path, target: Path, step: Quantize, /, *, images: Calibrati
             calibrate_method=CalibrationMethod.MinMax,
             extra_options=options,
         )
+        if step.correct_bias:
+            rounded = onnx.load(str(target))
+            corrected(onnx.load(str(source)), rounded, images)
+            onnx.save(rounded, str(target))
     except OSError:
         raise  # the disk's trouble, not the graph's
     except Exception as error:  # onnx's and ONNX Runtime's errors share no base class but Exception

@@ -22,7 +22,7 @@ ARCHITECTURE = Architecture((EncoderPath(Stem(8), (Stage("residual", 24, 1, 2),)
 SETTINGS: dict[type[Any], list[Any]] = {
     Prune: [Prune(0.0), Prune(0.25), Prune(0.5, "l2"), Prune(0.5, round_to=4), Prune(0.5, "taylor")],
     Factorize: [Factorize(1.0), Factorize(0.25), Factorize(0.5, least_macs=0, least_saving=0.0, round_to=4)],
-    Quantize: [Quantize(), Quantize(symmetric_activations=True)],
+    Quantize: [Quantize(), Quantize(symmetric_activations=True), Quantize(correct_bias=True)],
     StoreWeights: [StoreWeights(16), StoreWeights(4)],
 }
 model_steps = pytest.mark.parametrize("step", [step for kind in MODEL_STEPS for step in SETTINGS[kind]], ids=repr)
