@@ -125,7 +125,7 @@ def study_file(tmp_path: Path) -> Path:
     return path
 
 
-def fake_room(**settings: Any) -> ModuleType:
+def fake_room(in_training: Callable[[], object] = fakes.nothing) -> ModuleType:
     """Stands in for `segsearch.trial.contained`: no child and no torch, milliseconds a trial."""
     room: Any = ModuleType("segsearch.trial.contained")
     found = Estimate(
@@ -134,14 +134,14 @@ def fake_room(**settings: Any) -> ModuleType:
 
     @contextmanager
     def contained(order: Task, *, progress: Progress, looked: Looked = unwatched) -> Iterator[SimpleNamespace]:
-        evaluate = fakes.make_evaluate(load_study(order.study).bounds, **settings)
+        evaluate = fakes.make_evaluate(load_study(order.study).bounds, in_training=in_training)
         yield SimpleNamespace(
             evaluate=evaluate,
             gate=fakes.make_gate(load_study(order.study).bounds),
             teach=lambda workshop: None,
             estimate=lambda candidates, artifacts: found,
-            train_again=fakes.make_train_again(progress, seconds=settings.get("seconds", 0.0)),
-            grow=fakes.make_grow(progress, looked, seconds=settings.get("seconds", 0.0)),
+            train_again=fakes.make_train_again(progress, in_training=in_training),
+            grow=fakes.make_grow(progress, looked, in_training=in_training),
         )
 
     room.contained = contained

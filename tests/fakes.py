@@ -109,7 +109,13 @@ def latency_of(one: Candidate) -> float:
     return stage.channels * stage.depth * (0.5 if one.after_export else 1.0) / 100
 
 
-def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[Candidate, int, Workshop], Again]:
+def nothing() -> None:
+    """What takes the time of a training."""
+
+
+def make_train_again(
+    progress: Progress, *, in_training: Callable[[], object] = nothing
+) -> Callable[[Candidate, int, Workshop], Again]:
     """Train and score as stages; each seed scores a hundredth less than the one before, and seed 5 diverges."""
 
     def train_again(one: Candidate, seed: int, workshop: Workshop) -> Again:
@@ -118,7 +124,7 @@ def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[C
             raise TrialFailed("diverged", "the loss became NaN")
 
         def train() -> dict[str, Any]:
-            time.sleep(seconds)
+            in_training()
             return {"weights": workshop.artifacts.keep_bytes(content_key(one, seed).encode(), ".onnx")}
 
         latency = latency_of(one)
@@ -131,7 +137,7 @@ def make_train_again(progress: Progress, *, seconds: float = 0.0) -> Callable[[C
 
 
 def make_grow(
-    progress: Progress, looked: Looked, *, seconds: float = 0.0
+    progress: Progress, looked: Looked, *, in_training: Callable[[], object] = nothing
 ) -> Callable[[Candidate, Recipe, int, Workshop], Grown]:
     """Train to the end as a stage, a tenth better than the proxy of the same seed; seed 5 diverges.
 
@@ -146,7 +152,7 @@ def make_grow(
         def train() -> dict[str, Any]:
             before = recipe.epochs * 3 // 4
             looked("train", before, 0.7, 0.3, before)
-            time.sleep(seconds)
+            in_training()
             looked("fine-tune", 1, 0.5, 0.4, recipe.epochs - before)
             name = workshop.artifacts.keep_bytes(content_key(one, recipe, seed).encode(), ".onnx")
             return {"weights": name, "losses": [0.5], "seconds": 60.0, "looks": [[5, 0.7, 0.3], [10, 0.5, 0.4]]}
@@ -175,7 +181,11 @@ def make_gate(limits: tuple[Limit, ...] = ()) -> Callable[[int, Candidate, Works
 
 
 def make_evaluate(
-    limits: tuple[Limit, ...] = (), *, seconds: float = 0.0, fails: Callable[[int], bool] = lambda number: False
+    limits: tuple[Limit, ...] = (),
+    *,
+    seconds: float = 0.0,
+    fails: Callable[[int], bool] = lambda number: False,
+    in_training: Callable[[], object] = nothing,
 ) -> Callable[[int, Candidate, Workshop], Evidence]:
     """Time, gate, train and export as stages; what is trained does not depend on the precision."""
 
@@ -186,6 +196,7 @@ def make_evaluate(
         architecture = one.architecture
 
         def train() -> dict[str, Any]:
+            in_training()
             time.sleep(seconds)
             return {"weights": workshop.artifacts.keep_bytes(content_key(architecture).encode(), ".bin")}
 

@@ -125,7 +125,8 @@ def running() -> Iterator[Server]:
 def _await(server: Server) -> None:
     import psycopg
 
-    for _ in range(300):
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         try:
             server.execute("SELECT 1")
             return

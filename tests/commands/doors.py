@@ -1,4 +1,4 @@
-"""What tests of the commands share: how a refusal looks, and a command line whose trials take half a second."""
+"""What tests of the commands share: how a refusal looks, and a command line whose second training does not end."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sized
 from pathlib import Path
 
 from tests.conftest import Said
@@ -24,32 +22,40 @@ def assert_refused(said: Said, *words: str) -> None:
         assert word in said.err
 
 
-SLOW_CLI = """
-import sys
+UNDER_WAY = "the second training is under way"
+SLOW_CLI = f"""
+import itertools, sys, time
 from tests.conftest import fake_room
-sys.modules["segsearch.trial.contained"] = fake_room(seconds=0.5)
+trainings = itertools.count()
+def train():
+    if next(trainings):
+        print({UNDER_WAY!r}, flush=True)
+        time.sleep(600)
+sys.modules["segsearch.trial.contained"] = fake_room(train)
 from segsearch.commands.app import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def stopped_half_way(
-    code: str, arguments: list[str], kept: Callable[[], Sized], number: signal.Signals, *, seconds: float = 60
-) -> tuple[int, str]:
-    """Run a command line in a process of its own, send the signal once anything is kept; exit code and what it said."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def stopped_half_way(code: str, arguments: list[str], number: signal.Signals) -> Said:
+    """Run a command line in a process of its own, and send the signal in its second training; what it said."""
+    out: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        env=environment,
+        [sys.executable, "-u", "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        until = time.monotonic() + seconds
-        while not kept():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-        return process.returncode, err
+        try:
+            for line in process.stdout or ():
+                if UNDER_WAY in line:
+                    break
+                out.append(line)
+            else:
+                raise AssertionError(f"it ended before: {process.communicate()}")
+            process.send_signal(number)
+            rest, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return Said(process.returncode, "".join(out) + rest, err)

@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from segsearch.commands import doctor, health
 from segsearch.commands.health import GIB, Verdict
+from segsearch.latency import cgroup
 from segsearch.trial.convolutions import Convolution, Fault, Scan
 from segsearch.workshop import Progress, free_bytes
 from tests.conftest import Command
@@ -29,6 +33,20 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[Scan]:
     found = [SOUND]
     monkeypatch.setattr("segsearch.trial.convolutions.scan_convolutions", lambda space, **settings: found[0])
     return found
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No less memory and disk than a study needs, whatever others use just now; they are read all the same."""
+    memory, allowed = psutil.virtual_memory, cgroup.allowance
+
+    def available() -> Any:
+        now = memory()
+        return now._replace(available=max(now.available, 8 * GIB))
+
+    monkeypatch.setattr("psutil.virtual_memory", available)
+    monkeypatch.setattr("segsearch.latency.cgroup.allowance", lambda: replace(allowed(), memory_bytes=None))
+    monkeypatch.setattr("segsearch.workshop.free_bytes", lambda folder: max(free_bytes(folder), 8 * GIB))
 
 
 # ---- judgements
@@ -138,7 +156,7 @@ def test_the_spin_is_a_share_of_a_core() -> None:
 # ---- the command
 
 
-@pytest.mark.usefixtures("scanned")
+@pytest.mark.usefixtures("scanned", "roomy")
 def test_every_verdict_is_a_line_and_the_machine_is_usable(command: Command) -> None:
     said = command("doctor")
     assert said.code == 0, said.out
@@ -174,6 +192,7 @@ def test_a_bad_verdict_is_exit_code_1_in_words_and_in_json(command: Command, sca
     assert {"title", "state", "sentence", "cure"} == set(found["verdicts"][0])
 
 
+@pytest.mark.usefixtures("roomy")
 def test_progress_never_stands_in_the_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow_scan(space: str, *, draws: int, progress: Progress) -> Scan:
         progress("convolutions", 0, 3)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ from segsearch.store import open_store
 from segsearch.trial.child import Task
 from segsearch.trial.types import Estimate
 from segsearch.workshop import Progress
-from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
+from tests.commands.doors import ROOT, SLOW_CLI, assert_refused, stopped_half_way
 from tests.conftest import STUDY, Command, fake_room
 
 # ---- run, resume
@@ -106,19 +104,14 @@ def test_a_study_under_way_keeps_the_built_in_space_that_it_began_with(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_cleanly_and_says_how_to_carry_on(number: int, study_file: Path, tmp_path: Path) -> None:
+def test_a_signal_stops_cleanly_and_says_how_to_carry_on(
+    number: signal.Signals, study_file: Path, tmp_path: Path
+) -> None:
     database = tmp_path / "out" / "study.db"
-    arguments = [sys.executable, "-u", "-c", SLOW_CLI, "run", str(study_file), "--out", str(tmp_path / "out")]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if "trained" in line:
-                break
-        time.sleep(0.2)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err == f"segsearch: Stopped. Carry on with: segsearch resume {database}\n"
+    said = stopped_half_way(SLOW_CLI, ["run", str(study_file), "--out", str(tmp_path / "out")], number)
+    assert re.search(r"^trial 0 +trained", said.out, re.MULTILINE)
+    assert said.code == 130, said.err
+    assert said.err == f"segsearch: Stopped. Carry on with: segsearch resume {database}\n"
     with open_store(database) as store:
         assert not [trial for trial in store.trials("tiny", {"running"}) if trial.worker]
 

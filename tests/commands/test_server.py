@@ -7,8 +7,6 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from segsearch.errors import DatabaseError
 from segsearch.store import open_store, schema
 from segsearch.store.worker import at_work
 from tests import fakes
-from tests.commands.doors import ROOT, SLOW_CLI, assert_refused
+from tests.commands.doors import SLOW_CLI, assert_refused, stopped_half_way
 from tests.conftest import Command
 from tests.servers import Server, name_of
 
@@ -86,25 +84,13 @@ def test_a_study_in_a_servers_database_by_every_command(
 
 def test_a_stopped_run_says_how_to_carry_on_without_the_password(fresh: str, study_file: Path, tmp_path: Path) -> None:
     arguments = ["run", str(study_file), "--db", fresh, "--out", str(tmp_path / "out")]
-    with subprocess.Popen(
-        [sys.executable, "-u", "-c", SLOW_CLI, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if "trained" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    first, second = err.strip().splitlines()
+    said = stopped_half_way(SLOW_CLI, arguments, signal.SIGINT)
+    assert said.code == 130
+    first, second = said.err.strip().splitlines()
     assert first.startswith(f"segsearch: Stopped. Carry on with: segsearch run {study_file} --out")
     assert "--db 'postgresql://guarded@/" in first
     assert "PGPASSWORD" in second
-    assert_hides(err)
+    assert_hides(said.out + said.err)
 
 
 # ---- the folder that all hosts share

@@ -13,17 +13,10 @@ from segsearch.figures import as_page
 from segsearch.judging.fronts import Report, knee_of
 from tests.browsing import Page
 from tests.dashboard import many
+from tests.dashboard.acts import PLOT, changes, click_a_point, hover, opened, says, until
 from tests.dashboard.conftest import served
-from tests.dashboard.test_browser import PLOT, changes, click_a_point, opened, until
 
 pytestmark = pytest.mark.slow
-
-# Where a trace's first point is on the screen.
-PLACE = """([uid, index]) => {
-    const plot = document.querySelector('#front .js-plotly-plot'), box = plot.getBoundingClientRect();
-    const {xaxis, yaxis} = plot._fullLayout, at = plot.data.find(trace => trace.uid === uid);
-    return [box.x + xaxis._offset + xaxis.d2p(at.x[index]), box.y + yaxis._offset + yaxis.d2p(at.y[index])];
-}"""
 
 
 def report_of(database: Path) -> Report:
@@ -67,13 +60,14 @@ def test_final_models_are_drawn_told_and_switched_off(tab: Page, small: Path) ->
         assert page.locator("#ended").is_hidden()
         for place, row in enumerate(members[1:6]):
             many.finish(small, row.trial, min(0.95, row.values["miou"] + 0.1 + 0.02 * (place % 2)), test=0.6)
-        page.wait_for_selector("#ended:has-text('Kendall')", timeout=15_000)
-        uid = page.evaluate(f"{PLOT}.data.find(trace => (trace.uid || '').startsWith('trained to')).uid")
+        page.wait_for_selector("#ended:has-text('Kendall')")
+        # A tick may come between two of them: the figure with all five is the last one, and keeps its axes.
+        ended = f"{PLOT}.data.filter(trace => (trace.uid || '').startsWith('trained to'))"
+        until(page, f"{ended}.flatMap(trace => trace.customdata).length === 5")
+        uid = page.evaluate(f"{ended}[0].uid")
         ships = uid.rpartition(" ")[2]
-        trial = page.evaluate(f"{PLOT}.data.find(trace => trace.uid === '{uid}').customdata[0]")
-        spot = page.evaluate(PLACE, [uid, 0])
-        page.mouse.move(spot[0] + 1, spot[1])
-        page.wait_for_selector("#front .hovertext:has-text('trained to the end')")
+        trial = page.evaluate(f"{ended}[0].customdata[0]")
+        spot = hover(page, says("trained to the end"), uid=uid, index=0)
         pictured(page, "final-front")
         page.mouse.click(*spot)
         until(page, f"location.search === '?models={trial}'")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.evidence.objectives import read_limit
@@ -14,6 +14,8 @@ from segsearch.figures import explore_figure, figure
 from segsearch.figures.bounds import is_far
 from segsearch.judging.fronts import Report
 from tests.figures.rows import FOUND
+
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def under(*limits: str) -> Report:
@@ -49,6 +51,7 @@ def test_a_limit_is_far_where_the_models_would_have_less_than_half_of_the_axis(
     assert is_far(bound, ends, log=log) is far
 
 
+@quick
 @given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.floats(0, 1), st.booleans())
 def test_no_limit_among_the_models_is_far(one: float, other: float, share: float, log: bool) -> None:
     ends = (min(one, other), max(one, other))

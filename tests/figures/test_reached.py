@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.evidence.objectives import read_limit
@@ -11,6 +11,8 @@ from segsearch.figures.reached import OutcomeCount, Pace, Reached, finished_over
 from segsearch.judging.status import seconds_worked
 from segsearch.store import Failure
 from tests.figures.trials import GOALS, point, report, trial
+
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 
 # ---- hypervolume
 
@@ -59,6 +61,7 @@ def test_one_objective_alone() -> None:
 points = st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 50)), min_size=1, max_size=30)
 
 
+@quick
 @given(points)
 def test_hypervolume_never_shrinks_and_is_a_share(found: list[tuple[float, float]]) -> None:
     trials = [trial(number, point(*one)) for number, one in enumerate(found)]
@@ -67,6 +70,7 @@ def test_hypervolume_never_shrinks_and_is_a_share(found: list[tuple[float, float
     assert all(0 <= share <= 1 + 1e-9 for share in shares)
 
 
+@quick
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12))
 def test_volume_is_the_area_under_the_stairs(members: list[tuple[float, float]]) -> None:
     area, height = 0.0, 1.0
@@ -115,6 +119,7 @@ def test_the_pace_leaves_pauses_out() -> None:
     assert pace([], asked=6) == Pace(0, 6, 0, 0.0, None)
 
 
+@quick
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 100)), min_size=1, max_size=30))
 def test_the_clock_ends_where_the_status_ends(spans: list[tuple[float, float]]) -> None:
     trials = [trial(n, started=start, finished=start + length) for n, (start, length) in enumerate(spans)]

@@ -122,7 +122,8 @@ def test_whatever_can_move_a_latency_names_another_machine(
 def test_governor_clock_and_flags_that_choose_no_kernel_are_told_and_do_not_name_the_machine(
     monkeypatch: pytest.MonkeyPatch, what: str, value: object
 ) -> None:
-    monkeypatch.setattr("segsearch.latency.machine._flags", lambda: ("avx2", "fpu"))
+    for name, here in (("_governor", "performance"), ("_max_mhz", 3000.0), ("_flags", ("avx2", "fpu"))):
+        monkeypatch.setattr(f"segsearch.latency.machine.{name}", lambda here=here: here)
     base = this_machine(Other())
     monkeypatch.setattr(f"segsearch.latency.machine.{what}", lambda: value)
     found = this_machine(Other())

@@ -376,7 +376,7 @@ def spawn(*arguments: Any) -> multiprocessing.process.BaseProcess:
 
 
 def ended(process: multiprocessing.process.BaseProcess) -> int | None:
-    process.join(120)
+    process.join(300)
     return process.exitcode
 
 

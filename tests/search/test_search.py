@@ -11,6 +11,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -410,16 +411,23 @@ def work(
     seconds: float,
     kill_at_commit: int | None = None,
     kill_after_table: str | None = None,
+    together: Barrier | None = None,
 ) -> None:
-    """A worker process: a search from the start or from wherever the database in `folder` stands."""
+    """A worker process: a search from the start or from wherever the database in `folder` stands.
+
+    With `together` its first trial waits for those of the others.
+    """
     if kill_at_commit is not None:
         _die_at_commit(kill_at_commit)
     if kill_after_table is not None:
         _die_after_table(kill_after_table)
     store, row = fakes.start(folder, study)
     whole = fakes.make_evaluate(study.bounds, seconds=seconds)
+    gates = [] if together is None else [together]
 
     def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        if gates:
+            gates.pop().wait(60)
         made = whole(number, one, workshop)
         with (folder / "evaluated.log").open("a") as log:
             log.write(f"{number}\n")
@@ -471,7 +479,7 @@ def killed_study() -> Study:
 
 def finish_and_check(folder: Path, study: Study, before: dict[int, TrialRow]) -> None:
     last = spawn(folder, study, seconds=0.0)
-    last.join(60)
+    last.join(300)
     assert last.exitcode == 0
     with open_store(fakes.where(folder)) as store:
         rows = {row.number: row for row in check_settled(store, study)}
@@ -488,7 +496,7 @@ def kill_at_commit(folder: Path, study: Study, number: int) -> bool:
     seen: dict[int, TrialRow] = {}
     for _ in range(2):
         process = spawn(folder, study, seconds=0.0, kill_at_commit=number)
-        process.join(60)
+        process.join(300)
         if process.exitcode == 0:
             return False
         assert process.exitcode == -signal.SIGKILL
@@ -514,7 +522,7 @@ def check_indexes(folder: Path) -> None:
 def test_killed_after_a_table_of_optuna_it_carries_on(tmp_path: Path, killed_study: Study, table: str) -> None:
     for _ in range(2):
         process = spawn(tmp_path, killed_study, seconds=0.0, kill_after_table=table)
-        process.join(60)
+        process.join(300)
         if process.exitcode == 0:  # the first had made it already
             break
         assert process.exitcode == -signal.SIGKILL
@@ -552,7 +560,7 @@ def storm(folder: Path, study: Study, *, kills: int, workers: int, seed: int) ->
             if dice.random() < 0.8 or process is processes[0]:
                 process.kill()
         for process in processes:
-            process.join(120)
+            process.join(300)
             assert process.exitcode in (0, -signal.SIGKILL)
         now = finished(folder)
         assert {key: now[key] for key in seen} == seen
@@ -574,13 +582,14 @@ def test_a_storm_of_kills_costs_nothing(tmp_path: Path, sampler: str, workers: i
 
 def test_three_workers_train_exactly_what_is_asked(tmp_path: Path) -> None:
     study = fakes.make_study(trials=7, limits=["latency_ms<=12"])
-    processes = [spawn(tmp_path, study, seconds=0.01) for _ in range(3)]
+    together = multiprocessing.get_context("fork").Barrier(3)
+    processes = [spawn(tmp_path, study, seconds=0.01, together=together) for _ in range(3)]
     for process in processes:
-        process.join(120)
+        process.join(300)
         assert process.exitcode == 0
     with open_store(fakes.where(tmp_path)) as store:
         rows = check_settled(store, study)
-        assert len({row.worker for row in rows}) > 1
+        assert len({row.worker for row in rows}) == 3
         evaluated = Counter((tmp_path / "evaluated.log").read_text().split())
         assert evaluated == Counter({str(row.number): 1 for row in rows if row.state == "trained"})
 
@@ -603,7 +612,7 @@ def test_a_trial_that_kills_its_worker_fails_in_the_end(tmp_path: Path) -> None:
     for _ in range(3):
         process = multiprocessing.get_context("fork").Process(target=deadly)
         process.start()
-        process.join(60)
+        process.join(300)
         codes.append(process.exitcode)
     assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0]
     with open_store(fakes.where(tmp_path)) as store:
@@ -632,7 +641,7 @@ def test_a_trial_that_gets_further_each_time_is_put_back_each_time(tmp_path: Pat
     for _ in range(6):
         process = multiprocessing.get_context("fork").Process(target=step_and_die)
         process.start()
-        process.join(60)
+        process.join(300)
     with open_store(fakes.where(tmp_path)) as store:
         assert store.trial("fake", 0).state == "trained"
         assert store.trial("fake", 0).attempts == 6
@@ -691,7 +700,7 @@ def test_what_a_dead_worker_left_is_settled_while_others_search(
         if not left:
             process = multiprocessing.get_context("fork").Process(target=leave_both)
             process.start()
-            process.join(60)
+            process.join(300)
             left.extend((number + 1, number + 2))
         else:
             known = {trial.number: trial for trial in optuna_trials(store, study)}

@@ -53,9 +53,9 @@ def noted(folder: Path) -> list[str]:
     return (folder / "log").read_text().split() if (folder / "log").exists() else []
 
 
-def wait_for(folder: Path, word: str) -> None:
+def wait_for(folder: Path, word: str, times: int = 1) -> None:
     deadline = time.monotonic() + 60
-    while word not in noted(folder):
+    while noted(folder).count(word) < times:
         assert time.monotonic() < deadline, f"{word} never came"
         time.sleep(0.02)
 
@@ -123,11 +123,17 @@ def test_four_that_want_one_teacher_make_it_once(tmp_path: Path) -> None:
     def work(number: int) -> None:
         with open_store(fakes.where(tmp_path)) as store, at_work(store, "fake") as worker:
             waited: list[str] = []
-            workshop = store.workshop("fake", number, worker=worker.id, on_wait=waited.append)
+
+            def wait(stage: str) -> None:
+                waited.append(stage)
+                note(tmp_path, "waiting")
+
+            workshop = store.workshop("fake", number, worker=worker.id, on_wait=wait)
 
             def teach() -> dict[str, Any]:
                 note(tmp_path, "made")
-                time.sleep(1.0)
+                wait_for(tmp_path, "waiting", times=3)
+                time.sleep(1.0)  # ... and they keep waiting
                 return {"logits": workshop.artifacts.keep_bytes(b"logits", ".npy"), "by": number}
 
             def train() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -196,9 +196,9 @@ def _dotted(thumb: np.ndarray, number: int) -> np.ndarray:
 def test_thousands_of_frames_that_are_alike_take_seconds() -> None:
     still = noise(5)
     items = [item(f"{number:05d}.png", thumb=_dotted(still, number)) for number in range(2000)]
-    start = perf_counter()
+    start = process_time()  # whatever else runs here
     found = hold_out(items)
-    assert perf_counter() - start < 30
+    assert process_time() - start < 30
     demand_parts(items, found)
 
 

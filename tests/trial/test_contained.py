@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -57,8 +58,22 @@ def order(tmp_path: Path) -> Task:
 
 
 def wait_until_gone(*processes: psutil.Process) -> None:
-    _, left = psutil.wait_procs(processes, timeout=10)
-    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+    until = time.monotonic() + 60
+    while left := [process for process in processes if is_alive(process)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def trains(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # a stopwatch that has just ended
+        return "segsearch.trial.child" in process.cmdline()
+    return False
 
 
 def test_a_trial_over_there_is_the_trial_here(order: Task, notebook: Notebook) -> None:
@@ -106,16 +121,33 @@ def test_another_seed_goes_through_the_same_stages_untimed_and_keeps_the_teacher
         assert (same.artifact, same.confusion, same.images) == (first.artifact, first.confusion, first.images)
 
 
+# A child that goes no further in one stage: a kill that is late finds it where it was meant.
+STAYS = """
+import os, threading
+from segsearch.trial import child
+tell = child.Parent.progress
+def stay(self, stage, done, total):
+    tell(self, stage, done, total)
+    if stage == os.environ.get("STAYS_IN"):
+        threading.Event().wait()
+child.Parent.progress = stay
+child.main()
+"""
+
+
 @pytest.mark.slow
-def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order: Task, notebook: Notebook) -> None:
+def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(
+    order: Task, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = list(STAGES)
 
     def kill(name: str, done: int, total: int, /) -> None:
         if left and name == left[0] and child.process is not None:
             os.kill(child.process.pid, signal.SIGKILL)
 
-    with contained(order, progress=kill) as child:
+    with contained(order, progress=kill, command=[sys.executable, "-c", STAYS]) as child:
         while left:  # in each stage once
+            monkeypatch.setenv("STAYS_IN", left[0])
             done = dict(notebook.outcomes)
             with pytest.raises(
                 TrialFailed, match=rf"^The process died of SIGKILL in {left[0]}: memory ran out,"
@@ -124,6 +156,7 @@ def test_a_child_killed_in_any_stage_fails_that_trial_and_the_next_goes_on(order
             assert died.value.kind == "crash"
             assert notebook.outcomes.items() >= done.items()
             left.pop(0)
+        monkeypatch.delenv("STAYS_IN")
         finished = set(notebook.outcomes)
         assert child.evaluate(1, WHOLE, notebook).confusion is not None
     assert len(finished) == len(STAGES) - 1, "what was finished before a death is kept: all but the last stage"
@@ -273,12 +306,16 @@ main()
         assert stage not in notebook.outcomes
 
 
-def test_a_teacher_that_is_lost_twice_ends_the_study_and_not_each_student(order: Task, notebook: Notebook) -> None:
+def test_a_teacher_that_is_lost_twice_ends_the_study_and_not_each_student(
+    order: Task, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAYS_IN", "teacher")
+
     def kill(stage: str, done: int, total: int, /) -> None:
         if stage == "teacher" and child.process is not None:
             os.kill(child.process.pid, signal.SIGKILL)
 
-    with contained(order, progress=kill) as child:
+    with contained(order, progress=kill, command=[sys.executable, "-c", STAYS]) as child:
         with pytest.raises(TrialFailed, match="SIGKILL in teacher"):
             child.evaluate(0, WHOLE, notebook)
         with pytest.raises(StudyError, match=r"could not be trained, twice: .*SIGKILL in teacher.* Change \[teacher\]"):
@@ -348,7 +385,7 @@ def test_a_parent_that_dies_leaves_no_orphan(tmp_path: Path, stage: str, number:
         if stage == "gate":
             time.sleep(0.5)  # amid the timing, which has a process of its own
         left = psutil.Process(parent.pid).children(recursive=True)
-        assert [one for one in left if "segsearch.trial.child" in one.cmdline()], (left, parent.poll())
+        assert any(map(trains, left)), (left, parent.poll())
         parent.send_signal(number)
         parent.wait(30)
     wait_until_gone(*left)

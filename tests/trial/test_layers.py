@@ -15,6 +15,7 @@ from segsearch.compression.choose import Lost
 from segsearch.compression.layers import Pair
 from segsearch.errors import DatabaseError, TrialFailed
 from segsearch.evidence.layers import Choice, Times
+from segsearch.runtimes import Operation
 from segsearch.runtimes.graphs import with_scores
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.steps import Quantize
@@ -155,7 +156,18 @@ def scores_of(model: Path) -> Path:
     return target if target.is_file() else with_scores(model, target)
 
 
-@pytest.mark.usefixtures("one_layer_pays")
+@pytest.fixture
+def a_millisecond_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A millisecond for each operation that ran: the runtime counts whole microseconds, and some take less."""
+
+    def timed(*about: Any) -> tuple[tuple[Operation, ...], ...]:
+        return tuple(tuple(replace(one, mean_ms=1.0) for one in found) for found in real(*about))
+
+    real = layers.operations_of
+    monkeypatch.setattr(layers, "operations_of", timed)
+
+
+@pytest.mark.usefixtures("one_layer_pays", "a_millisecond_each")
 def test_an_explanation_is_made_once_for_all_files_of_a_training(bench: Bench, notebook: Notebook) -> None:
     shipped, measured = (evaluate(one, bench, notebook).artifact for one in (INT8, MEASURED))
     exact = next(str(one["model"]) for one in notebook.outcomes.values() if "parity" in one)

@@ -157,22 +157,21 @@ def test_a_scanner_that_cannot_begin_is_a_fault_and_not_a_sound_machine() -> Non
 def test_a_scanner_ends_where_nobody_asks_any_more() -> None:
     order = {"space": "mobile", "draws": list(range(1000)), "height": 96, "width": 128, "parent": 1}
     assert set(order) == set(ScanOrder.__dataclass_fields__)
-    done = subprocess.run([*SCANNER], input=json.dumps(order), capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*SCANNER], input=json.dumps(order), capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_no_scanner_outlives_an_interruption() -> None:
-    script = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    script = "import os, time; print(os.getpid(), flush=True); time.sleep(900)"
     ask = (
         "import sys\nfrom segsearch.trial.convolutions import scan_convolutions\n"
         "def see(stage, done, total):\n    print('begun', flush=True)\n    raise KeyboardInterrupt\n"
         f"scan_convolutions('mobile', draws=1, progress=see, scanner=[sys.executable, '-c', {script!r}])"
     )
-    begun = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=50)
+    # Leaving waits for every scanner: one that lives on would hold it.
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=300)
     assert done.stdout == "begun\n"
     assert "KeyboardInterrupt" in done.stderr
-    assert time.monotonic() - begun < 40, "leaving waits for every scanner: one that lives on would have held it"
 
 
 def test_a_space_that_prints_disturbs_nothing(tmp_path: Path) -> None:
