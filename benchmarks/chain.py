@@ -98,7 +98,7 @@ def table(out: Path, seeds: Sequence[int]) -> None:
     for way in WAYS:
         both = {seed: trial for seed, trial in files.get(way, {}).items() if seed in base}
         if not both:
-            print(f"{way:32s}     none")
+            print(f"{way:38s}     none")
             continue
         mious = [trial.values["miou"] for trial in both.values()]
         losses = [base[seed].values["miou"] - trial.values["miou"] for seed, trial in both.items()]
@@ -107,7 +107,7 @@ def table(out: Path, seeds: Sequence[int]) -> None:
             for name in ("latency_ms", "size_bytes")
         )
         print(
-            f"{way:32s}{mean(mious):8.4f}  ({min(mious):.3f}, {max(mious):.3f})"
+            f"{way:38s}{mean(mious):8.4f}  ({min(mious):.3f}, {max(mious):.3f})"
             f"{mean(losses):+9.4f}  ({min(losses):+.4f}, {max(losses):+.4f}){faster:8.2f}x{smaller:8.2f}x"
         )
 

@@ -18,6 +18,8 @@ WAYS = {
     "pruned 1/4, int8 after 3": ((Prune(0.25),), (Quantize(float_convolutions=3),)),
     "pruned 1/4, int8, trained": ((Prune(0.25),), (TRAINED,)),
     "pruned 1/2, int8, trained": ((Prune(0.5),), (TRAINED,)),
+    "rank 1/2, int8, trained": ((Factorize(0.5),), (TRAINED,)),
+    "rank 1/2, pruned 1/4, int8, trained": ((Factorize(0.5), Prune(0.25)), (TRAINED,)),
 }
 
 
