@@ -93,7 +93,7 @@ def table(out: Path, seeds: Sequence[int]) -> None:
                     files.setdefault(str(trial.params["way"]), {})[seed] = trial
     base = files.get("float", {})
     print(
-        f"{len(base)} seeds{'mIoU':>28s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
+        f"{f'{len(base)} seeds':38s}{'mIoU':>8s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
     )
     for way in WAYS:
         both = {seed: trial for seed, trial in files.get(way, {}).items() if seed in base}
