@@ -92,9 +92,8 @@ def table(out: Path, seeds: Sequence[int]) -> None:
                 if trial.state == "trained":
                     files.setdefault(str(trial.params["way"]), {})[seed] = trial
     base = files.get("float", {})
-    print(
-        f"{f'{len(base)} seeds':38s}{'mIoU':>8s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
-    )
+    heads = f"{'mIoU':>8s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
+    print(f"{f'{len(base)} seeds':38s}{heads}")
     for way in WAYS:
         both = {seed: trial for seed, trial in files.get(way, {}).items() if seed in base}
         if not both:
