@@ -260,6 +260,10 @@ def main() -> None:
             parser.error(f"{', '.join(odd)}: for --table scenes-... alone")
         names = [name for name in names if name not in SCENES_ALONE]
     if options.table:
+        try:
+            Where(table=options.table).problem(0)
+        except (ValueError, KeyError, OSError) as error:
+            parser.error(f"--table {options.table}: {error}")
         table(names, options, Where(table=options.table))
         return
     some = [found.values["latency_ms"] for found in draws(options.space, 400)]

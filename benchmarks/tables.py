@@ -98,44 +98,57 @@ class _Scenes:
         last, network, bits = LENGTHS[-1], network_of(params), str(params.get("bits", "32"))
         return [float(self.rows[last, seed, network, bits]["miou"]) for seed in self.seeds]
 
-    def row(self, params: Mapping[str, Any]) -> Row:
-        """The file of the first seed, which was timed on one machine with all the others of it."""
-        return self.rows[LENGTHS[-1], self.seeds[0], network_of(params), str(params.get("bits", "32"))]
+    @cached_property
+    def timed(self) -> tuple[int, int]:
+        """The epochs and the seed whose files were all timed on one machine: another length's take as long."""
+        machines: dict[tuple[int, int], set[str]] = {}
+        for (epochs, seed, _, _), row in self.rows.items():
+            machines.setdefault((epochs, seed), set()).add(row["machine"])
+        found = [part for part in sorted(machines, reverse=True) if len(machines[part]) == 1]
+        if not found:
+            raise ValueError(
+                "no part of the table was timed on one machine alone: latencies of several are no one cost"
+            )
+        return found[0]
+
+    def file(self, params: Mapping[str, Any], part: tuple[int, int] | None = None) -> Row:
+        """The file of a whole training of the first seed, or that of another length and seed."""
+        return self.rows[*(part or (LENGTHS[-1], self.seeds[0])), network_of(params), str(params.get("bits", "32"))]
+
+    def costs(self, params: Mapping[str, Any]) -> dict[str, float]:
+        row = self.file(params)
+        sizes = {name: float(row[name]) for name in ("size_bytes", "params", "macs")}
+        return {"latency_ms": float(self.file(params, self.timed)["latency_ms"]), **sizes}
 
 
 @cache
 def _read(file: Path) -> _Scenes:
-    """The table, whole. Raises `ValueError` where trainings are missing, or were timed on several machines."""
+    """The table, whole. Raises `ValueError` where trainings are missing."""
     found = {(int(row["epochs"]), int(row["seed"]), network_of(row), row["bits"]): row for row in read(file)}
     for epochs, seed in product(LENGTHS, sorted({seed for _, seed, _, _ in found}) or [0]):
         wanted = {(epochs, seed, network_of(one), bits) for one in designs() for bits in PRECISIONS}
         if left := wanted - set(found):
             part = f"--part {epochs}-{seed}"
             raise ValueError(f"{file} lacks {len(left)} of {len(wanted)} files: python benchmarks/table.py {part}")
-    held = _Scenes(found)
-    machines = {row["machine"] for key, row in found.items() if key[:2] == (LENGTHS[-1], held.seeds[0])}
-    if len(machines) > 1:
-        raise ValueError(f"{file} has latencies of {len(machines)} machines, which cannot be compared")
-    return held
+    return _Scenes(found)
 
 
 def scenes(file: Path, cost: str, seed: int) -> Problem:
     """Our own table; `cost` is latency or size. A training finds one seed's mIoU; a model is worth their mean."""
     held, column = _read(file), {"latency": "latency_ms", "size": "size_bytes"}[cost]
     whole = [row for (epochs, one, _, _), row in held.rows.items() if epochs == LENGTHS[-1] and one == held.seeds[0]]
-    costs, worth = [float(row[column]) for row in whole], [float(np.mean(held.mious(row))) for row in whole]
+    costs, worth = [held.costs(row)[column] for row in whole], [float(np.mean(held.mious(row))) for row in whole]
 
     def of(params: Mapping[str, Any]) -> int:
         """The place of the seed whose training is found."""
         return int(1e6 * abs(chance(seed, network_of(params)))) % len(held.seeds)
 
     def found(candidate: Candidate, params: Mapping[str, Any]) -> Found:
-        row, mious = held.row(params), held.mious(params)
-        values = {name: float(row[name]) for name in ("latency_ms", "size_bytes", "params", "macs")}
-        return Found(float(np.mean(mious)), mious[of(params)], values, float(row["seconds"]))
+        mious = held.mious(params)
+        return Found(float(np.mean(mious)), mious[of(params)], held.costs(params), float(held.file(params)["seconds"]))
 
     def short(params: Mapping[str, Any], epochs: int) -> tuple[float, float]:
-        row = held.rows[epochs, held.seeds[of(params)], network_of(params), str(params.get("bits", "32"))]
+        row = held.file(params, (epochs, held.seeds[of(params)]))
         return float(row["miou"]), float(row["seconds"])
 
     return Problem(
