@@ -2,11 +2,13 @@
 
     python benchmarks/table.py --part EPOCHS-SEED ... [--table benchmarks/tables/scenes.csv] [--out runs/table]
     python benchmarks/table.py --write
+    python benchmarks/table.py --tells
 
 216 networks of `table_space.py` on the embedded scenes, from nothing, each by complete schedules of 2, 6 and 18 epochs
 and from two seeds; of each training a float file and an int8 one, exported, timed and scored as any trial is. What
 belongs to one length and one seed is a study of segsearch's own: one that was stopped goes on. Networks that the table
 has are not trained again, so that it may grow on several machines one after the other; --write adds what there is.
+--tells prints how well short trainings rank what whole ones find, and what int8 costs and saves.
 `docs/table.md` says what the columns are.
 """
 
@@ -20,8 +22,10 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
+import numpy as np
 import table_space
 from table_space import BLOCKS, PRECISIONS, RATES, SCALES, SKIPS, WIDTHS
 
@@ -129,6 +133,47 @@ def write(table: Path, out: Path) -> int:
     return len(rows)
 
 
+def tells(table: Path) -> None:
+    """What the table says of short trainings and of int8, of the networks that it has both of."""
+    rows = {(int(row["epochs"]), int(row["seed"]), network_of(row), row["bits"]): row for row in read(table)}
+    last = LENGTHS[-1]
+    for epochs, seed in itertools.product(LENGTHS[:-1], SEEDS):
+        pairs = [
+            (float(row["miou"]), float(rows[last, seed, network, bits]["miou"]))
+            for (length, one, network, bits), row in rows.items()
+            if (length, one, bits) == (epochs, seed, "32") and (last, seed, network, bits) in rows
+        ]
+        if len(pairs) > 2:
+            short, whole = zip(*pairs, strict=True)
+            like = f"tau {tau(pairs):.2f}, r {np.corrcoef(short, whole)[0, 1]:.3f}"
+            print(
+                f"seed {seed}, {len(pairs)} networks: {epochs} epochs tell of {last} by {like}; "
+                f"mean mIoU {mean(short):.3f} and {mean(whole):.3f}"
+            )
+    for epochs, seed in itertools.product(LENGTHS, SEEDS):
+        both = [
+            (row, rows[length, one, network, "8"])
+            for (length, one, network, bits), row in rows.items()
+            if (length, one, bits) == (epochs, seed, "32") and (length, one, network, "8") in rows
+        ]
+        if both:
+            lost = [float(one["miou"]) - float(other["miou"]) for one, other in both]
+            faster = [float(one["latency_ms"]) / float(other["latency_ms"]) for one, other in both]
+            ends = ", ".join(f"{one:.2f}" for one in np.quantile(faster, [0, 0.5, 1]))
+            print(
+                f"seed {seed}, {epochs} epochs, {len(both)} networks: int8 loses {mean(lost):+.4f} in the mean and "
+                f"{max(lost):+.4f} at most, and is faster by {ends} (least, median, most)"
+            )
+
+
+def tau(pairs: Sequence[tuple[float, float]]) -> float:
+    """Kendall's tau."""
+    return mean(
+        float(np.sign(one[0] - other[0]) * np.sign(one[1] - other[1]))
+        for one, other in itertools.combinations(pairs, 2)
+    )
+
+
 def _short(value: object) -> str:
     if isinstance(value, float) and not (value.is_integer() and abs(value) >= 100):
         return f"{value:.5g}"
@@ -141,7 +186,11 @@ def main() -> int:
     parser.add_argument("--table", type=Path, default=Path("benchmarks/tables/scenes.csv"))
     parser.add_argument("--part", nargs="*", default=[], choices=PARTS, help="lengths and seeds to train")
     parser.add_argument("--write", action="store_true", help="add what there is to the table and train nothing")
+    parser.add_argument("--tells", action="store_true", help="print what the table says of short trainings and int8")
     options = parser.parse_args()
+    if options.tells:
+        tells(options.table)
+        return 0
     if options.write:
         print(f"{write(options.table, options.out)} files in {options.table}")
         return 0
