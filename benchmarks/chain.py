@@ -2,6 +2,7 @@
 
     python benchmarks/chain.py --data ../shared/camvid [--network residual] [--seeds 3] [--epochs 15] [--out runs/chain]
     python benchmarks/chain.py [--network residual] --out runs/chain --table
+    python benchmarks/chain.py --out runs/chain --figure compression.html
 
 One network at input scale 0.5: `lite0`, EfficientNet-Lite0's stages up to 1/16 with pyramid pooling and two skips, from
 its pretrained weights; or `residual`, four stages of residual blocks of dense convolutions, from nothing. What is
@@ -19,17 +20,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import chain_space
 from chain_space import WAYS
+from plotly.subplots import make_subplots
 
 import segsearch
 from segsearch.settings.search import Scalar
 from segsearch.survey.beginnings import PRETRAINED_RATE, WHOLE
 
 SPACE = Path(chain_space.__file__)
+NETWORKS = ("lite0", "residual")
+LOOKS = (("#0072B2", "circle"), ("#D55E00", "diamond"))
 RESIDUAL: Mapping[str, Scalar] = {
     **{f"stage{stage}_{name}": value for stage in range(1, 5) for name, value in (("block", "residual"), ("depth", 1))},
     "width_multiplier": 1.5,
@@ -83,7 +88,17 @@ def run(options: argparse.Namespace) -> None:
         segsearch.run(settings(seed, options), out=options.out / options.network / str(seed), progress=True).close()
 
 
-def table(out: Path, seeds: Sequence[int]) -> None:
+@dataclass(frozen=True)
+class Came:
+    """What a way came to, seed by seed."""
+
+    mious: Sequence[float]
+    losses: Sequence[float]
+    faster: float
+    smaller: float
+
+
+def came(out: Path, seeds: Sequence[int]) -> Mapping[str, Came]:
     """What each way came to, by the studies that there are."""
     files: dict[str, dict[int, segsearch.Trial]] = {}
     for seed in seeds:
@@ -91,24 +106,60 @@ def table(out: Path, seeds: Sequence[int]) -> None:
             for trial in found.trials:
                 if trial.state == "trained":
                     files.setdefault(str(trial.params["way"]), {})[seed] = trial
-    base = files.get("float", {})
-    heads = f"{'mIoU':>8s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
-    print(f"{f'{len(base)} seeds':38s}{heads}")
+    base, told = files.get("float", {}), {}
     for way in WAYS:
         both = {seed: trial for seed, trial in files.get(way, {}).items() if seed in base}
-        if not both:
-            print(f"{way:38s}     none")
-            continue
-        mious = [trial.values["miou"] for trial in both.values()]
-        losses = [base[seed].values["miou"] - trial.values["miou"] for seed, trial in both.items()]
-        faster, smaller = (
-            mean(base[seed].values[name] / trial.values[name] for seed, trial in both.items())
-            for name in ("latency_ms", "size_bytes")
-        )
+        if both:
+            mious = [trial.values["miou"] for trial in both.values()]
+            losses = [base[seed].values["miou"] - trial.values["miou"] for seed, trial in both.items()]
+            faster, smaller = (
+                mean(base[seed].values[name] / trial.values[name] for seed, trial in both.items())
+                for name in ("latency_ms", "size_bytes")
+            )
+            told[way] = Came(mious, losses, faster, smaller)
+    return told
+
+
+def table(told: Mapping[str, Came]) -> None:
+    heads = f"{'mIoU':>8s}{'(from, to)':>16s}{'loss':>9s}{'(from, to)':>18s}{'faster':>9s}{'smaller':>9s}"
+    print(f"{'':38s}{'seeds':>6s}{heads}")
+    for way, one in told.items():
         print(
-            f"{way:38s}{mean(mious):8.4f}  ({min(mious):.3f}, {max(mious):.3f})"
-            f"{mean(losses):+9.4f}  ({min(losses):+.4f}, {max(losses):+.4f}){faster:8.2f}x{smaller:8.2f}x"
+            f"{way:38s}{len(one.mious):6d}{mean(one.mious):8.4f}  ({min(one.mious):.3f}, {max(one.mious):.3f})"
+            f"{mean(one.losses):+9.4f}  ({min(one.losses):+.4f}, {max(one.losses):+.4f})"
+            f"{one.faster:8.2f}x{one.smaller:8.2f}x"
         )
+
+
+def figure(told: Mapping[str, Mapping[str, Came]], target: Path) -> None:
+    """Draw each way's loss, from the least to the most of the seeds, and how much faster and smaller its file is."""
+    heads = ("mIoU lost", "times as fast", "times as small")
+    drawn = make_subplots(1, 3, shared_yaxes=True, column_titles=heads, horizontal_spacing=0.03)
+    for (network, ways), (colour, symbol) in zip(told.items(), LOOKS, strict=False):
+        kept = {way: one for way, one in reversed(ways.items()) if way != "float"}
+        losses = [mean(one.losses) for one in kept.values()]
+        ends = {
+            "array": [max(one.losses) - mean(one.losses) for one in kept.values()],
+            "arrayminus": [mean(one.losses) - min(one.losses) for one in kept.values()],
+            "thickness": 1,
+        }
+        about = {"mode": "markers", "name": network, "marker": {"color": colour, "symbol": symbol, "size": 9}}
+        rest = {**about, "y": list(kept), "showlegend": False}
+        drawn.add_scatter(x=losses, y=list(kept), error_x=ends, **about, row=1, col=1)
+        drawn.add_scatter(x=[one.faster for one in kept.values()], **rest, row=1, col=2)
+        drawn.add_scatter(x=[one.smaller for one in kept.values()], **rest, row=1, col=3)
+    for column, least in enumerate((0, 1, 1), start=1):
+        drawn.add_vline(x=least, line={"color": "#999999", "width": 1}, row=1, col=column)
+    drawn.update_yaxes(showgrid=True, gridcolor="#e3e6e9")
+    legend = {"orientation": "h", "y": -0.08}
+    drawn.update_layout(template="simple_white", legend=legend, width=1000, height=520, margin={"t": 40, "b": 20})
+    drawn.write_html(target)
+
+
+def where(options: argparse.Namespace, network: str) -> tuple[Path, list[int]]:
+    """The folder of a network's studies, and the seeds that it has."""
+    out = options.out / network
+    return out, [seed for seed in range(options.seeds) if (out / str(seed)).is_dir()]
 
 
 def main() -> int:
@@ -117,17 +168,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, help="run this seed alone")
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--network", choices=("lite0", "residual"), default="lite0")
+    parser.add_argument("--network", choices=NETWORKS, default="lite0")
     parser.add_argument("--out", type=Path, default=Path("runs/chain"))
     parser.add_argument("--table", action="store_true", help="print what there is and run nothing")
+    parser.add_argument("--figure", type=Path, help="draw what there is of both networks as a page, and run nothing")
     options = parser.parse_args()
-    if not options.table:
+    if not options.table and options.figure is None:
         if options.data is None:
             print("chain: needs --data, a folder of CamVid's layout.", file=sys.stderr)
             return 2
         run(options)
-    out = options.out / options.network
-    table(out, [seed for seed in range(options.seeds) if (out / str(seed)).is_dir()])
+    if options.figure is not None:
+        figure({network: came(*where(options, network)) for network in NETWORKS}, options.figure)
+        return 0
+    table(came(*where(options, options.network)))
     return 0
 
 
