@@ -18,19 +18,15 @@ from segsearch.space.keys import as_stored
 
 
 def storable(candidate: Candidate, where: str) -> Candidate:
-    """The candidate as it is stored: lists are tuples, whole numbers stand for floats.
+    """The candidate as it is stored: lists are tuples, whole numbers stand for floats, words of digits for numbers.
 
     Raises `SpaceError` that names the value which is of another type; `where` says whose candidate it is.
     """
     try:
-        stored = as_stored(candidate)
+        return as_stored(candidate)
     except (ValidationError, PydanticSerializationError, ValueError) as error:
         found = next(_misfits(candidate, ""), " ".join(str(error).split()))
         raise SpaceError(f"{where} a candidate that cannot be stored: {found}.") from None
-    misfit = next(_misfits(candidate, ""), None) if stored != candidate else None
-    if misfit is not None:  # what pydantic would take as a number, too: a word of digits
-        raise SpaceError(f"{where} a candidate that cannot be stored: {misfit}.")
-    return stored
 
 
 def _misfits(value: Any, path: str) -> Iterator[str]:
