@@ -22,19 +22,19 @@ import io
 import logging
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnx import TensorProto, numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
-from segsearch.compression.correct_bias import corrected
-from segsearch.compression.quantize import QUANTIZED, _beginning, _normalisation, _Reader
+from segsearch.compression.correct_bias import maps_of
+from segsearch.compression.quantize import quantize, quantizer_arguments
 from segsearch.compression.store_weights import store_weights
 from segsearch.datasets import Dataset, open_dataset
 from segsearch.evidence.images import NoSpread, Spread
@@ -44,7 +44,7 @@ from segsearch.latency.machine import this_machine
 from segsearch.latency.measure import Effort, calibrated, measure
 from segsearch.runtimes import RUNTIMES
 from segsearch.settings.data import DataSettings
-from segsearch.space.steps import StoreWeights
+from segsearch.space.steps import Quantize, StoreWeights
 from segsearch.trial.files import spread_over
 from segsearch.trial.score import score_images
 
@@ -58,43 +58,28 @@ Scores = tuple[float, Spread | NoSpread]
 Way = Callable[[Path, Path, Images, Images], None]
 
 
+def product(step: Quantize, *, many: bool = False) -> Way:
+    return lambda source, target, few, more: quantize(source, target, step, images=more if many else few)
+
+
 def static(
-    *,
-    method: CalibrationMethod = CalibrationMethod.MinMax,
     first: int = 0,
-    many: bool = False,
-    maps: QuantType = QuantType.QUInt8,
-    full: bool = False,
+    *,
     ranges: Callable[[Path, Images], Mapping[str, tuple[float, float]]] | None = None,
+    options: Mapping[str, object] = {},
+    **otherwise: object,
 ) -> Way:
     """ONNX Runtime's quantizer as the product calls it, but for what is said otherwise."""
 
     def make(source: Path, target: Path, few: Images, more: Images) -> None:
-        images = more if many else few
-        graph = onnx.load(str(source)).graph
-        options: dict[str, Any] = {"ActivationSymmetric": False, "WeightSymmetric": True}
-        if maps is not QuantType.QUInt8:
-            options["UseQDQContribOps"] = True
+        about = quantizer_arguments(onnx.load(str(source)).graph, Quantize(float_convolutions=first), few)
+        about["extra_options"] |= options
         if ranges is not None:
-            found = ranges(source, images).items()
-            ends = {name: [np.array(end, np.float32) for end in pair] for name, pair in found}
-            options["TensorQuantOverrides"] = {
+            ends = {name: [np.array(end, np.float32) for end in both] for name, both in ranges(source, few).items()}
+            about["extra_options"]["TensorQuantOverrides"] = {
                 name: [{"rmin": low, "rmax": high}] for name, (low, high) in ends.items()
             }
-        quantize_static(
-            str(source),
-            str(target),
-            _Reader(images),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTIZED),
-            nodes_to_exclude=[*_normalisation(graph), *_beginning(graph, first)],
-            per_channel=True,
-            activation_type=maps,
-            weight_type=QuantType.QInt8,
-            reduce_range=not full,
-            calibrate_method=method,
-            extra_options=options,
-        )
+        quantize_static(str(source), str(target), **{**about, **otherwise})
 
     return make
 
@@ -102,24 +87,11 @@ def static(
 # ---- maps of a graph
 
 
-def answers(model: onnx.ModelProto, names: Sequence[str], images: Images) -> list[list[NDArray[np.float32]]]:
-    """What these maps hold for each image, by a session that leaves the graph as it is."""
-    opened = onnx.ModelProto()
-    opened.CopyFrom(model)
-    del opened.graph.output[:]
-    opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [session.run(list(names), {model.graph.input[0].name: image}) for image in images]
-
-
 def least_squares(source: Path, images: Images) -> dict[str, tuple[float, float]]:
     """For each map that is rounded the range whose squared error in 8 bits is least: a share of the whole one."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "int8.onnx"
-        static()(source, whole, images, images)
+        quantize(source, whole, Quantize(), images=images)
         rounded = onnx.load(str(whole))
     made = {name for node in onnx.load(str(source)).graph.node for name in node.output}
     scales = {node.input[0] for node in rounded.graph.node if node.op_type == "QuantizeLinear"}
@@ -127,8 +99,8 @@ def least_squares(source: Path, images: Images) -> dict[str, tuple[float, float]
     rng, found = np.random.default_rng(0), dict[str, tuple[float, float]]()
     values: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     ends: dict[str, tuple[float, float]] = dict.fromkeys(names, (0.0, 0.0))
-    for image in images:
-        for name, value in zip(names, answers(onnx.load(str(source)), names, [image])[0], strict=True):
+    for maps in maps_of(onnx.load(str(source)), names, images):
+        for name, value in zip(names, maps, strict=True):
             ends[name] = min(ends[name][0], float(value.min())), max(ends[name][1], float(value.max()))
             values[name].append(rng.choice(value.ravel(), SAMPLE // len(images)))
     for name in names:
@@ -144,18 +116,6 @@ def _squared(values: NDArray[np.float64], low: float, high: float) -> float:
     zero = np.round(-low / scale)
     steps = np.clip(np.round(values / scale) + zero, 0, 255)
     return float(np.mean(((steps - zero) * scale - values) ** 2))
-
-
-def bias(way: Way) -> Way:
-    """A way whose biases are corrected as the product does it."""
-
-    def make(source: Path, target: Path, few: Images, more: Images) -> None:
-        way(source, target, few, more)
-        rounded = onnx.load(str(target))
-        corrected(onnx.load(str(source)), rounded, few)
-        onnx.save(rounded, str(target))
-
-    return make
 
 
 def equalized(way: Way) -> Way:
@@ -221,21 +181,21 @@ def stored(bits: Literal[16, 4]) -> Way:
 
 
 WAYS: Mapping[str, Way] = {
-    "int8": static(),
-    "int8, 64 images": static(many=True),
-    "int8, 8-bit weights": static(full=True),
-    "int8, percentile": static(method=CalibrationMethod.Percentile),
-    "int8, entropy": static(method=CalibrationMethod.Entropy),
+    "int8": product(Quantize()),
+    "int8, 64 images": product(Quantize(), many=True),
+    "int8, 8-bit weights": product(Quantize(reduced_range=False)),
+    "int8, percentile": static(calibrate_method=CalibrationMethod.Percentile),
+    "int8, entropy": static(calibrate_method=CalibrationMethod.Entropy),
     "int8, least squares": static(ranges=least_squares),
-    "int8, bias": bias(static()),
+    "int8, bias": product(Quantize(correct_bias=True)),
     "float, equal": equal_float,
-    "int8, equal": equalized(static()),
-    "int8, equal, bias": equalized(bias(static())),
-    "first 3": static(first=3),
-    "first 3, percentile": static(first=3, method=CalibrationMethod.Percentile),
-    "first 3, least squares": static(first=3, ranges=least_squares),
-    "first 3, bias": bias(static(first=3)),
-    "A16": static(maps=QuantType.QUInt16),
+    "int8, equal": equalized(product(Quantize())),
+    "int8, equal, bias": equalized(product(Quantize(correct_bias=True))),
+    "first 3": product(Quantize(float_convolutions=3)),
+    "first 3, percentile": static(3, calibrate_method=CalibrationMethod.Percentile),
+    "first 3, least squares": static(3, ranges=least_squares),
+    "first 3, bias": product(Quantize(float_convolutions=3, correct_bias=True)),
+    "A16": static(activation_type=QuantType.QUInt16, options={"UseQDQContribOps": True}),
     "weights in 16 bits": stored(16),
     "weights in 4 and 8 bits": stored(4),
 }
@@ -258,21 +218,23 @@ def main() -> int:
     few, more = (spread_over(data.train.images, count) for count in (IMAGES, 4 * IMAGES))
     machine = calibrated(this_machine(RUNTIME), RUNTIME) if options.time else None
     for source in options.files:
-        print(
-            f"{source.stem[:12]:26s}{'mIoU':>8s}{'lost, 95 %':>17s}{'kB':>8s}{'ms, 95 %' if options.time else '':>22s}"
-        )
+        heads = f"{'mIoU':>8s}{'lost, 95 %':>17s}{'kB':>8s}{'made in':>10s}{'ms, 95 %' if options.time else '':>22s}"
+        print(f"{source.stem[:12]:26s}{heads}")
         exact = told("float", source, data, None, machine)
         with tempfile.TemporaryDirectory() as folder:
             for name in options.only:
                 target = Path(folder) / f"{list(WAYS).index(name)}.onnx"
+                began = time.monotonic()
                 with contextlib.redirect_stdout(io.StringIO()):
                     WAYS[name](source, target, few, more)
-                told(name, target, data, exact, machine)
+                told(name, target, data, exact, machine, time.monotonic() - began)
     return 0
 
 
-def told(name: str, file: Path, data: Dataset, exact: Scores | None, machine: Machine | None) -> Scores:
-    """Print a line of a file; its mIoU and that of each image."""
+def told(
+    name: str, file: Path, data: Dataset, exact: Scores | None, machine: Machine | None, made: float = 0.0
+) -> Scores:
+    """Print a line of a file that was made in so many seconds; its mIoU and that of each image."""
     scored = score_images(RUNTIME.open(file, threads=1), data.validation, classes=data.classes)
     found = scored.confusion.miou, spread_of(scored.images)
     took = lost = ""
@@ -283,7 +245,8 @@ def told(name: str, file: Path, data: Dataset, exact: Scores | None, machine: Ma
     if exact is not None:
         between = gap(*exact, *found)
         lost = f"{exact[0] - found[0]:+.4f}" + (f" ±{between.high - between.value:.4f}" if between else "")
-    print(f"{name:26s}{found[0]:8.4f}{lost:>17s}{file.stat().st_size / 1e3:8.0f}{took:>22s}", flush=True)
+    about = f"{file.stat().st_size / 1e3:8.0f}{made:8.1f} s{took:>22s}"
+    print(f"{name:26s}{found[0]:8.4f}{lost:>17s}{about}", flush=True)
     return found
 
 

@@ -195,7 +195,7 @@ def main() -> int:
         print(f"{write(options.table, options.out)} files in {options.table}")
         return 0
     if not options.part:
-        print(f"table: needs --part, of {', '.join(PARTS)}; all of them take about five hours of two cores.")
+        print(f"table: needs --part, of {', '.join(PARTS)}; all of them take hours.")
     for part in options.part:
         epochs, seed = map(int, part.split("-"))
         left = missing(options.table, epochs, seed)

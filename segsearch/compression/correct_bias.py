@@ -41,8 +41,10 @@ def corrected(exact: onnx.ModelProto, rounded: onnx.ModelProto, images: Calibrat
         bias.CopyFrom(numpy_helper.from_array(moved.clip(_INT32.min, _INT32.max).astype(np.int32), bias.name))
 
 
-def _means(model: onnx.ModelProto, names: Collection[str], images: CalibrationImages) -> list[NDArray[np.float64]]:
-    """The mean of each channel of some maps over the images, by a session that leaves the graph as it is."""
+def maps_of(
+    model: onnx.ModelProto, names: Collection[str], images: CalibrationImages
+) -> Iterator[list[NDArray[np.float32]]]:
+    """What some maps of a graph hold for each image, by a session that leaves the graph as it is."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     del opened.graph.node[:], opened.graph.output[:]
@@ -53,13 +55,14 @@ def _means(model: onnx.ModelProto, names: Collection[str], images: CalibrationIm
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    means = [
-        [
-            one.mean(axis=(0, *range(2, one.ndim)), dtype=np.float64)
-            for one in session.run(list(names), {"image": image})
-        ]
-        for image in images
-    ]
+    for image in images:
+        yield session.run(list(names), {"image": image})
+
+
+def _means(model: onnx.ModelProto, names: Collection[str], images: CalibrationImages) -> list[NDArray[np.float64]]:
+    """The mean of each channel of some maps over the images."""
+    found = maps_of(model, names, images)
+    means = [[one.mean(axis=(0, *range(2, one.ndim)), dtype=np.float64) for one in maps] for maps in found]
     return [np.mean(of_map, axis=0) for of_map in zip(*means, strict=True)]
 
 

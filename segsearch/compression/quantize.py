@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,33 +69,34 @@ def _normalisation(graph: onnx.GraphProto) -> list[str]:
     return [node.name for node in graph.node if node.op_type == "Mul" and constants.intersection(node.input)]
 
 
+def quantizer_arguments(graph: onnx.GraphProto, step: Quantize, images: CalibrationImages) -> dict[str, Any]:
+    """How ONNX Runtime's `quantize_static` is called for a step, beside the two files."""
+    return {
+        "calibration_data_reader": _Reader(images),
+        "quant_format": QuantFormat.QDQ,
+        "op_types_to_quantize": list(QUANTIZED),
+        "nodes_to_exclude": [*_normalisation(graph), *_beginning(graph, step.float_convolutions)],
+        "per_channel": True,
+        # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in
+        # float. Either way a symmetric ReLU stays an operation of its own, where an asymmetric zero point clips.
+        "activation_type": QuantType.QInt8 if step.signed else QuantType.QUInt8,
+        "weight_type": QuantType.QInt8,
+        "reduce_range": step.reduced_range,
+        "calibrate_method": CalibrationMethod.MinMax,
+        "extra_options": {"ActivationSymmetric": step.symmetric_activations, "WeightSymmetric": True},
+    }
+
+
 def quantize(source: Path, target: Path, step: Quantize, /, *, images: CalibrationImages) -> None:
     """Write the QDQ int8 form of `source` to `target`. Raises `TrialFailed` where the graph cannot be quantized."""
     if not len(images):
         raise ValueError("Quantization needs at least one calibration image, got none")
-    options = {"ActivationSymmetric": step.symmetric_activations, "WeightSymmetric": True}
     noise = logging.getLogger()
     level = noise.level
     noise.setLevel(logging.ERROR)  # it recommends a preprocessing that the exporter has already done
     try:
         graph = onnx.load(str(source), load_external_data=False).graph
-        in_float = [*_normalisation(graph), *_beginning(graph, step.float_convolutions)]
-        quantize_static(
-            str(source),
-            str(target),
-            _Reader(images),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTIZED),
-            nodes_to_exclude=in_float,
-            per_channel=True,
-            # Unsigned also where they are symmetric, about 128: ONNX Runtime runs many convolutions of signed ones in
-            # float. Either way a symmetric ReLU stays an operation of its own, where an asymmetric zero point clips.
-            activation_type=QuantType.QInt8 if step.signed else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=step.reduced_range,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options=options,
-        )
+        quantize_static(str(source), str(target), **quantizer_arguments(graph, step, images))
         if step.correct_bias:
             rounded = onnx.load(str(target))
             corrected(onnx.load(str(source)), rounded, images)
