@@ -1,6 +1,9 @@
 """What the spaces of several families share: scales, answers, the compression and the distillation of a candidate."""
 
-from segsearch.space import Architecture, Candidate, Distill, Draw, Facts, Prune, Quantize, Stage
+from segsearch.space import Architecture, Candidate, Distill, Draw, Factorize, Facts, Prune, Quantize, Stage
+
+# What has 3x3 convolutions over all channels; of this width and more a lower rank saves time.
+DENSE_BLOCKS, DENSE_WIDTH = ("conv", "residual"), 32
 
 
 def candidate(choose: Draw, facts: Facts, architecture: Architecture) -> Candidate:
@@ -8,7 +11,7 @@ def candidate(choose: Draw, facts: Facts, architecture: Architecture) -> Candida
     return Candidate(
         architecture,
         distill=draw_distill(choose) if facts.has_teacher else None,
-        before_export=draw_prune(choose),
+        before_export=draw_shrink(choose, architecture),
         after_export=draw_quantize(choose),
     )
 
@@ -27,11 +30,22 @@ def draw_distill(choose: Draw) -> Distill | None:
     return Distill(weight, temperature, kind=kind, after=after)
 
 
-def draw_prune(choose: Draw) -> tuple[Prune, ...]:
-    """Seldom: most pruned networks come from a training that is done (`[search] tails`), and cost a part of one."""
+def draw_shrink(choose: Draw, architecture: Architecture) -> tuple[Factorize | Prune, ...]:
+    """Seldom: most networks with fewer channels or a lower rank come from a training that is done (`[search] tails`),
+    and cost a part of one. A lower rank is drawn where convolutions are dense, and costs less there.
+    """
     if not seldom(choose, "prune_die"):
         return ()
-    return (Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25)),)
+    by = "channels"
+    stages = (stage for path in architecture.paths for stage in path.stages)
+    if any(stage.block in DENSE_BLOCKS and stage.channels >= DENSE_WIDTH for stage in stages):
+        by = choose.suggest_categorical("shrunk_by", ("rank", "channels", "both"))
+    low_rank = () if by == "channels" else (Factorize(0.5),)
+    return low_rank if by == "rank" else (*low_rank, draw_prune(choose))
+
+
+def draw_prune(choose: Draw) -> Prune:
+    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25))
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:

@@ -39,7 +39,7 @@ def draw(choose: Draw, facts: Facts) -> Candidate:
     return replace(drawn, before_export=tuple(map(by_taylor, drawn.before_export)))
 
 
-def by_taylor(step: Prune | Factorize) -> Prune | Factorize:
+def by_taylor(step: Factorize | Prune) -> Factorize | Prune:
     return replace(step, criterion="taylor") if isinstance(step, Prune) and step.ratio < 0.5 else step
 
 

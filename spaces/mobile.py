@@ -7,6 +7,7 @@ from segsearch.space import (
     Distill,
     Draw,
     EncoderPath,
+    Factorize,
     Facts,
     Feature,
     Head,
@@ -20,14 +21,17 @@ from segsearch.space import (
 # Widths of the stages at width multiplier 1; maps at 1/4, 1/8, 1/16 and 1/32 of the input.
 BASE_WIDTHS = (32, 64, 96, 128)
 BLOCKS = ("conv", "grouped", "separable", "inverted_residual", "residual")
+# What has 3x3 convolutions over all channels; of this width and more a lower rank saves time.
+DENSE_BLOCKS, DENSE_WIDTH = ("conv", "residual"), 32
 
 
 def draw(choose: Draw, facts: Facts) -> Candidate:
     """One candidate. Parameters are asked for only where they matter: the space branches."""
+    architecture = draw_architecture(choose, facts)
     return Candidate(
-        architecture=draw_architecture(choose, facts),
+        architecture,
         distill=draw_distill(choose) if facts.has_teacher else None,
-        before_export=draw_prune(choose),
+        before_export=draw_shrink(choose, architecture),
         after_export=draw_quantize(choose),
     )
 
@@ -108,11 +112,22 @@ def draw_distill(choose: Draw) -> Distill | None:
     return Distill(weight, temperature, kind=kind, after=after)
 
 
-def draw_prune(choose: Draw) -> tuple[Prune, ...]:
-    """Seldom: most pruned networks come from a training that is done (`[search] tails`), and cost a part of one."""
+def draw_shrink(choose: Draw, architecture: Architecture) -> tuple[Factorize | Prune, ...]:
+    """Seldom: most networks with fewer channels or a lower rank come from a training that is done (`[search] tails`),
+    and cost a part of one. A lower rank is drawn where convolutions are dense, and costs less there.
+    """
     if not seldom(choose, "prune_die"):
         return ()
-    return (Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25)),)
+    by = "channels"
+    stages = (stage for path in architecture.paths for stage in path.stages)
+    if any(stage.block in DENSE_BLOCKS and stage.channels >= DENSE_WIDTH for stage in stages):
+        by = choose.suggest_categorical("shrunk_by", ("rank", "channels", "both"))
+    low_rank = () if by == "channels" else (Factorize(0.5),)
+    return low_rank if by == "rank" else (*low_rank, draw_prune(choose))
+
+
+def draw_prune(choose: Draw) -> Prune:
+    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25))
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:

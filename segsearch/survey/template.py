@@ -86,7 +86,7 @@ threads = 1  # of the machine that the model will run on
 [search]
 startup_trials = 3  # drawn at random before it uses what it learned
 siblings = 8  # further files that each training leaves, in seconds each: other precisions, classes chosen elsewhere
-tails = 1  # networks that learn on from each training for a part of its time: int8 first, then pruned ones
+tails = 1  # networks that learn on from each training for a part of its time: int8 first, then smaller ones
 screen = 16  # candidates that are timed and sized untrained, in seconds each, for each one that is trained
 
 {designs}\

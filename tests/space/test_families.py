@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from torch import nn
 
 import spaces.bisenet
 import spaces.deeplab
@@ -16,12 +17,15 @@ import spaces.fcn
 import spaces.icnet
 import spaces.pspnet
 import spaces.unet
-from segsearch.networks import check_architecture
+from segsearch.compression.factorize import left_dense
+from segsearch.networks import build, check_architecture
 from segsearch.references import reference
-from segsearch.space.candidate import Candidate, Named
+from segsearch.space.architecture import Architecture
+from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, Facts
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.load import load_space
+from segsearch.space.steps import Factorize, Prune
 
 FAMILIES: dict[str, tuple[ModuleType, str]] = {
     "fcn": (spaces.fcn, "fcn-8s-mobile"),
@@ -55,6 +59,28 @@ def test_what_a_family_draws_can_be_built_and_is_replayed_by_name(name: str) -> 
         assert from_json(Candidate, to_json(candidate)) == candidate
 
 
+@pytest.mark.parametrize("name", [*FAMILIES, "mobile", "efficientnet_lite"])
+def test_a_lower_rank_is_asked_for_only_where_it_is_one(name: str) -> None:
+    """A step that changes nothing would cost a tail of training for the same network."""
+    space, source, ways = load_space(name), random.Random(8), Counter[str]()
+    for _ in range(24):
+        asked: dict[str, Any] = {}
+        candidate = space.draw(Remembering(Shrinking(Dice(source)), asked), MASK)
+        ways[asked.get("shrunk_by", "never asked")] += 1
+        ranks = [step for step in candidate.before_export if isinstance(step, Factorize)]
+        assert [type(step) for step in candidate.before_export] == {
+            "rank": [Factorize],
+            "both": [Factorize, Prune],
+        }.get(asked.get("shrunk_by", ""), [Prune])
+        if ranks:
+            assert isinstance(candidate.architecture, Architecture)
+            network = build(candidate.architecture, 5, seed=0)
+            convolutions = sum(isinstance(part, nn.Conv2d) for part in network.modules())
+            assert len(left_dense(network, ranks[0], protected=())) < convolutions
+    wanted = {"never asked"} if name in ("espnet", "efficientnet_lite") else {"rank", "channels", "both"}
+    assert wanted <= set(ways)
+
+
 def test_all_draws_every_family() -> None:
     space, source = load_space("all"), random.Random(3)
     families: Counter[str] = Counter()
@@ -65,10 +91,20 @@ def test_all_draws_every_family() -> None:
     assert set(families) == {*FAMILIES, "mobile", "efficientnet_lite"}
 
 
+class Shrinking:
+    """Dice that shrink every network."""
+
+    def __init__(self, inner: Dice) -> None:
+        self.inner, self.suggest_float, self.suggest_categorical = inner, inner.suggest_float, inner.suggest_categorical
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        return high if name == "prune_die" else self.inner.suggest_int(name, low, high, step=step)
+
+
 class Remembering:
     """A draw that notes what was answered."""
 
-    def __init__(self, inner: Dice, asked: dict[str, Any]) -> None:
+    def __init__(self, inner: Draw, asked: dict[str, Any]) -> None:
         self.inner, self.asked = inner, asked
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,11 @@ from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
 from segsearch.space.load import load_space
 from segsearch.space.mutate import Mutation, Params, Replay, neighbours, siblings
-from segsearch.space.steps import Quantize
+from segsearch.space.steps import Factorize, Prune, Quantize
+from segsearch.study import read_study
 from tests import fakes
 
+QUICKSTART = Path(__file__).parents[2] / "studies" / "quickstart.toml"
 SPACES = ["mobile", "efficientnet_lite", "deeplab", "all"]
 
 
@@ -104,6 +107,18 @@ def pruned_draw(seeds: int = 40) -> tuple[DrawCandidate, Params, Candidate]:
         if candidate.before_export:
             return draw, params, candidate
     pytest.fail("no draw was pruned")
+
+
+def test_the_first_network_of_dense_blocks_that_learns_on_before_its_export_is_of_a_lower_rank() -> None:
+    """It loses least of those that shrink it; the one that learns on in int8 comes before it."""
+    params = read_study(QUICKSTART).search.first[3]
+    assert {params[f"stage{number}_block"] for number in range(1, 5)} == {"residual"}
+    found = siblings(settled(load_space("mobile").draw, Facts(output="mask")), params, most=0, tails=3)
+    assert [(one.before_export, one.tail > 0) for _, one in found] == [
+        ((), True),
+        ((Factorize(0.5),), False),
+        ((Prune(0.25),), False),
+    ]
 
 
 def test_where_the_part_after_a_pruning_is_taken_from_the_training_an_unpruned_form_is_no_sibling() -> None:
