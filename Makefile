@@ -38,6 +38,7 @@ lint: $(INSTALLED)  ## ruff and mypy alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy segsearch spaces
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks
 
 format: $(INSTALLED)  ## let ruff write the format
 	$(BIN)/ruff format .

@@ -136,7 +136,7 @@ def figure(told: Mapping[str, Mapping[str, Came]], target: Path) -> None:
     heads = ("mIoU lost", "times as fast", "times as small")
     drawn = make_subplots(1, 3, shared_yaxes=True, column_titles=heads, horizontal_spacing=0.03)
     for (network, ways), (colour, symbol) in zip(told.items(), LOOKS, strict=False):
-        kept = {way: one for way, one in reversed(ways.items()) if way != "float"}
+        kept = {way: one for way, one in reversed(list(ways.items())) if way != "float"}
         losses = [mean(one.losses) for one in kept.values()]
         ends = {
             "array": [max(one.losses) - mean(one.losses) for one in kept.values()],

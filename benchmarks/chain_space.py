@@ -4,7 +4,7 @@ from segsearch.space import Candidate, Draw, Factorize, Facts, Prune, Quantize
 from spaces import efficientnet_lite, mobile
 
 TRAINED = Quantize(float_convolutions=3, tail=0.07)
-WAYS = {
+WAYS: dict[str, tuple[tuple[Prune | Factorize, ...], tuple[Quantize, ...]]] = {
     "float": ((), ()),
     "pruned 1/8": ((Prune(0.125),), ()),
     "pruned 1/4": ((Prune(0.25),), ()),

@@ -127,6 +127,7 @@ def parents_of(database: Path, trials: list[int], data: Path, void: int, cache: 
         found = []
         for trial in trials:
             architecture = store.trial(row.name, trial).candidate.architecture
+            assert isinstance(architecture, Architecture), "the trial's network must be one of segsearch's own"
             names = [str(stage.outcome["weights"]) for stage in store.stages(row.name, trial, name="train")]
             settled = for_scale(schedule, architecture.input_scale, images)
             start = None if row.start is None else row.artifacts.path(row.start)
@@ -135,9 +136,9 @@ def parents_of(database: Path, trials: list[int], data: Path, void: int, cache: 
 
 
 def distill_of(text: str) -> Distill:
-    kind, weight, temperature = text.split(":")
-    if kind not in get_args(Teaches):
-        raise ValueError(kind)
+    name, weight, temperature = text.split(":")
+    kinds: tuple[Teaches, ...] = get_args(Teaches)
+    kind = kinds[kinds.index(name)]  # a ValueError where there is none
     return Distill(float(weight), float(temperature), kind=kind)
 
 

@@ -24,7 +24,8 @@ import optuna
 from sqlalchemy import insert, select, update
 
 from segsearch.evidence.objectives import values_of
-from segsearch.evidence.types import Confusion, Evidence, Timing
+from segsearch.evidence.timing import Timing
+from segsearch.evidence.types import Confusion, Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
@@ -62,6 +63,7 @@ def _stage(choose: Draw, name: str) -> Stage:
 
 def measured(candidate: Candidate) -> Evidence:
     """Evidence as large as a real one: eleven classes, thirty timings."""
+    assert isinstance(candidate.architecture, Architecture)
     work = sum(stage.channels * stage.depth for stage in candidate.architecture.paths[0].stages)
     dice = random.Random(candidate.key)
     counts = tuple(

@@ -20,8 +20,8 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.browsing import CHROMIUM, SWITCHES
 from tests.dashboard import many
-from tests.dashboard.conftest import CHROMIUM, SWITCHES
 
 # Trials: seconds to paint, seconds an interaction may take; the server's memory in MB.
 TARGETS = {200: (1.5, 0.2), 10_000: (3.0, 0.5)}

@@ -84,7 +84,9 @@ class Setting:
 
     def design(self, index: int) -> Architecture:
         choices = self.study.search.first[index]
-        return load_space(self.study.space).draw(Named(choices), Facts()).architecture
+        architecture = load_space(self.study.space).draw(Named(choices), Facts()).architecture
+        assert isinstance(architecture, Architecture)
+        return architecture
 
     def settles(self, architecture: Architecture, schedule: Schedule) -> list[str]:
         about = [self.parent.name, self.data.key, f"torch {torch.__version__}"]

@@ -38,8 +38,9 @@ def try_draws(space: str, numbers: list[int]) -> None:
 
     from segsearch.datasets import open_dataset
     from segsearch.errors import SegsearchError
-    from segsearch.networks import build
+    from segsearch.networks import Network, build
     from segsearch.settings.data import DataSettings
+    from segsearch.space.architecture import Architecture
     from segsearch.space.draws import Dice
     from segsearch.space.load import load_space
     from segsearch.training.loop import train
@@ -56,7 +57,8 @@ def try_draws(space: str, numbers: list[int]) -> None:
         start, pruned = time.perf_counter(), False
         try:
             candidate = draw(Dice(random.Random(number)))
-            network = build(candidate.architecture, classes)
+            assert isinstance(candidate.architecture, Architecture)
+            network: Network = build(candidate.architecture, classes)
             train(network, dataset.train, schedule, classes=classes, device=device)
             if candidate.before_export:
                 network, pruned = apply_model_steps(network, candidate.before_export), True
@@ -79,6 +81,7 @@ def ship_draws(space: str, numbers: list[int]) -> None:
     from segsearch.networks import build
     from segsearch.networks.build import wear_in
     from segsearch.runtimes import RUNTIMES
+    from segsearch.space.architecture import Architecture
     from segsearch.space.draws import Dice, Facts
     from segsearch.space.load import load_space
     from segsearch.trial.export import check_parity, export
@@ -92,6 +95,7 @@ def ship_draws(space: str, numbers: list[int]) -> None:
         start, steps = time.perf_counter(), 0
         try:
             candidate = draw(Dice(random.Random(number)), facts)
+            assert isinstance(candidate.architecture, Architecture)
             network = wear_in(
                 apply_model_steps(build(candidate.architecture, SHIPPED_CLASSES), candidate.before_export)
             )

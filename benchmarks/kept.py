@@ -56,9 +56,11 @@ def _tried(job: Job, folder: Path) -> bool:
         kept = folder / f"{job.name}.json"
         if not kept.exists():
             began = time.monotonic()
-            told = {"outcome": job.make(), "seconds": time.monotonic() - began, "settles": list(job.settles)}
+            outcome = job.make()
+            seconds = time.monotonic() - began
+            told = {"outcome": outcome, "seconds": seconds, "settles": list(job.settles)}
             written = kept.with_suffix(f".{os.getpid()}")
             written.write_text(json.dumps(told))
             written.replace(kept)
-            print(f"  {told['outcome']:.3f} after {told['seconds'] / 60:.1f} min", file=sys.stderr, flush=True)
+            print(f"  {outcome:.3f} after {seconds / 60:.1f} min", file=sys.stderr, flush=True)
         return True

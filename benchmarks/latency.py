@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,11 +119,12 @@ def compare_ways(files: list[Path], machine: Machine) -> None:
             f"{calm.median_of_50:7.2f}/{loud.median_of_50:7.2f}"
         )
     pairs = [pair for pair in itertools.combinations(range(len(files)), 2) if apart(quiet, *pair)]
-    for name, of in (
-        ("segsearch", lambda way: way.ours.latency_ms),
-        ("one cold run", lambda way: way.cold),
-        ("median of 50", lambda way: way.median_of_50),
-    ):
+    told: dict[str, Callable[[Ways], float]] = {
+        "segsearch": lambda way: way.ours.latency_ms,
+        "one cold run": lambda way: way.cold,
+        "median of 50": lambda way: way.median_of_50,
+    }
+    for name, of in told.items():
         gaps = [abs(of(loud) / of(calm) - 1) for calm, loud in zip(quiet, busy, strict=True)]
         turned = sum((of(quiet[a]) < of(quiet[b])) != (of(busy[a]) < of(busy[b])) for a, b in pairs)
         print(

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from unittest.mock import patch
 
 import onnx
 
@@ -33,6 +34,7 @@ from segsearch.store import open_store
 from segsearch.trial import layers
 from segsearch.trial.bench import Bench
 from segsearch.trial.files import CALIBRATION_IMAGES, calibration_images
+from segsearch.trial.judge import SAMPLE_IMAGES
 from segsearch.trial.layers import Twins
 from segsearch.trial.prepare import make_bench
 from segsearch.trial.score import score_images
@@ -58,13 +60,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--first", type=int, nargs="*", default=list(BEGINNINGS))
     parser.add_argument("--tolerance", type=float, nargs="*", default=[])
-    parser.add_argument("--sample", type=int, default=layers.SAMPLE_IMAGES)
+    parser.add_argument("--sample", type=int, default=SAMPLE_IMAGES)
     arguments = parser.parse_args()
     if arguments.db is None:
         print("It needs a study's database: --db DB. Nothing was done.")
         return 0
-    layers.SAMPLE_IMAGES = arguments.sample
-    with open_store(arguments.db, read_only=True) as store:
+    with patch.object(layers, "SAMPLE_IMAGES", arguments.sample), open_store(arguments.db, read_only=True) as store:
         row = store.study()
         study = launch.adjusted(row.study, data=arguments.data)
         data = launch.open_data(study, row.artifacts.folder.parent, silent, row.texts)

@@ -35,7 +35,7 @@ from segsearch.runtimes import RUNTIMES
 from segsearch.settings.data import DataSettings
 from segsearch.settings.train import START_RATE
 from segsearch.space.architecture import Architecture
-from segsearch.space.candidate import Named
+from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import Dice, Facts
 from segsearch.space.keys import to_json
 from segsearch.space.load import load_space
@@ -54,7 +54,13 @@ STARTED = replace(NOTHING, learning_rate=PRETRAINED_RATE, start_rate=START_RATE)
 
 def design(width: float, **changes: Any) -> Architecture:
     choices = {**WHOLE, "width_multiplier": width, "bits": "32", **changes}
-    return load_space("efficientnet_lite").draw(Named(choices), Facts()).architecture
+    return built_of(load_space("efficientnet_lite").draw(Named(choices), Facts()))
+
+
+def built_of(candidate: Candidate) -> Architecture:
+    """The architecture of a candidate of a built-in space, which is no network that somebody brought."""
+    assert isinstance(candidate.architecture, Architecture)
+    return candidate.architecture
 
 
 # Six of different widths, depths and kernels.
@@ -132,7 +138,7 @@ def rates(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
 def short(arguments: argparse.Namespace, data: Dataset, parent: Parent) -> None:
     """Kendall's tau between 5 and 15 epochs over 12 drawn candidates at input scale 0.5, from both starts."""
     space, source = load_space("efficientnet_lite"), random.Random(1)
-    drawn = [replace(space.draw(Dice(source), Facts()).architecture, input_scale=0.5) for _ in range(12)]
+    drawn = [replace(built_of(space.draw(Dice(source), Facts())), input_scale=0.5) for _ in range(12)]
     for name, schedule, begun in (("from weights", STARTED, parent), ("from nothing", NOTHING, None)):
         jobs = [job(one, data, replace(schedule, epochs=epochs), begun) for epochs in (5, 15) for one in drawn]
         found = outcomes(jobs)

@@ -96,6 +96,7 @@ def found_of(candidate: Candidate, params: Mapping[str, Any], problem: int) -> F
     From `RELATIVES` on it is the problem of that many fewer with other data on another machine: most of the hidden
     effects are the same ones.
     """
+    assert isinstance(candidate.architecture, Architecture)
     maps = shapes_of(candidate.architecture, SIZE, candidate.before_export, classes=CLASSES)
     ops = list(operations(candidate.architecture, maps))
     macs, weights = sum(op.macs for op in ops), sum(op.params for op in ops)
@@ -199,8 +200,9 @@ SPEED = {"dense": (28, 60), "pointwise": (22, 50), "grouped": (9, 14), "depthwis
 
 
 def latency_ms(candidate: Candidate, ops: Sequence[Operation]) -> float:
+    assert isinstance(candidate.architecture, Architecture)
     quantized = candidate.bits == 8
-    floats = any(step.float_convolutions for step in candidate.after_export)
+    floats = candidate.float_convolutions > 0
     total = 0.25  # the image in
     for op in ops:
         int8 = quantized and not (floats and op.early)
@@ -215,6 +217,7 @@ def miou_of(
 ) -> float:
     """Saturates in capacity, detail and context, which multiply; precision and pruning cost; the rest is hidden."""
     architecture = candidate.architecture
+    assert isinstance(architecture, Architecture)
     capacity = 1 / (1 + math.exp(-(math.log2(weights / 1e5) - 0.5) / 1.2))
     finest = min([architecture.output_stride, *(2 ** (join.feature.stage + 1) for join in architecture.joins)])  # type: ignore[union-attr]
     detail = 1 / (1 + math.exp((math.log2(finest / architecture.input_scale) - 4.2) / 0.8))
@@ -224,9 +227,9 @@ def miou_of(
     context = 1.0 if architecture.paths[0].context.kind != "none" else 0.75 + 0.2 * view
     thin = sum(op.macs for op in ops if op.kind == "depthwise") / sum(op.macs for op in ops)
     rounding = {32: 0.0, 8: 0.012 + 0.15 * thin}[candidate.bits]
-    rounding *= 0.3 if any(step.float_convolutions for step in candidate.after_export) else 1.0
+    rounding *= 0.3 if candidate.float_convolutions else 1.0
     pruned = sum(getattr(step, "ratio", 0.0) for step in candidate.before_export)
-    score = 0.22 + 0.56 * capacity**0.7 * (0.35 + 0.65 * detail) * context
+    score: float = 0.22 + 0.56 * capacity**0.7 * (0.35 + 0.65 * detail) * context
     score -= rounding + pruned * (0.05 + 0.06 * (1 - capacity)) + 0.004 * (architecture.answer_scale < 0.5)
     return max(0.02, score + hidden(params, problem))
 

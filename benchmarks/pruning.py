@@ -70,6 +70,7 @@ def main() -> None:
         row = store.study()
         architecture = store.trial(row.name, options.trial).candidate.architecture
         names = [str(stage.outcome["weights"]) for stage in store.stages(row.name, options.trial, name="train")]
+    assert isinstance(architecture, Architecture), "the trial's network must be one of segsearch's own"
     height, width = row.study.data.height, row.study.data.width
     root = str(options.data.resolve())
     settings = DataSettings(kind="folders", root=root, height=height, width=width, void=options.void)

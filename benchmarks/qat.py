@@ -109,6 +109,15 @@ def trained(tail: Tail, data: Dataset) -> Job:
     return Job(tail.settles(data), make)
 
 
+def untrained(source: Path, data: Dataset, first: int) -> list[Job]:
+    """mIoU of the float file, and of the int8 file as it was calibrated."""
+    key = ["qat", sha256_of(source), data.key, RUNTIME.version, *([f"first {first}"] if first else [])]
+    return [
+        Job([*key, "float"], lambda: miou_of(source, data)),
+        Job([*key, "int8"], lambda: miou_of(calibrated(source, data, first), data)),
+    ]
+
+
 def agreement(tail: Tail, data: Dataset) -> Job:
     """The share of pixels of which the graph, as a module and in ONNX Runtime, says the same."""
 
@@ -145,13 +154,7 @@ def main() -> None:
     print(f"{'file':14s}{'what learns':>22s}{'mIoU':>8s}{'to float':>10s}{'alike':>8s}")
     for source in arguments.files:
         first = arguments.first
-        key = ["qat", sha256_of(source), data.key, RUNTIME.version, *([f"first {first}"] if first else [])]
-        plain, rounded = outcomes(
-            [
-                Job([*key, "float"], lambda source=source: miou_of(source, data)),
-                Job([*key, "int8"], lambda source=source, first=first: miou_of(calibrated(source, data, first), data)),
-            ]
-        )
+        plain, rounded = outcomes(untrained(source, data, first))
         print(f"{source.stem[:12]:14s}{'float file':>22s}{plain:8.4f}")
         print(f"{'':14s}{'calibrated':>22s}{rounded:8.4f}{rounded - plain:+10.4f}", flush=True)
         for rate, seed, part in product(arguments.rates, range(arguments.seeds), arguments.parts):

@@ -27,17 +27,19 @@ from pathlib import Path
 from statistics import mean
 
 from kept import outcomes
-from pretrained import CLASSES, SIZE, STARTED, design, job
+from pretrained import CLASSES, STARTED, design, job
 
 from segsearch.datasets import open_dataset
 from segsearch.pretrained.packages import file_of
 from segsearch.pretrained.parent import parent_of
 from segsearch.settings.data import DataSettings
+from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.store import open_store
 from segsearch.store.grown import grown_of
 from segsearch.trial.grow import with_auxiliary
 
+HEIGHT, WIDTH = 360, 480
 # Each part alone and all together, as changes of the schedule and the weight of the auxiliary loss.
 PARTS: dict[str, tuple[dict[str, object], float]] = {
     "plain": ({}, 0.0),
@@ -50,7 +52,7 @@ PARTS: dict[str, tuple[dict[str, object], float]] = {
 
 
 def parts(arguments: argparse.Namespace) -> None:
-    settings = DataSettings(kind="folders", root=str(arguments.data), height=SIZE[0], width=SIZE[1], void=CLASSES)
+    settings = DataSettings(kind="folders", root=str(arguments.data), height=HEIGHT, width=WIDTH, void=CLASSES)
     data = open_dataset(settings, cache=arguments.cache)
     parent = parent_of(Path(file_of("efficientnet-lite0")))
     candidate = Candidate(design(arguments.width))
@@ -58,6 +60,7 @@ def parts(arguments: argparse.Namespace) -> None:
     plain: list[float] = []
     for name, (changes, weight) in PARTS.items():
         architecture = with_auxiliary(candidate, weight).architecture
+        assert isinstance(architecture, Architecture)
         schedules = [replace(base, seed=seed, **changes) for seed in range(arguments.seeds)]  # type: ignore[arg-type]
         found = outcomes([job(architecture, data, schedule, parent) for schedule in schedules])
         plain = plain or found

@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 from problem import Found, Problem, chance, computed
 
 from segsearch.evidence.objectives import Rejected, broken_limits
-from segsearch.evidence.types import Confusion, Evidence, Timing
+from segsearch.evidence.timing import Timing
+from segsearch.evidence.types import Confusion, Evidence
 from segsearch.search import features, run_search, screen
 from segsearch.search.earlier import NOTHING, Earlier, Known, Source
 from segsearch.search.memory import make_sampler, trial_seed
@@ -215,13 +216,14 @@ def screened(
             best = rows[ranking.numbers[0]]
             found = run.problem.found(best.candidate, best.params)
             run.train(found)
-            values = {**found.values, "miou": found.seen}
+            values: Mapping[str, float] = {**found.values, "miou": found.seen}
             rows[best.number] = replace(best, state="trained", values=values, finished=run.seconds)
             passed = 0
             each(list(rows.values()))
             continue
         random_start = len(run.curve) < start
         turns = {"dice": 1} if random_start else mix
+        proposed: tuple[dict[str, Any], Candidate] | None
         if designs:
             noted = Noting(Named(designs.pop(0)))
             candidate = run.problem.draw(noted)
@@ -431,5 +433,5 @@ OURS = ("segsearch", "segsearch, 4 at random", "segsearch with siblings")
 # What is rounded only at the end has one hypervolume, that of its end.
 AT_THE_END = ("floats, then rounded",)
 # Of no meaning where a training has but one file, or its shorter ones are not known.
-SCENES_ALONE = ("segsearch with siblings", "floats, then rounded", "3 of 2 epochs each", "3 of 6 epochs each")
-SCENES_ALONE += ("6 of 2 epochs each",)
+SCENES_ALONE: tuple[str, ...] = ("segsearch with siblings", "floats, then rounded")
+SCENES_ALONE += ("3 of 2 epochs each", "3 of 6 epochs each", "6 of 2 epochs each")

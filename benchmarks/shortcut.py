@@ -95,7 +95,7 @@ def step_ms(width: float, size: tuple[int, int], classes: int, rounds: int) -> d
         for way, network in networks.items():
             start = time.process_time()
             network.zero_grad(set_to_none=True)
-            network.scores(x).square().mean().backward()
+            network.scores(x).square().mean().backward()  # type: ignore[no-untyped-call]
             if turn >= 3:
                 found[way].append(1e3 * (time.process_time() - start))
     return found
@@ -162,7 +162,8 @@ def main() -> None:
     parser.add_argument("--widths", type=float, nargs="+", default=(0.75, 1.5))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    (height, width), crop = options.size, tuple(options.crop)
+    height, width = options.size
+    crop: tuple[int, int] = (options.crop[0], options.crop[1])
     if options.data is None:
         data = DataSettings(kind="synthetic", height=height, width=width, train_count=192, validation_count=48)
     else:

@@ -28,7 +28,7 @@ def draw(choose: Draw, facts: Facts) -> Candidate:
     widths = [round(base * width / 8) * 8 for base in (32, 64, 96)]
     stages = tuple(Stage(block, channels, 1, 2, expansion=expansion) for channels in widths)
     path = EncoderPath(Stem(16), stages, draw_context(choose))
-    joins = ()
+    joins: tuple[Join, ...] = ()
     if choose.suggest_categorical("decoder", ("plain", "add")) == "add":
         joins = (Join("add", Feature(0, int(choose.suggest_categorical("skip_stage", SKIPS))), 32),)
     scale = float(choose.suggest_categorical("input_scale", SCALES))

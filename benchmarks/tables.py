@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 import table_space
 from problem import Found, Problem, chance
-from table import LENGTHS, PRECISIONS, Row, designs, network_of, read
+from table import LENGTHS, Row, designs, network_of, read
+from table_space import PRECISIONS
 
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.draws import Facts, settled
+from segsearch.space.load import drawing
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = 6
@@ -153,7 +155,7 @@ def scenes(file: Path, cost: str, seed: int) -> Problem:
 
     return Problem(
         f"scenes {file.stat().st_mtime_ns} {cost} {seed}",
-        settled(table_space.draw, Facts(classes=5, output="mask")),
+        settled(drawing(table_space.draw, "table_space.py"), Facts(classes=5, output="mask")),
         found,
         short,
         cost=column,

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
-from segsearch.datasets import open_dataset
+from segsearch.datasets import Dataset, open_dataset
 from segsearch.networks import build
 from segsearch.settings.data import DataSettings
 from segsearch.space.architecture import Architecture, Context, EncoderPath, Feature, Head, Join, Stage, Stem
@@ -42,7 +43,7 @@ def network_of(block: str) -> Architecture:
     return Architecture((EncoderPath(Stem(16), stages, context),), joins, Head(64, block="separable"), input_scale=0.5)
 
 
-class PlainFolder(Dataset):
+class PlainFolder(TorchDataset[tuple[torch.Tensor, torch.Tensor]]):
     """Opens, decodes, augments one item at a time, as tutorials do."""
 
     def __init__(self, images: list[Path], masks: list[Path]) -> None:
@@ -52,7 +53,8 @@ class PlainFolder(Dataset):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image, mask = Image.open(self.pairs[index][0]).convert("RGB"), Image.open(self.pairs[index][1])
+        image = Image.open(self.pairs[index][0]).convert("RGB")
+        mask: Image.Image = Image.open(self.pairs[index][1])
         zoom = random.uniform(0.5, 2.0)
         size = (round(CROP[1] * zoom), round(CROP[0] * zoom))
         image, mask = image.resize(size, Image.Resampling.BILINEAR), mask.resize(size, Image.Resampling.NEAREST)
@@ -71,7 +73,8 @@ class PlainFolder(Dataset):
 
 def plain_loop(architecture: Architecture, folder: PlainFolder, classes: int, *, steps: int, workers: int) -> float:
     """Images a second of the plain loop: default memory format, float32."""
-    network = build(architecture, classes).to(memory_format=torch.contiguous_format).train()
+    network = build(architecture, classes).train()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     loader = DataLoader(folder, batch_size=BATCH, shuffle=True, num_workers=workers, drop_last=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     done, start = 0, 0.0
@@ -82,7 +85,7 @@ def plain_loop(architecture: Architecture, folder: PlainFolder, classes: int, *,
             optimizer.zero_grad()
             scores = F.interpolate(network.scores(images), size=CROP, mode="bilinear", align_corners=False)
             masks[masks >= classes] = -100
-            F.cross_entropy(scores, masks).backward()
+            F.cross_entropy(scores, masks).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             done += 1
             if done == steps + 2:
@@ -90,7 +93,7 @@ def plain_loop(architecture: Architecture, folder: PlainFolder, classes: int, *,
     return steps * BATCH / (time.perf_counter() - start)
 
 
-def ours(architecture: Architecture, dataset: object, *, steps: int) -> float:
+def ours(architecture: Architecture, dataset: Dataset, *, steps: int) -> float:
     """Images a second of `segsearch.training.loop`."""
     marks: list[float] = []
 
@@ -110,7 +113,7 @@ def ours(architecture: Architecture, dataset: object, *, steps: int) -> float:
     return steps * BATCH / (marks[-1] - marks[1])
 
 
-def write_scenes(folder: Path, dataset: object) -> None:
+def write_scenes(folder: Path, dataset: Dataset) -> None:
     """The generated scenes as files, so that both sides read the same pixels."""
     for split, part in (("train", dataset.train), ("val", dataset.validation)):
         for kind in ("images", "masks"):
