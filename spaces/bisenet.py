@@ -16,7 +16,7 @@ from segsearch.space import (
     Stage,
     Stem,
 )
-from spaces._parts import candidate, draw_answer_scale, draw_input_scale, draw_width, eighths, residual_stages
+from spaces._parts import candidate, draw_answer_scale, draw_input_scale, draw_width, residual_stages, sixteenths
 
 # The choices of `bisenet-mobile`.
 REFERENCE = {
@@ -40,7 +40,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     context = EncoderPath(Stem(16), residual_stages(choose, width, 32), Context("attention", channels))
     first = choose.suggest_int("bisenet_spatial", 8, 32, step=8)
     spatial = EncoderPath(Stem(first), (Stage("conv", 2 * first, 1, 2), Stage("conv", 4 * first, 1, 2)))
-    fused = eighths(choose.suggest_int("bisenet_fused", 32, 128, step=32))
+    fused = sixteenths(choose.suggest_int("bisenet_fused", 32, 128, step=32))
     joins = (Join("attention", Feature(0, 3), channels), Join("fuse", Feature(1, 2), fused))
     weight = choose.suggest_float("bisenet_weight", 0.4, 1.0, step=0.3)
     losses = (Auxiliary(ContextMap(0), weight, 64), Auxiliary(Joined(0), weight, 64))

@@ -32,7 +32,7 @@ def draw_prune(choose: Draw, facts: Facts) -> tuple[Prune, ...]:
     ratio = float(choose.suggest_categorical("pruned", ("0", "0.125", "0.25", "0.375", "0.5")))
     if not ratio:
         return ()
-    return (Prune(ratio, choose.suggest_categorical("criterion", ("l1", "l2", "taylor"))),)
+    return (Prune(ratio, choose.suggest_categorical("criterion", ("l1", "l2", "taylor")), round_to=16),)
 
 
 def draw_factorize(choose: Draw, facts: Facts) -> tuple[Factorize, ...]:

@@ -6,7 +6,7 @@ from spaces._parts import (
     draw_answer_scale,
     draw_input_scale,
     draw_width,
-    eighths,
+    sixteenths,
     vgg_stages,
 )
 
@@ -29,7 +29,7 @@ def draw(choose: Draw, facts: Facts) -> Candidate:
 def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     width = draw_width(choose)
     stages = vgg_stages(width, choose.suggest_int("fcn_depth", 1, 3), 16)
-    inner = eighths(choose.suggest_int("fcn_inner", 64, 512, step=64) * width)
+    inner = sixteenths(choose.suggest_int("fcn_inner", 64, 512, step=64) * width)
     kernel = int(choose.suggest_categorical("fcn_kernel", ("3", "5", "7")))
     fully = (
         Stage("conv", inner, 1, 2, kernel, downsample="max_pool"),

@@ -16,7 +16,7 @@ from segsearch.space import (
     Stage,
     Stem,
 )
-from spaces._parts import candidate, draw_answer_scale, draw_width, eighths, numbers
+from spaces._parts import candidate, draw_answer_scale, draw_width, numbers, sixteenths
 
 # The choices of `icnet-mobile`.
 REFERENCE = {
@@ -40,7 +40,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     width = draw_width(choose)
     depth = choose.suggest_int("icnet_depth", 1, 3)
     scale = float(choose.suggest_categorical("icnet_scale", ("0.5", "0.75")))
-    first = (Stage("residual", eighths(32 * width), 1, 2), Stage("residual", eighths(64 * width), 1, 2))
+    first = (Stage("residual", sixteenths(32 * width), 1, 2), Stage("residual", sixteenths(64 * width), 1, 2))
     middle = EncoderPath(Stem(16), first, scale=scale)
     context = Context(
         "pyramid_pooling",
@@ -48,8 +48,8 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
         bins=numbers(choose.suggest_categorical("pyramid_bins", ("1-2-4", "1-3", "1-2-3-6"))),
     )
     deep = (
-        Stage("residual", eighths(96 * width), depth, atrous=(2,)),
-        Stage("residual", eighths(160 * width), depth, atrous=(4,)),
+        Stage("residual", sixteenths(96 * width), depth, atrous=(2,)),
+        Stage("residual", sixteenths(160 * width), depth, atrous=(4,)),
     )
     low = EncoderPath(None, deep, context, source=Feature(0, 2), scale=0.5)
     detail = choose.suggest_int("icnet_detail", 8, 32, step=8)

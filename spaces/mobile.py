@@ -70,7 +70,8 @@ def draw_stage(choose: Draw, index: int, width: float, output_stride: int) -> St
         groups = int(choose.suggest_categorical(f"{name}_groups", ("2", "4", "8")))
     if index >= 2:
         atrous = choose.suggest_categorical(f"{name}_atrous", ("1", "2", "1-2", "1-2-4"))
-    channels = max(8, round(BASE_WIDTHS[index] * width / 8) * 8)
+    # Runtimes compute 16 channels at a time, and some of those between as slowly as more (`benchmarks/widths.py`).
+    channels = max(8, round(BASE_WIDTHS[index] * width / 16) * 16)
     return Stage(block, channels, depth, stride, kernel, _numbers(atrous), expansion, groups)
 
 
@@ -127,7 +128,7 @@ def draw_shrink(choose: Draw, architecture: Architecture) -> tuple[Factorize | P
 
 
 def draw_prune(choose: Draw) -> Prune:
-    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25))
+    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25), round_to=16)
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:

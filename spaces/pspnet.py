@@ -6,9 +6,9 @@ from spaces._parts import (
     draw_answer_scale,
     draw_input_scale,
     draw_width,
-    eighths,
     numbers,
     residual_stages,
+    sixteenths,
 )
 
 # The choices of `pspnet-mobile`.
@@ -38,7 +38,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
         kernel=int(choose.suggest_categorical("pyramid_kernel", ("1", "3"))),
     )
     weight = choose.suggest_float("auxiliary_weight", 0.0, 0.4, step=0.2)
-    losses = (Auxiliary(Feature(0, 3), weight, eighths(64 * width)),) if weight else ()
+    losses = (Auxiliary(Feature(0, 3), weight, sixteenths(64 * width)),) if weight else ()
     return Architecture(
         (EncoderPath(Stem(16), stages, context),),
         (),

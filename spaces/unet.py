@@ -1,7 +1,7 @@
 """Around U-Net (arXiv:1505.04597): every map of the way down beside the one that comes up."""
 
 from segsearch.space import Architecture, Candidate, Draw, EncoderPath, Facts, Feature, Head, Join, Stage
-from spaces._parts import candidate, draw_answer_scale, draw_input_scale, draw_width, eighths
+from spaces._parts import candidate, draw_answer_scale, draw_input_scale, draw_width, sixteenths
 
 # The choices of `unet-mobile`.
 REFERENCE = {
@@ -26,7 +26,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     levels = choose.suggest_int("unet_levels", 3, 4)
     block = choose.suggest_categorical("unet_block", ("conv", "separable", "residual"))
     depth = choose.suggest_int("unet_depth", 1, 2)
-    widths = [eighths(channels * width) for channels in WIDTHS[: levels + 1]]
+    widths = [sixteenths(channels * width) for channels in WIDTHS[: levels + 1]]
     stages = tuple(
         Stage(
             block if index else "conv",

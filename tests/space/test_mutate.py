@@ -117,7 +117,7 @@ def test_the_first_network_of_dense_blocks_that_learns_on_before_its_export_is_o
     assert [(one.before_export, one.tail > 0) for _, one in found] == [
         ((), True),
         ((Factorize(0.5),), False),
-        ((Prune(0.25),), False),
+        ((Prune(0.25, round_to=16),), False),
     ]
 
 
