@@ -2,6 +2,7 @@
 
     python benchmarks/children.py runs/camvid/study.db --trials 0 4 --data ../shared/camvid
         [--ratios 0.125 0.25 0.5] [--seeds 2] [--tail 3] [--children 3] [--criterion taylor] [--taught channel:3:1 ...]
+        [--rounds 3]
 
 A child is the trial's network as it was trained, pruned and annealed for `--tail` more epochs at a third of the rate.
 Its rival is pruned to the same widths before it trains (from the study's pretrained weights where there are any, so
@@ -12,7 +13,8 @@ crops; the parent has its own. A rival is always pruned by magnitude: it has lea
 split. Trainings are kept (`kept.py`): stopped, it goes on.
 
 `--taught` adds children that learn from what their parent says of each image, too: the kind, the weight and the
-temperature of a distillation. `--no-rival` leaves networks that train alone out.
+temperature of a distillation, `--rounds` one that is pruned so many times, with an equal part of the tail after each,
+to about the same widths. `--no-rival` leaves networks that train alone out.
 """
 
 from __future__ import annotations
@@ -79,6 +81,17 @@ class Parent:
         train(network, data.train, schedule, classes=len(data.classes), device=CPU, teaching=teaching)
         return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
 
+    def in_rounds(self, prune: Prune, schedule: Schedule, rounds: int, data: Dataset) -> float:
+        network = build(self.architecture, len(data.classes), seed=schedule.seed)
+        load_weights(network, self.weights)
+        part = replace(prune, ratio=1 - (1 - prune.ratio) ** (1 / rounds))
+        for _ in range(rounds):
+            losses = losses_over(data.train, schedule, classes=len(data.classes), device=CPU)
+            apply_model_steps(network, [part], losses if part.looks else None)
+            once = replace(schedule, epochs=schedule.epochs // rounds)
+            train(network, data.train, once, classes=len(data.classes), device=CPU)
+        return score_network(network, data.validation, classes=len(data.classes), device=CPU).miou
+
     def says(self, data: Dataset) -> NDArray[np.float16]:
         """What the parent says of every training image."""
         target = FOLDER / f"said-{self.weights.stem}-{data.key[:12]}.npy"
@@ -102,6 +115,8 @@ class Parent:
 
     def job(self, part: str, prune: Prune, schedule: Schedule, data: Dataset, taught: Distill | None = None) -> Job:
         about = [self.weights.name, part, to_json(prune), to_json(schedule), data.key, f"torch {torch.__version__}"]
+        if part.endswith("rounds"):
+            return Job(["children", *about], partial(self.in_rounds, prune, schedule, int(part.split()[0]), data))
         if part == "alone":
             return Job(["children", *about], partial(self.alone, prune, schedule, data))
         about += [*(["looks"] if prune.looks else []), *([to_json(taught)] if taught else [])]
@@ -152,6 +167,8 @@ def main() -> None:
     parser.add_argument("--ratios", type=float, nargs="+", default=(0.125, 0.25, 0.5))
     parser.add_argument("--criterion", choices=get_args(Criterion), default="l1")
     parser.add_argument("--taught", nargs="*", type=distill_of, default=[], metavar="KIND:WEIGHT:T")
+    parser.add_argument("--rounds", type=int, nargs="*", default=[], help="children pruned in so many rounds, too")
+    parser.add_argument("--multiple", type=int, default=16, help="of channels that are left")
     parser.add_argument("--no-rival", action="store_true")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--tail", type=int, default=3, help="epochs after the pruning")
@@ -166,6 +183,8 @@ def main() -> None:
     heads = "".join(f"{name:>8s}" for name in ("parent", "child", *([] if options.no_rival else ["alone", "gain"])))
     taught: list[Distill] = options.taught
     heads += "".join(f"{f'{one.kind} {one.weight:g} T {one.temperature:g}':>16s}" for one in taught)
+    rounds: list[int] = options.rounds
+    heads += "".join(f"{f'{one} rounds':>16s}" for one in rounds)
     print(f"{'parent':>6s}{'ratio':>7s}{'MACs':>6s}{'seed':>5s}{heads}", flush=True)
     gains = []
     for seed in range(options.seeds):
@@ -174,17 +193,18 @@ def main() -> None:
             key = ["children", parent.weights.name, "parent", data.key]
             (before,) = outcomes([Job(key, partial(parent.of_itself, data))])
             for ratio in options.ratios:
-                prune = Prune(ratio, criterion)
+                prune = Prune(ratio, criterion, options.multiple)
                 tail = replace(whole, epochs=options.tail, seed=seed, learning_rate=whole.learning_rate / 3)
                 share = round(whole.epochs / (options.children + 1))
                 lengths = [options.tail + share] + ([options.tail + whole.epochs] if options.whole else [])
                 jobs = [parent.job("child", prune, tail, data)]
                 jobs += [parent.job("child", prune, tail, data, distill) for distill in taught]
+                jobs += [parent.job(f"{count} rounds", prune, tail, data) for count in rounds]
                 if not options.no_rival:
                     alone = [replace(whole, epochs=one, seed=seed) for one in lengths]
                     jobs += [parent.job("alone", prune, one, data) for one in alone]
                 child, *rest = outcomes(jobs)
-                learned, rivals = rest[: len(taught)], rest[len(taught) :]
+                learned, rivals = rest[: len(taught) + len(rounds)], rest[len(taught) + len(rounds) :]
                 line = f"{parent.trial:6d}{ratio:7.3f}{parent.macs_left(prune, data):6.2f}{seed:5d}"
                 line += f"{before:8.4f}{child:8.4f}"
                 if rivals:
