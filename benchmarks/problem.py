@@ -44,14 +44,15 @@ class Problem:
     """What is searched: who draws, what is found of a candidate and its parameters, and the cheap objective's limit.
 
     A hypervolume is a share of the box of mIoU from `worst` to `best`, and of the logarithm of the cost from `least` to
-    the limit. `short` tells the mIoU and the seconds of a training of so many epochs, where that is known. `blind` are
-    blocks of the surrogate's features that mean nothing here.
+    the limit. `short` tells the mIoU and the seconds of a training of so many epochs, where these are among `shorts`.
+    `blind` are blocks of the surrogate's features that mean nothing here.
     """
 
     name: str
     draw: DrawCandidate
     found: Callable[[Candidate, Mapping[str, Any]], Found]
     short: Callable[[Mapping[str, Any], int], tuple[float, float]] | None = None
+    shorts: tuple[int, ...] = ()
     cost: str = "latency_ms"
     limit: float = 20.0
     least: float = 1.0

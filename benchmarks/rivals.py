@@ -404,6 +404,7 @@ MAIN: Mapping[str, Rival] = {
     "segsearch with siblings": by_segsearch(startup=4, siblings=1),
     "floats, then rounded": by_segsearch(startup=4, floats_first=True),
 }
+SHORT_ONES = (Short(epochs=2), Short(epochs=6), Short(each=6, epochs=2))
 SHARES: Mapping[str, Rival] = {
     "screening, 16 looked at": by_screening(16),
     "1 looked at": by_screening(1),
@@ -412,9 +413,7 @@ SHARES: Mapping[str, Rival] = {
     "3 short ones each": by_short(Short()),
     "3 short ones, begun anew": by_short(Short(warm=False)),
     "3 shorter ones": by_short(Short(share=1 / 6, noise=0.03)),
-    "3 of 2 epochs each": by_short(Short(epochs=2)),
-    "3 of 6 epochs each": by_short(Short(epochs=6)),
-    "6 of 2 epochs each": by_short(Short(each=6, epochs=2)),
+    **{f"{one.each} of {one.epochs} epochs each": by_short(one) for one in SHORT_ONES},
     "32 looked at": by_screening(32),
     "64 looked at": by_screening(64),
     "dice alone propose": by_screening(16, mix={"dice": 1}),
@@ -432,6 +431,7 @@ RIVALS = {**MAIN, **SHARES}
 OURS = ("segsearch", "segsearch, 4 at random", "segsearch with siblings")
 # What is rounded only at the end has one hypervolume, that of its end.
 AT_THE_END = ("floats, then rounded",)
-# Of no meaning where a training has but one file, or its shorter ones are not known.
-SCENES_ALONE: tuple[str, ...] = ("segsearch with siblings", "floats, then rounded")
-SCENES_ALONE += ("3 of 2 epochs each", "3 of 6 epochs each", "6 of 2 epochs each")
+# Of no meaning where a training has but one file.
+SCENES_ALONE = ("segsearch with siblings", "floats, then rounded")
+# Short trainings of how many epochs must be known.
+NEEDS = {f"{one.each} of {one.epochs} epochs each": one.epochs for one in SHORT_ONES}

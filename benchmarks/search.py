@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 from problem import RELATIVE_SLOWER, RELATIVES, Found, Problem, computed
-from rivals import AT_THE_END, MAIN, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
+from rivals import AT_THE_END, MAIN, NEEDS, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
 from tables import nasbench201, scenes
 
 from segsearch.search import screen
@@ -254,16 +254,20 @@ def main() -> None:
     if options.part in ("after", "outlook"):
         (after if options.part == "after" else outlooks)(options)
         return
-    names = options.only or list(MAIN if options.part == "rivals" else SHARES)
-    if not (options.table or "").startswith("scenes-"):
-        if odd := [name for name in options.only or () if name in SCENES_ALONE]:
-            parser.error(f"{', '.join(odd)}: for --table scenes-... alone")
-        names = [name for name in names if name not in SCENES_ALONE]
+    names, shorts = options.only or list(MAIN if options.part == "rivals" else SHARES), tuple[int, ...]()
     if options.table:
         try:
-            Where(table=options.table).problem(0)
+            shorts = Where(table=options.table).problem(0).shorts
         except (ValueError, KeyError, OSError) as error:
             parser.error(f"--table {options.table}: {error}")
+    scenes_only = () if (options.table or "").startswith("scenes-") else SCENES_ALONE
+    odd = [name for name in names if name in scenes_only or NEEDS.get(name) not in (None, *shorts)]
+    if odd and options.only:
+        parser.error(f"{', '.join(odd)}: for --table scenes-..., of which all these trainings are known, alone")
+    if odd and options.table:
+        print(f"Left out, of trainings that the table has not: {', '.join(odd)}")
+    names = [name for name in names if name not in odd]
+    if options.table:
         table(names, options, Where(table=options.table))
         return
     some = [found.values["latency_ms"] for found in draws(options.space, 400)]

@@ -87,13 +87,20 @@ def nasbench201(wheel: Path, data: str, cost: str, seed: int) -> Problem:
 
 @dataclass(frozen=True)
 class _Scenes:
-    """Our own table: rows by epochs, seed, network and bits."""
+    """Our own table: rows by epochs, seed, network and bits, of the parts that are whole."""
 
     rows: Mapping[tuple[int, int, str, str], Row]
+    parts: tuple[tuple[int, int], ...]  # epochs and seed
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({seed for epochs, seed, _, _ in self.rows if epochs == LENGTHS[-1]}))
+        """Those of whole trainings."""
+        return tuple(sorted(seed for epochs, seed in self.parts if epochs == LENGTHS[-1]))
+
+    @cached_property
+    def shorts(self) -> tuple[int, ...]:
+        """The lengths of short trainings that are known of each of these seeds."""
+        return tuple(one for one in LENGTHS[:-1] if all((one, seed) in self.parts for seed in self.seeds))
 
     def mious(self, params: Mapping[str, Any]) -> list[float]:
         """What the whole trainings of a file had, by seed."""
@@ -125,14 +132,17 @@ class _Scenes:
 
 @cache
 def _read(file: Path) -> _Scenes:
-    """The table, whole. Raises `ValueError` where trainings are missing."""
+    """The table's whole parts. Raises `ValueError` where whole trainings of all networks are of no seed."""
     found = {(int(row["epochs"]), int(row["seed"]), network_of(row), row["bits"]): row for row in read(file)}
-    for epochs, seed in product(LENGTHS, sorted({seed for _, seed, _, _ in found}) or [0]):
-        wanted = {(epochs, seed, network_of(one), bits) for one in designs() for bits in PRECISIONS}
-        if left := wanted - set(found):
-            part = f"--part {epochs}-{seed}"
-            raise ValueError(f"{file} lacks {len(left)} of {len(wanted)} files: python benchmarks/table.py {part}")
-    return _Scenes(found)
+    wanted = {(network_of(one), bits) for one in designs() for bits in PRECISIONS}
+    left = {part: len(wanted) - sum((*part, *one) in found for one in wanted) for part in product(LENGTHS, (0, 1))}
+    if left[LENGTHS[-1], 0] and left[LENGTHS[-1], 1]:
+        part = f"--part {LENGTHS[-1]}-0"
+        raise ValueError(
+            f"{file} lacks {left[LENGTHS[-1], 0]} of {len(wanted)} files: python benchmarks/table.py {part}"
+        )
+    parts = tuple(part for part, count in left.items() if not count)
+    return _Scenes({key: row for key, row in found.items() if key[:2] in parts}, parts)
 
 
 def scenes(file: Path, cost: str, seed: int) -> Problem:
@@ -150,6 +160,7 @@ def scenes(file: Path, cost: str, seed: int) -> Problem:
         return Found(float(np.mean(mious)), mious[of(params)], held.costs(params), float(held.file(params)["seconds"]))
 
     def short(params: Mapping[str, Any], epochs: int) -> tuple[float, float]:
+        assert epochs in held.shorts, f"trainings of {epochs} epochs are not known of all networks"
         row = held.file(params, (epochs, held.seeds[of(params)]))
         return float(row["miou"]), float(row["seconds"])
 
@@ -158,6 +169,7 @@ def scenes(file: Path, cost: str, seed: int) -> Problem:
         settled(drawing(table_space.draw, "table_space.py"), Facts(classes=5, output="mask")),
         found,
         short,
+        held.shorts,
         cost=column,
         limit=1.001 * max(costs),
         least=0.999 * min(costs),
