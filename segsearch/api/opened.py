@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 from typing import get_args
 
 from segsearch.api.front import Front
 from segsearch.api.html import line
 from segsearch.api.trials import Source, Trial, model_of, trial_of
-from segsearch.errors import DatabaseError, StudyError
+from segsearch.errors import StudyError
 from segsearch.judging.fronts import Report
 from segsearch.judging.pareto import Prefer
 from segsearch.judging.reading import open_to_read, report_of
 from segsearch.store import Counts, open_store
-from segsearch.store.location import is_url
 from segsearch.study import Study
 
 
@@ -27,23 +25,13 @@ def open_run(where: str | os.PathLike[str], *, study: str | None = None, read_on
     It may be closed, alone or by `with`. Without `read_only` a model can be picked. Raises `DatabaseError` for what is
     no database of ours, `StudyError` where the study is not in it.
     """
-    database = database_at(os.fspath(where))
+    database = os.fspath(where)
     store = open_to_read(database) if read_only else open_store(database)
     try:
         return Run(Source(store, store.study(study)), read_only=read_only)
     except BaseException:
         store.close()
         raise
-
-
-def database_at(where: str) -> str:
-    """The database that is meant by a folder, a path or a URL."""
-    if is_url(where) or not Path(where).is_dir():
-        return where
-    database = Path(where) / "study.db"
-    if not database.is_file():
-        raise DatabaseError(f"{where}: a run's folder holds study.db, and this one does not; name the database itself.")
-    return str(database)
 
 
 @dataclass

@@ -83,10 +83,11 @@ def _model(model: str, trial: int | None, study: str | None) -> Model:
     from segsearch.handover.about import ABOUT
     from segsearch.handover.chosen import chosen
     from segsearch.predicting.model import from_file, from_folder, from_study
-    from segsearch.store.location import is_url
+    from segsearch.store.location import database_in, is_url
 
     path = Path(model)
-    folder = path.parent if path.name == ABOUT else path if path.is_dir() else None
+    is_model = path.is_dir() and database_in(path) == path
+    folder = path.parent if path.name == ABOUT else path if is_model else None
     if not is_url(model) and (folder is not None or path.suffix.lower() == ".onnx"):
         if trial is not None or study is not None:
             raise StudyError(f"--trial and --study choose a model of a database, and {model} is a model itself.")

@@ -15,7 +15,7 @@ from segsearch.space.candidate import Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json, to_json
 from segsearch.store import Store, StudyRow, TrialRow
-from segsearch.store.location import is_url, shown
+from segsearch.store.location import database_in, is_url, shown
 from segsearch.study import Study, flat
 from segsearch.workshop import Artifacts
 
@@ -102,7 +102,7 @@ def _timing(study: Study) -> tuple[object, ...]:
 def _same_file(where: str, own: str) -> bool:
     if is_url(where) or is_url(own):
         return False
-    return Path(where).resolve() == Path(own).resolve()
+    return database_in(Path(where)).resolve() == database_in(Path(own)).resolve()
 
 
 def keep_earlier(

@@ -127,7 +127,9 @@ def _locked(folder: int) -> bool:
 def check_file(path: Path, *, create: bool) -> None:
     """Raise `DatabaseError` where a path cannot be a SQLite database of ours; with `create`, make its folder."""
     if path.is_dir():
-        raise DatabaseError(f"A database must be a file; {path} is a folder. Name the file in it: {path / 'study.db'}.")
+        raise DatabaseError(
+            f"A database must be a file; {path} is a folder: a run's folder holds study.db, and this one does not."
+        )
     try:
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,10 +42,15 @@ class Location:
 
 
 def locate(where: str | Path, *, mode: Mode, timeout_seconds: float, immutable: bool = False) -> Location:
-    """Resolve a path or a SQLAlchemy URL. Raises `DatabaseError` for a URL that cannot be used."""
+    """Resolve a path, of a database or of a run's folder, or a SQLAlchemy URL.
+
+    Raises `DatabaseError` for a URL that cannot be used.
+    """
     text = str(where)
+    named = text
     if not is_url(text):
-        path = _demand_path(text)
+        path = database_in(_demand_path(text))
+        named = str(path)
     else:
         url = _read(text)
         if url.get_backend_name() != "sqlite":
@@ -55,7 +60,13 @@ def locate(where: str | Path, *, mode: Mode, timeout_seconds: float, immutable: 
     uri = f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if immutable else ''}"
     # The URL only chooses the dialect: the connector opens the file, whatever characters its path holds.
     options = {"creator": lambda: _connect(uri, mode, timeout_seconds), "poolclass": QueuePool}
-    return Location(str(where), "sqlite:///by-connector", options, path)
+    return Location(named, "sqlite:///by-connector", options, path)
+
+
+def database_in(path: Path) -> Path:
+    """The database of a run where its folder is named, or the path as it is."""
+    inside = path / "study.db"
+    return inside if path.is_dir() and inside.is_file() else path
 
 
 def is_url(where: str | Path) -> bool:

@@ -183,7 +183,7 @@ def test_a_database_gives_the_newest_pick_with_its_names(
     said = command("predict", searched, images, "--out", tmp_path / "out")
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith("Model    trial 1 of fake, not yet trained to the end; 64x64, 8 classes\n")
-    by_number = command("predict", searched, images, "--out", tmp_path / "other", "--trial", 0)
+    by_number = command("predict", searched.parent, images, "--out", tmp_path / "other", "--trial", 0)  # its folder
     assert "trial 0 of fake" in by_number.out
     one, other = ((tmp_path / name / "labels" / "a.png").read_bytes() for name in ("out", "other"))
     assert one == other

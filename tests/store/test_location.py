@@ -39,6 +39,16 @@ def test_a_file_whose_name_looks_like_a_url_or_a_path_of_windows_is_meant_where_
     assert locate("a@b/c:d.db", mode="rw", timeout_seconds=30).file == tmp_path / "a@b/c:d.db"
 
 
+def test_a_run_s_folder_stands_for_the_database_in_it(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    assert locate(run, mode="rw", timeout_seconds=30).file == run, "and is refused, as it holds none"
+    (run / "study.db").touch()
+    for written in (run, f"{run}/", run / "study.db"):
+        found = locate(written, mode="rw", timeout_seconds=30)
+        assert (found.file, found.shown) == (run / "study.db", str(run / "study.db"))
+
+
 def test_marks_in_a_password_that_can_only_be_its_own_are_taken_as_they_are() -> None:
     for written in ("pa#ss", "pa/ss", "pa?ss", "pa:ss", "pa%2Fss", "${ss}"):
         found = locate(f"postgresql://me:{written}@host:5432/db", mode="rw", timeout_seconds=30)
