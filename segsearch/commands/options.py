@@ -11,7 +11,8 @@ StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (
 
 
 Database = Annotated[
-    str, typer.Argument(metavar="DB", help="A run's folder, its database's path or a SQLAlchemy URL.", show_default=False)
+    str,
+    typer.Argument(metavar="DB", help="A run's folder, its database's path or a SQLAlchemy URL.", show_default=False),
 ]
 
 
