@@ -34,8 +34,9 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from clock import Run, row_of
 from problem import RELATIVE_SLOWER, RELATIVES, Found, Problem, computed
-from rivals import AT_THE_END, MAIN, NEEDS, OURS, RIVALS, SCENES_ALONE, SHARES, Run, row_of, screened
+from rivals import AT_THE_END, MAIN, NEEDS, OURS, RIVALS, SCENES_ALONE, SHARES, screened
 from tables import nasbench201, scenes
 
 from segsearch.search import screen
@@ -63,7 +64,7 @@ def draws(space: str, count: int) -> list[Found]:
 @cache
 def _code() -> str:
     """The hash of what settles a search: the rivals, the problems, and the room of the search."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in ("rivals", "problem", "tables")]
+    files = [Path(__file__).with_name(f"{name}.py") for name in ("clock", "rivals", "shorts", "problem", "tables")]
     files += sorted(Path(screen.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -254,6 +255,8 @@ def main() -> None:
     if options.part in ("after", "outlook"):
         (after if options.part == "after" else outlooks)(options)
         return
+    if odd := [name for name in options.only or () if name not in RIVALS]:
+        parser.error(f"--only must name rivals, got {', '.join(odd)}; there are {', '.join(RIVALS)}")
     names, shorts = options.only or list(MAIN if options.part == "rivals" else SHARES), tuple[int, ...]()
     if options.table:
         try:
