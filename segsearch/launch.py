@@ -307,5 +307,6 @@ def _search(
             gate=child.gate,
             earlier=earlier_of(row),
             minutes=minutes,
+            machine=here.key,
             on_event=on_event,
         )

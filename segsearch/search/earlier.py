@@ -12,6 +12,7 @@ from segsearch.errors import SegsearchError
 from segsearch.evidence.objectives import DEAR, MACHINE_BOUND
 from segsearch.search.features import Array, Described
 from segsearch.search.gain import front_of
+from segsearch.search.machines import factor_of
 from segsearch.search.points import meets_limits, nearest
 from segsearch.settings.search import Scalar, SearchSettings
 from segsearch.space.candidate import Candidate
@@ -144,20 +145,12 @@ def aligned(rows: Sequence[Known], sources: Sequence[Source], here: Sequence[Des
     factors: list[dict[str, float]] = []
     for place, _ in enumerate(sources):
         pairs = [(row.values, known[row.key]) for row in rows if row.source == place and row.key in known]
-        factors.append({name: _factor(pairs, name) for name in {name for there, _ in pairs for name in there}})
+        names = {name for there, _ in pairs for name in there} - {DEAR}  # the error moves with no machine
+        factors.append({name: factor_of(pairs, name) for name in names})
     return [
         replace(row, values={name: value * factors[row.source].get(name, 1.0) for name, value in row.values.items()})
         for row in rows
     ]
-
-
-def _factor(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], name: str) -> float:
-    """How many times the costs of there are those of here, in the geometric mean; the error is none of them."""
-    if name == DEAR:
-        return 1.0
-    both = [(there.get(name, 0.0), here.get(name, 0.0)) for there, here in pairs]
-    logs = [math.log(one / other) for other, one in both if one > 0 and other > 0]
-    return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
 def _kept(rows: Sequence[Known], study: Study) -> list[Known]:

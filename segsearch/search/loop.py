@@ -14,6 +14,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.events import Event, EventKind, Reason, Summary
+from segsearch.search.machines import as_here, timed_elsewhere
 from segsearch.search.memory import Memory, open_memory
 from segsearch.search.outlook import Outlook, has_converged
 from segsearch.search.screening import Promoted, Screening, UsedUp
@@ -53,6 +54,7 @@ def run_search(
     teach: Callable[[Workshop], object] | None = None,
     trials: int | None = None,
     minutes: float | None = None,
+    machine: str | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Summary:
     """Search until the stored study has as many trained trials as its settings ask for; `trials` changes these.
@@ -61,7 +63,8 @@ def run_search(
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
     first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
     a teacher, once the study's own is found to be no better than its students; `teach` asks one that is trained.
-    `earlier` is what the study knew of others when it began: designs to train first, and rows for the surrogate. The
+    `earlier` is what the study knew of others when it began: designs to train first, and rows for the surrogate.
+    `machine` is the key of the one that times here; trials that another timed are ranked by what they cost here. The
     search ends before that where the study says so and little is to be gained (`stop`), or nothing new is found.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
     candidates in a row that could not be kept.
@@ -81,7 +84,8 @@ def run_search(
     with at_work(store, study) as worker, open_memory(store, settings, designs=earlier.designs) as memory:
         memory.reconcile(worker)
         draws, looking = Draws(store, row, worker, draw, alone or draw, teach), Looking(store, study)
-        search = _Search(store, settings, worker, memory, looking, draws, evaluate, gate or no_gate, on_event, earlier)
+        gate = gate or no_gate
+        search = _Search(store, settings, worker, memory, looking, draws, evaluate, gate, on_event, earlier, machine)
         try:
             search.heed_teacher()
             reason = search.until(deadline)
@@ -119,6 +123,7 @@ class _Search:
     gate: Evaluate
     on_event: Callable[[Event], None]
     earlier: Earlier
+    machine: str | None
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
     found: dict[int, list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
@@ -186,12 +191,19 @@ class _Search:
         if now in self.ends or now[0] >= self.study.trials:
             return self.ends.get(now)
         if settings.stop == "converged" and now not in self.outlooks and not (settings.screen and self.worker.looks()):
-            self.outlooks[now] = has_converged(self.looking.trials(), self.study, earlier=self.earlier)
+            self.outlooks[now] = has_converged(self.rows(), self.study, earlier=self.earlier)
         return "converged" if self.outlooks.get(now) is not None else None
 
     def _standing(self) -> Standing:
         counts = self.store.counts(self.study.name)
         return counts.trained, counts.failed, counts.running
+
+    def rows(self) -> list[TrialRow]:
+        """All trials, with what they cost on this machine."""
+        rows = self.looking.trials()
+        if self.machine is None or not timed_elsewhere(rows, self.machine):
+            return rows
+        return as_here(rows, self.store.timings(self.study.name), self.machine)
 
     def put_back(self) -> None:
         trial = self.worker.put_back()
@@ -237,7 +249,7 @@ class _Search:
         settings, draw = self.study.search, self.heed_teacher()
         if settings.screen and self._trained() >= self.earlier.trained_before_screening(settings):
             taught = draw is self.draws.taught
-            found = Screening(self.looking, self.study, self.worker, self.memory, draw, self.earlier, taught).next()
+            found = Screening(self.rows, self.study, self.worker, self.memory, draw, self.earlier, taught).next()
             return self._promoted(found) if isinstance(found, Promoted) else found
         trial = self.memory.ask()
         candidate = as_stored(draw(trial))

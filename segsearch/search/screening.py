@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from segsearch.search.earlier import Earlier
@@ -10,7 +10,6 @@ from segsearch.search.memory import Memory, trial_seed
 from segsearch.search.screen import choose, propose
 from segsearch.space.draws import DrawCandidate
 from segsearch.store import TrialRow
-from segsearch.store.looking import Looking
 from segsearch.store.worker import Worker
 from segsearch.study import Study
 
@@ -36,7 +35,7 @@ class Screening:
     nobody is `taught` any more, those that would be wait until no other does.
     """
 
-    looking: Looking
+    rows: Callable[[], list[TrialRow]]
     study: Study
     worker: Worker
     memory: Memory
@@ -50,7 +49,7 @@ class Screening:
         Raises `UsedUp` where there is neither.
         """
         looks = self.study.search.screen
-        rows = self.looking.trials()
+        rows = self.rows()
         waiting = [row for row in rows if row.state == "screened"]
         alone = waiting if self.taught else [row for row in waiting if row.candidate.distill is None]
         pool = [row.number for row in alone or waiting]
