@@ -1,6 +1,6 @@
 """What the parts of a long schedule are worth, and whether a killed training ends with the same bytes.
 
-    python benchmarks/retrain.py parts --data ../shared/camvid [--epochs 60] [--seeds 1] [--width 0.5]
+    python benchmarks/retrain.py parts --data ../shared/camvid [--epochs 60] [--seeds 1] [--width 0.5] [--only all ...]
     python benchmarks/retrain.py kills --db runs/camvid/study.db --trial N [--epochs 30] [--kills 5]
 
 `parts` trains one sub-network of EfficientNet-Lite0 on whole images at input scale 0.5, from the weights: plainly, and
@@ -58,7 +58,8 @@ def parts(arguments: argparse.Namespace) -> None:
     candidate = Candidate(design(arguments.width))
     base = replace(STARTED, epochs=arguments.epochs)
     plain: list[float] = []
-    for name, (changes, weight) in PARTS.items():
+    for name in ("plain", *(part for part in PARTS if part in (arguments.only or list(PARTS)[1:]))):
+        changes, weight = PARTS[name]
         architecture = with_auxiliary(candidate, weight).architecture
         assert isinstance(architecture, Architecture)
         schedules = [replace(base, seed=seed, **changes) for seed in range(arguments.seeds)]  # type: ignore[arg-type]
@@ -107,6 +108,7 @@ def main() -> int:
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), help="these beside the plain schedule")
     parser.add_argument("--db", type=Path)
     parser.add_argument("--trial", type=int, default=0)
     parser.add_argument("--kills", type=int, default=5)

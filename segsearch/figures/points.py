@@ -26,7 +26,7 @@ MANY = 1000
 # Beyond this many members of one kind the front's markers are smaller.
 CROWD = 80
 _OPEN, _DOTTED = 100, 300
-_SYMBOLS = {"circle": 0, "square": 1, "diamond": 2}
+_SYMBOLS = {"circle": 0, "square": 1, "diamond": 2, "cross": 3}
 
 
 def markers(marks: Marks, axes: Axes, look: Theme) -> list[Trace]:

@@ -12,7 +12,12 @@ from typing import Any
 PLOTLY = Path(__file__).with_name("plotly.min.js")
 
 # Okabe and Ito's palette, told apart with every kind of colour vision; the marker's shape says the same again.
-STYLES: dict[str, tuple[str, str]] = {"fp32": ("#0072B2", "circle"), "int8": ("#D55E00", "diamond")}
+# These markers are drawn in three dimensions, too.
+STYLES: dict[str, tuple[str, str]] = {
+    "fp32": ("#0072B2", "circle"),
+    "int8": ("#D55E00", "diamond"),
+    "w4": ("#CC79A7", "cross"),
+}
 OTHER_STYLE = ("#009E73", "square")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777", "#222222")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -69,7 +74,7 @@ DARK = Theme(
     panel="#25282c",
     gold="#F0E442",
     faint=0.42,
-    styles={"fp32": ("#56B4E9", "circle"), "int8": ("#F28E4B", "diamond")},
+    styles={"fp32": ("#56B4E9", "circle"), "int8": ("#F28E4B", "diamond"), "w4": ("#D99BBD", "cross")},
     other=("#2BC79B", "square"),
     palette=("#56B4E9", "#F28E4B", "#2BC79B", "#D99BBD", "#E6B422", "#8FD0F5", "#A0A6AC", "#E6E8EA"),
     heat=((0.0, "#202327"), (0.001, "#23303a"), (0.25, "#1f5575"), (0.6, "#3d93c5"), (1.0, "#bfe4f8")),

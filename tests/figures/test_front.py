@@ -97,7 +97,7 @@ def test_nothing_to_show_is_said() -> None:
 def test_precisions_differ_by_colour_and_by_shape_on_both_grounds() -> None:
     for look in (LIGHT, DARK):
         colours, shapes = zip(*look.styles.values(), look.other, strict=True)
-        assert len(set(colours)) == len(set(shapes)) == 3
+        assert len(set(colours)) == len(set(shapes)) == 4
 
 
 def test_the_page_has_room_for_long_names() -> None:
@@ -134,7 +134,7 @@ def test_the_figure_separates_precision_and_standing(found: fronts.Report) -> No
     # 30 ms would squeeze the others together: the legend counts it instead.
     assert list(shown["rejected by a limit, not trained (1 beyond the chart)"]["x"]) == [None]  # type: ignore[call-overload]
     colours, shapes = zip(*figures.STYLES.values(), figures.OTHER_STYLE, strict=True)
-    assert len(set(colours)) == len(set(shapes)) == 3
+    assert len(set(colours)) == len(set(shapes)) == 4
 
 
 def test_the_chart_draws_the_intervals_of_the_front(close: fronts.Report) -> None:
