@@ -48,9 +48,10 @@ from segsearch.training.sample import losses_over
 from segsearch.training.schedule import Schedule, for_scale
 from segsearch.training.teacher import teach
 from segsearch.trial.export import count_macs
+from segsearch.trial.making import apply_model_steps
 from segsearch.trial.prepare import schedule_of
 from segsearch.trial.score_network import score_network
-from segsearch.trial.weights import apply_model_steps, load_weights
+from segsearch.trial.state import load_weights
 
 CPU = torch.device("cpu")
 

@@ -45,7 +45,7 @@ def try_draws(space: str, numbers: list[int]) -> None:
     from segsearch.space.load import load_space
     from segsearch.training.loop import train
     from segsearch.training.schedule import Schedule
-    from segsearch.trial.weights import apply_model_steps
+    from segsearch.trial.making import apply_model_steps
 
     draw = load_space(space).draw
     settings = DataSettings(kind="synthetic", height=SIZE[0], width=SIZE[1], train_count=IMAGES, validation_count=2)
@@ -85,7 +85,7 @@ def ship_draws(space: str, numbers: list[int]) -> None:
     from segsearch.space.draws import Dice, Facts
     from segsearch.space.load import load_space
     from segsearch.trial.export import check_parity, export
-    from segsearch.trial.weights import apply_model_steps
+    from segsearch.trial.making import apply_model_steps
 
     draw, runtime = load_space(space).draw, RUNTIMES["onnxruntime"]
     facts = Facts(output="mask", classes=SHIPPED_CLASSES, height=SHIPPED[0], width=SHIPPED[1])

@@ -27,9 +27,10 @@ from segsearch.study import Study
 from segsearch.trial.bench import Bench
 from segsearch.trial.files import exported, quantized
 from segsearch.trial.gate import gate_file_of, passed_gate, timed
+from segsearch.trial.making import compressed_shape
 from segsearch.trial.prepare import make_bench
 from segsearch.trial.stages import Stages
-from segsearch.trial.weights import Fidelity, compressed_shape, fine_tuned, trained
+from segsearch.trial.weights import Fidelity, fine_tuned, trained
 from segsearch.workshop import Artifacts, Forgetful
 
 LONG = Effort(interval=0.0, max_seconds=4.0)

@@ -26,13 +26,17 @@ def draw(choose: Draw, facts: Facts) -> Candidate:
 
 
 def draw_prune(choose: Draw, facts: Facts) -> tuple[Prune, ...]:
-    """A share of the channels of every layer that can lose some; what is left learns on for a while."""
+    """A share of the channels of every layer that can lose some; what is left learns on for a while.
+
+    Multiples of 16 are quickest (`benchmarks/widths.py`); layers of few channels have only multiples of 8 to go to.
+    """
     if "prune" not in facts.ways:
         return ()
     ratio = float(choose.suggest_categorical("pruned", ("0", "0.125", "0.25", "0.375", "0.5")))
     if not ratio:
         return ()
-    return (Prune(ratio, choose.suggest_categorical("criterion", ("l1", "l2", "taylor")), round_to=16),)
+    criterion = choose.suggest_categorical("criterion", ("l1", "l2", "taylor"))
+    return (Prune(ratio, criterion, round_to=int(choose.suggest_categorical("multiple", ("16", "8")))),)
 
 
 def draw_factorize(choose: Draw, facts: Facts) -> tuple[Factorize, ...]:

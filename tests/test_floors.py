@@ -66,6 +66,14 @@ def test_rooms_make_no_circle() -> None:
     assert order.index("errors") < order.index("commands")
 
 
+def test_files_make_no_circle_within_a_room_either() -> None:
+    """Nor where one imports the other late, or for a type alone: what both need has a file of its own."""
+    named = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in FILES}
+    needs = {name: set(imports(ast.parse(path.read_text()))) & set(named) for name, path in named.items()}
+    order = tuple(TopologicalSorter(needs).static_order())  # raises CycleError
+    assert order.index("segsearch.trial.making") < order.index("segsearch.trial.weights")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_holds_one_idea(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES

@@ -10,7 +10,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.own import OwnNetwork
 
 if TYPE_CHECKING:
-    from segsearch.api.trials import Source
+    from segsearch.api.source import Source
     from segsearch.networks import Network
     from segsearch.runtimes import Session
 
@@ -36,8 +36,9 @@ def network_of(source: Source, number: int, candidate: Candidate, artifact: str)
     be had."""
     from segsearch.networks import build
     from segsearch.own.made import Maker
+    from segsearch.trial.making import apply_model_steps
     from segsearch.trial.origin import made_of
-    from segsearch.trial.weights import apply_model_steps, load_weights
+    from segsearch.trial.state import load_weights
     from segsearch.workshop import cache_of
 
     artifacts = source.row.artifacts

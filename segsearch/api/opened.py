@@ -10,7 +10,8 @@ from typing import get_args
 
 from segsearch.api.front import Front
 from segsearch.api.html import line
-from segsearch.api.trials import Source, Trial, model_of, trial_of
+from segsearch.api.source import Source
+from segsearch.api.trials import Trial, model_of, trial_of
 from segsearch.errors import StudyError
 from segsearch.judging.fronts import Report
 from segsearch.judging.pareto import Prefer

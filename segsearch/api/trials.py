@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.api.html import facts
+from segsearch.api.source import Source
 from segsearch.errors import StudyError
 from segsearch.evidence.images import NoSpread, Spread
 from segsearch.evidence.objectives import MACHINE_BOUND, OBJECTIVES
 from segsearch.judging.words import describe, precision, with_interval
 from segsearch.settings.search import Scalar
 from segsearch.space.candidate import Candidate
-from segsearch.store import Failure, GrownRow, State, Store, StudyRow, TimingRow, TrialRow
+from segsearch.store import Failure, GrownRow, State, TimingRow, TrialRow
 
 if TYPE_CHECKING:
     from segsearch.api.images import Picture
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
 # What `front --csv` calls the ends of an interval.
 ENDS = {"miou": ("miou_low", "miou_high"), "latency_ms": ("latency_low_ms", "latency_high_ms")}
-
-
-@dataclass(frozen=True)
-class Source:
-    """The open database that trials come from, and their study in it."""
-
-    store: Store
-    row: StudyRow
 
 
 @dataclass(frozen=True)

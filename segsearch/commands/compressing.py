@@ -17,7 +17,7 @@ from segsearch.terminal import quoted, say, suggest
 if TYPE_CHECKING:
     from segsearch.space.own import Pixels, Three
     from segsearch.study import Study
-    from segsearch.trial.bring import Read, Tried
+    from segsearch.trial.bring_orders import Read, Tried
     from segsearch.workshop import Progress
 
 # Another way of giving pixels that is so much better is worth a word; one that is so bad is no network of this data.
@@ -118,7 +118,8 @@ def _tried(
     from segsearch import launch
     from segsearch.settings.texts import texts_of
     from segsearch.study import dump_study
-    from segsearch.trial.bring import ReadOrder, TryOrder, read_apart, try_apart
+    from segsearch.trial.bring import read_apart, try_apart
+    from segsearch.trial.bring_orders import ReadOrder, TryOrder
     from segsearch.workshop import cache_of
 
     texts = texts_of(study.data)

@@ -19,10 +19,10 @@ from segsearch.space.steps import AfterExport, Quantize
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import check_parity, count_macs, count_params, export, note_reading
 from segsearch.trial.graph_parity import graph_parity
-from segsearch.trial.making import graph_of
+from segsearch.trial.making import compressed_shape, graph_of
 from segsearch.trial.score import to_input
 from segsearch.trial.stages import Stages
-from segsearch.trial.weights import compressed_shape, load_weights
+from segsearch.trial.state import load_weights
 from segsearch.workshop import Artifacts, Outcome
 
 # (name, version) of what can change a number, as evidence holds it.

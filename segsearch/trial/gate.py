@@ -19,9 +19,8 @@ from segsearch.space.own import OwnNetwork
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
 from segsearch.trial.files import after_export, calibration_images, graph_steps, untrained
-from segsearch.trial.making import graph_of
+from segsearch.trial.making import compressed_shape, graph_of
 from segsearch.trial.stages import Stages
-from segsearch.trial.weights import compressed_shape
 from segsearch.workshop import Artifacts, Outcome, sha256_of
 
 # The gate asks whether a candidate can be within the limits, not by how much.

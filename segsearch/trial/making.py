@@ -1,7 +1,10 @@
-"""The network of a candidate: assembled from its architecture, or the module that somebody brought."""
+"""The network of a candidate: from its architecture or brought by somebody, and the shape that its steps leave."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from segsearch.compression import MODEL_STEPS, Losses
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network, build
 from segsearch.own.graph import GraphMaker
@@ -9,6 +12,7 @@ from segsearch.own.made import Maker
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.own import OwnNetwork
+from segsearch.space.steps import BeforeExport
 from segsearch.trial.bench import Bench
 
 
@@ -38,3 +42,16 @@ def graph_of(candidate: Candidate, bench: Bench) -> tuple[OwnNetwork, GraphMaker
     if candidate.before_export or candidate.tail:
         raise TrialFailed("build", "An ONNX file can be quantized, and neither pruned, factorized nor trained.")
     return own, bench.own
+
+
+def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
+    """The candidate's network with random weights, in the shape that its steps before export leave."""
+    network = network_of(candidate.architecture, bench, seed=bench.schedule.seed)
+    return apply_model_steps(network, candidate.before_export)
+
+
+def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: Losses | None = None) -> Network:
+    """The steps before the export, in place. `losses` choose what goes, and never the shapes."""
+    for step in steps:
+        MODEL_STEPS[type(step)](network, step, protected=network.protected, losses=losses)
+    return network

@@ -29,7 +29,7 @@ from segsearch.space.load import Space, load_space
 from segsearch.space.own import OwnNetwork
 from segsearch.training.schedule import trains_in_bfloat16
 from segsearch.trial.convolutions import Convolution, Fault, ScanOrder
-from segsearch.trial.weights import apply_model_steps
+from segsearch.trial.making import apply_model_steps
 from segsearch.trial.wire import private_output
 
 CLASSES = 11

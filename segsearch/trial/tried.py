@@ -31,7 +31,7 @@ from segsearch.space.candidate import Output
 from segsearch.space.own import OwnNetwork, Pixels, Way
 from segsearch.space.steps import Factorize, Quantize
 from segsearch.study import Study, load_study
-from segsearch.trial.bring import Tried, TryOrder
+from segsearch.trial.bring_orders import Tried, TryOrder
 from segsearch.trial.by_pixels import by_pixels
 from segsearch.trial.export import check_parity, count_macs, count_params, export
 from segsearch.trial.files import PARITY_IMAGES, spread_over

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from segsearch.compression import MODEL_STEPS, REPORTS, Losses, factors_of
+from segsearch.compression import REPORTS, factors_of
 from segsearch.compression.distill import Teaching
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network
@@ -24,19 +21,20 @@ from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate
 from segsearch.space.keys import content_key, to_json
 from segsearch.space.own import OwnNetwork
-from segsearch.space.steps import BeforeExport, Distill
+from segsearch.space.steps import Distill
 from segsearch.training.batch_norm import estimate_batch_norm
 from segsearch.training.checkpoint import Keep
 from segsearch.training.loop import Judge, train
 from segsearch.training.sample import SAMPLED_BATCHES, losses_over
 from segsearch.training.schedule import Schedule, around_pruning, at_epochs, for_scale, trains_in_bfloat16
 from segsearch.trial.bench import Bench, in_the_room
-from segsearch.trial.making import network_of
+from segsearch.trial.making import apply_model_steps, network_of
 from segsearch.trial.score_network import score_network
 from segsearch.trial.stages import Stages
+from segsearch.trial.state import load_weights, save_weights
 from segsearch.trial.teacher import cannot_teach, of_artifact, of_network, told
 from segsearch.trial.types import AnyTeacher, GivenTeacher, Teacher
-from segsearch.workshop import Artifacts, Outcome, Progress
+from segsearch.workshop import Outcome, Progress
 
 
 @dataclass(frozen=True)
@@ -295,29 +293,3 @@ def teacher_schedule(teacher: Teacher, bench: Bench) -> Schedule:
     """How the teacher is trained: its own epochs, the rest as the study says."""
     schedule = replace(bench.teacher_by or bench.schedule, epochs=teacher.epochs, steps=None)
     return for_scale(schedule, teacher.architecture.input_scale, len(bench.dataset.train))
-
-
-def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
-    """The candidate's network with random weights, in the shape that its steps before export leave."""
-    network = network_of(candidate.architecture, bench, seed=bench.schedule.seed)
-    return apply_model_steps(network, candidate.before_export)
-
-
-def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: Losses | None = None) -> Network:
-    """The steps before the export, in place. `losses` choose what goes, and never the shapes."""
-    for step in steps:
-        MODEL_STEPS[type(step)](network, step, protected=network.protected, losses=losses)
-    return network
-
-
-def save_weights(network: Network, artifacts: Artifacts) -> str:
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    first: dict[int, str] = {}
-    for name, value in state.items():  # a layer that has several names is held once, and stored under each
-        if first.setdefault(value.data_ptr(), name) != name and value.numel():
-            state[name] = value.clone()
-    return artifacts.keep_bytes(safetensors.torch.save(state), ".safetensors")
-
-
-def load_weights(network: Network, path: Path) -> None:
-    network.load_state_dict(safetensors.torch.load_file(path), strict=True)

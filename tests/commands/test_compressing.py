@@ -28,7 +28,7 @@ from segsearch.space.own import OwnNetwork, Pixels
 from segsearch.store import open_store
 from segsearch.study import Study, parse_study, read_study
 from segsearch.survey.brought import study_text, untouched
-from segsearch.trial.bring import Tried
+from segsearch.trial.bring_orders import Tried
 from segsearch.trial.score import to_input
 from segsearch.trial.types import facts_of
 from segsearch.workshop import Artifacts
@@ -128,7 +128,7 @@ def test_from_a_module_to_a_front_without_its_files(command: Command, mine: Path
     text = text.replace("steps = 800", "steps = 8").replace("startup_trials = 3", "startup_trials = 1")
     text = text.replace("tails = 1", "tails = 0")
     first = untouched(read_study(written).network.ways, "mask")  # type: ignore[union-attr]
-    second = {**first, "pruned": "0.5", "criterion": "taylor", "bits": "8"}
+    second = {**first, "pruned": "0.5", "criterion": "taylor", "multiple": "8", "bits": "8"}
     text += "\n[[search.first]]\n" + "".join(f'{key} = "{value}"\n' for key, value in second.items())
     written.write_text(text)
     ran = command("run", written)

@@ -21,7 +21,7 @@ from segsearch.runtimes import RUNTIMES
 from segsearch.space.architecture import Architecture, Context, Stage
 from segsearch.space.steps import BeforeExport, Factorize, Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
-from segsearch.trial.weights import apply_model_steps
+from segsearch.trial.making import apply_model_steps
 from tests.compression.designs import CASES, chain, convolutions, widths
 from tests.samples import some
 

@@ -17,8 +17,8 @@ from segsearch.own.prunable import fault_after, left_whole
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.steps import Factorize, Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
+from segsearch.trial.state import load_weights, save_weights
 from segsearch.trial.tried import _idle
-from segsearch.trial.weights import load_weights, save_weights
 from segsearch.workshop import Artifacts
 from tests.own import brought
 

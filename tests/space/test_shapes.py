@@ -29,7 +29,7 @@ from segsearch.space.draws import Dice
 from segsearch.space.load import load_space
 from segsearch.space.shapes import ContextMap, HeadMap, Shape, scaled, shapes_of
 from segsearch.space.steps import BeforeExport, Factorize, Prune
-from segsearch.trial.weights import apply_model_steps
+from segsearch.trial.making import apply_model_steps
 from tests.blocks import leaves, stage_of
 
 SIZE = (90, 122)  # divides by nothing

@@ -16,8 +16,8 @@ from segsearch.networks.layers import Conv2d
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.steps import Factorize, Prune
 from segsearch.trial.convolutions import SCANNER, Convolution, ScanOrder, scan_convolutions
+from segsearch.trial.making import apply_model_steps
 from segsearch.trial.scan import apart, attempt, convolutions_of, tried
-from segsearch.trial.weights import apply_model_steps
 
 SPACES = sorted((Path(__file__).parents[2] / "spaces").glob("[!_]*.py"))
 

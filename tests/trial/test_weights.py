@@ -28,18 +28,12 @@ from segsearch.training.schedule import around_pruning, at_epochs
 from segsearch.trial.bench import Beside
 from segsearch.trial.evaluate import evaluate
 from segsearch.trial.export import export
+from segsearch.trial.making import apply_model_steps, compressed_shape
 from segsearch.trial.score import score
 from segsearch.trial.stages import Stages
+from segsearch.trial.state import load_weights
 from segsearch.trial.types import Teacher
-from segsearch.trial.weights import (
-    Fidelity,
-    _recipe,
-    apply_model_steps,
-    compressed_shape,
-    fine_tuned,
-    load_weights,
-    trained,
-)
+from segsearch.trial.weights import Fidelity, _recipe, fine_tuned, trained
 from tests.scenes import tiny_dataset
 from tests.trial.benches import ARCHITECTURE, PLAIN, PRUNED, Notebook, make_bench
 
