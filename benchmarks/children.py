@@ -14,7 +14,7 @@ split. Trainings are kept (`kept.py`): stopped, it goes on.
 
 `--taught` adds children that learn from what their parent says of each image, too: the kind, the weight and the
 temperature of a distillation, `--rounds` one that is pruned so many times, with an equal part of the tail after each,
-to about the same widths. `--no-rival` leaves networks that train alone out.
+to the same widths. `--no-rival` leaves networks that train alone out.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Parent:
     def in_rounds(self, prune: Prune, schedule: Schedule, rounds: int, data: Dataset) -> float:
         network = build(self.architecture, len(data.classes), seed=schedule.seed)
         load_weights(network, self.weights)
-        part = replace(prune, ratio=1 - (1 - prune.ratio) ** (1 / rounds))
-        for _ in range(rounds):
+        last = replace(prune, ratio=1 - (1 - prune.ratio) ** (1 / rounds))
+        for part in [replace(last, round_to=1)] * (rounds - 1) + [last]:
             losses = losses_over(data.train, schedule, classes=len(data.classes), device=CPU)
             apply_model_steps(network, [part], losses if part.looks else None)
             once = replace(schedule, epochs=schedule.epochs // rounds)
@@ -179,6 +179,8 @@ def main() -> None:
     if options.database is None or options.data is None:
         print("children: needs a study's database, its trials, and --data, a folder of CamVid's layout.")
         return
+    if odd := [count for count in options.rounds if count < 1 or options.tail % count]:
+        parser.error(f"--rounds must divide the {options.tail} epochs of the --tail, got {odd[0]}")
     parents, data = parents_of(options.database, options.trials, options.data, options.void, options.cache)
     criterion: Criterion = options.criterion
     heads = "".join(f"{name:>8s}" for name in ("parent", "child", *([] if options.no_rival else ["alone", "gain"])))

@@ -1,6 +1,6 @@
 """Where does a factorised convolution take less time than the whole one? Each kind of layer at several ranks.
 
-    python benchmarks/lowrank.py [--seconds 3] [--ratios 0.25 0.5] [--widths 32 64 128 256] [--int8]
+    python benchmarks/lowrank.py [--seconds 3] [--ratios 0.25 0.5] [--widths 32 64 128 256] [--int8] [--multiple 8]
 
 Four layers in a row, each with its norm and ReLU, are exported whole and factorised and timed in turn by the project's
 own stopwatch; `beside 1x1` are layers that widen four times and narrow again. Maps are those of an image of 360x480 at
@@ -99,14 +99,24 @@ def macs(network: nn.Module) -> int:
     return sum(layer.weight.numel() for layer in network.modules() if isinstance(layer, nn.Conv2d))
 
 
-def show(kind: Kind, ratios: Sequence[float], machine: Machine, effort: Effort, folder: Path, *, int8: bool) -> None:
+def show(
+    kind: Kind,
+    ratios: Sequence[float],
+    machine: Machine,
+    effort: Effort,
+    folder: Path,
+    *,
+    int8: bool,
+    multiple: int,
+) -> None:
     torch.manual_seed(0)
     whole, shape = worn_in(kind.built()), (1, kind.width, *kind.size)
     noise = [np.random.default_rng(seed).normal(size=shape).astype(np.float32) for seed in range(2)]
     files: dict[str, tuple[Path, float]] = {}
     for ratio in (1.0, *ratios):
         network = copy.deepcopy(whole)
-        factorize(OnMap(network, kind), Factorize(ratio, least_macs=0, least_saving=0.0), protected=())
+        step = Factorize(ratio, least_macs=0, least_saving=0.0, round_to=multiple)
+        factorize(OnMap(network, kind), step, protected=())
         share = macs(network) / macs(whole)
         if ratio < 1 and share == 1:
             continue  # nothing falls
@@ -133,13 +143,15 @@ def main() -> None:
     parser.add_argument("--ratios", type=float, nargs="+", default=(0.25, 0.5))
     parser.add_argument("--widths", type=int, nargs="+", default=(32, 48, 64, 96, 128, 256))
     parser.add_argument("--int8", action="store_true", help="time the int8 form, too")
+    parser.add_argument("--multiple", type=int, default=8, help="ranks are multiples of")
     options = parser.parse_args()
     torch.set_num_threads(1)
     machine = this_machine(RUNTIME, threads=1)
     effort = Effort(interval=0.02, max_seconds=options.seconds)
     with tempfile.TemporaryDirectory() as scratch:
         for kind in kinds(options.widths):
-            show(kind, options.ratios, machine, effort, Path(scratch), int8=options.int8)
+            about = {"int8": options.int8, "multiple": options.multiple}
+            show(kind, options.ratios, machine, effort, Path(scratch), **about)
 
 
 if __name__ == "__main__":

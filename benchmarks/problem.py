@@ -22,6 +22,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.draws import DrawCandidate, Facts, settled
 from segsearch.space.load import load_space
 from segsearch.space.shapes import HeadMap, Shape, shapes_of
+from segsearch.space.steps import Prune
 from segsearch.study import Study, parse_study
 
 SIZE, CLASSES = (360, 480), 11
@@ -229,7 +230,7 @@ def miou_of(
     thin = sum(op.macs for op in ops if op.kind == "depthwise") / sum(op.macs for op in ops)
     rounding = {32: 0.0, 8: 0.012 + 0.15 * thin}[candidate.bits]
     rounding *= 0.3 if candidate.float_convolutions else 1.0
-    pruned = sum(getattr(step, "ratio", 0.0) for step in candidate.before_export)
+    pruned = sum(step.ratio for step in candidate.before_export if isinstance(step, Prune))
     score: float = 0.22 + 0.56 * capacity**0.7 * (0.35 + 0.65 * detail) * context
     score -= rounding + pruned * (0.05 + 0.06 * (1 - capacity)) + 0.004 * (architecture.answer_scale < 0.5)
     return max(0.02, score + hidden(params, problem))

@@ -6,12 +6,12 @@ from segsearch.space import Architecture, Candidate, Distill, Draw, Factorize, F
 DENSE_BLOCKS, DENSE_WIDTH = ("conv", "residual"), 32
 
 
-def candidate(choose: Draw, facts: Facts, architecture: Architecture) -> Candidate:
-    """The architecture with what is drawn around it."""
+def candidate(choose: Draw, facts: Facts, architecture: Architecture, *, multiple: int = 16) -> Candidate:
+    """The architecture with what is drawn around it. What a pruning leaves are multiples of `multiple` channels."""
     return Candidate(
         architecture,
         distill=draw_distill(choose) if facts.has_teacher else None,
-        before_export=draw_shrink(choose, architecture),
+        before_export=draw_shrink(choose, architecture, multiple),
         after_export=draw_quantize(choose),
     )
 
@@ -30,22 +30,29 @@ def draw_distill(choose: Draw) -> Distill | None:
     return Distill(weight, temperature, kind=kind, after=after)
 
 
-def draw_shrink(choose: Draw, architecture: Architecture) -> tuple[Factorize | Prune, ...]:
+def draw_shrink(choose: Draw, architecture: Architecture, multiple: int) -> tuple[Factorize | Prune, ...]:
     """Seldom: most networks with fewer channels or a lower rank come from a training that is done (`[search] tails`),
     and cost a part of one. A lower rank is drawn where convolutions are dense, and costs less there.
     """
     if not seldom(choose, "prune_die"):
         return ()
-    by = "channels"
-    stages = (stage for path in architecture.paths for stage in path.stages)
-    if any(stage.block in DENSE_BLOCKS and stage.channels >= DENSE_WIDTH for stage in stages):
-        by = choose.suggest_categorical("shrunk_by", ("rank", "channels", "both"))
+    by = choose.suggest_categorical("shrunk_by", ("rank", "channels", "both")) if dense(architecture) else "channels"
     low_rank = () if by == "channels" else (Factorize(0.5),)
-    return low_rank if by == "rank" else (*low_rank, draw_prune(choose))
+    return low_rank if by == "rank" else (*low_rank, draw_prune(choose, multiple))
 
 
-def draw_prune(choose: Draw) -> Prune:
-    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25), round_to=16)
+def dense(architecture: Architecture) -> bool:
+    """Whether a lower rank saves time in some stage, but for one that is a single convolution of the image."""
+    return any(
+        stage.block in DENSE_BLOCKS and stage.channels >= DENSE_WIDTH
+        for path in architecture.paths
+        for place, stage in enumerate(path.stages)
+        if place or path.stem is not None or stage.depth > 1
+    )
+
+
+def draw_prune(choose: Draw, multiple: int) -> Prune:
+    return Prune(choose.suggest_float("prune_ratio", 0.25, 0.5, step=0.25), round_to=multiple)
 
 
 def draw_quantize(choose: Draw) -> tuple[Quantize, ...]:
@@ -75,6 +82,11 @@ def draw_answer_scale(choose: Draw, facts: Facts) -> float:
 def draw_width(choose: Draw) -> float:
     """What all of a family's widths are multiplied by."""
     return choose.suggest_float("width", 0.5, 2.0, step=0.25)
+
+
+def eighths(channels: float) -> int:
+    """The multiple of 8 nearest to a width, at least one: of the maps between inverted bottlenecks, which are wider."""
+    return max(8, round(channels / 8) * 8)
 
 
 def sixteenths(channels: float) -> int:

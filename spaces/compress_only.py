@@ -28,7 +28,8 @@ def draw(choose: Draw, facts: Facts) -> Candidate:
 def draw_prune(choose: Draw, facts: Facts) -> tuple[Prune, ...]:
     """A share of the channels of every layer that can lose some; what is left learns on for a while.
 
-    Multiples of 16 are quickest (`benchmarks/widths.py`); layers of few channels have only multiples of 8 to go to.
+    Layers of few channels have only multiples of 8 to go to; of more, multiples of 16 are quicker
+    (`benchmarks/widths.py`).
     """
     if "prune" not in facts.ways:
         return ()
@@ -36,7 +37,7 @@ def draw_prune(choose: Draw, facts: Facts) -> tuple[Prune, ...]:
     if not ratio:
         return ()
     criterion = choose.suggest_categorical("criterion", ("l1", "l2", "taylor"))
-    return (Prune(ratio, criterion, round_to=int(choose.suggest_categorical("multiple", ("16", "8")))),)
+    return (Prune(ratio, criterion, round_to=int(choose.suggest_categorical("multiple", ("8", "16")))),)
 
 
 def draw_factorize(choose: Draw, facts: Facts) -> tuple[Factorize, ...]:

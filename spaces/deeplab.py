@@ -6,9 +6,9 @@ from spaces._parts import (
     draw_answer_scale,
     draw_input_scale,
     draw_width,
+    eighths,
     numbers,
     residual_stages,
-    sixteenths,
     vgg_stages,
 )
 
@@ -79,7 +79,7 @@ def mobilenet_stages(width: float, output_stride: int) -> tuple[Stage, ...]:
         made.append(
             Stage(
                 "mbconv",
-                sixteenths(channels * width),
+                eighths(channels * width),
                 depth,
                 step,
                 atrous=(rate,),

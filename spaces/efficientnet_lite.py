@@ -21,7 +21,7 @@ from segsearch.space import (
     Stage,
     Stem,
 )
-from spaces._parts import candidate, draw_answer_scale, draw_input_scale, numbers, sixteenths
+from spaces._parts import candidate, draw_answer_scale, draw_input_scale, eighths, numbers
 
 # Width, depth, kernel and stride of EfficientNet-Lite0's stages (arXiv:1905.11946); the first one expands nothing.
 STEM = 32
@@ -47,7 +47,7 @@ def draw_architecture(choose: Draw, facts: Facts) -> Architecture:
     width = choose.suggest_float("width_multiplier", 0.5, 1.0, step=0.125)
     stop = choose.suggest_categorical("stop", tuple(STOPS))
     stages = draw_stages(choose, width, STOPS[stop], draw_output_stride(choose, stop))
-    path = EncoderPath(Stem(narrowed(STEM, width), activation="relu6"), stages, draw_context(choose))
+    path = EncoderPath(Stem(eighths(STEM * width), activation="relu6"), stages, draw_context(choose))
     joins = draw_joins(choose, finest_is_last=stop == "40")
     head = Head(
         channels=choose.suggest_int("head_width", 32, 128, step=16),
@@ -84,12 +84,10 @@ def draw_stages(choose: Draw, width: float, count: int, output_stride: int) -> t
         expansion = float(choose.suggest_categorical(f"{name}_expansion", ("3", "4", "6"))) if index else 1.0
         # The first convolution, which has lost its stride, reads a map that was as dense before.
         rates = (before,) + (rate,) * (depth - 1) if before != rate else (rate,)
-        # As wide as the stem, the first stage would add its input, which the whole network's does not.
-        channels = narrowed(channels, width) if index else narrowed(STEM, width) // 2
         stages.append(
             Stage(
                 "mbconv",
-                channels,
+                eighths(channels * width),
                 depth,
                 stride,
                 kernel,
@@ -99,11 +97,6 @@ def draw_stages(choose: Draw, width: float, count: int, output_stride: int) -> t
             )
         )
     return tuple(stages)
-
-
-def narrowed(channels: int, width: float) -> int:
-    """A width of the whole network, or the multiple of 16 nearest to a share of it."""
-    return channels if width == 1 else min(channels, sixteenths(channels * width))
 
 
 def draw_context(choose: Draw) -> Context:

@@ -17,7 +17,8 @@ RATES = ((1, 2, 3, 4), (1, 1, 2, 3), (1, 1, 1, 2))
 
 
 def draw(choose: Draw, facts: Facts) -> Candidate:
-    return candidate(choose, facts, draw_architecture(choose, facts))
+    """Of a unit's four branches, each a quarter as wide, a pruning to multiples of 16 would leave all."""
+    return candidate(choose, facts, draw_architecture(choose, facts), multiple=8)
 
 
 def draw_architecture(choose: Draw, facts: Facts) -> Architecture:

@@ -86,7 +86,7 @@ def _model(model: str, trial: int | None, study: str | None) -> Model:
     from segsearch.store.location import database_in, is_url
 
     path = Path(model)
-    is_model = path.is_dir() and database_in(path) == path
+    is_model = path.is_dir() and ((path / ABOUT).exists() or database_in(path) == path)
     folder = path.parent if path.name == ABOUT else path if is_model else None
     if not is_url(model) and (folder is not None or path.suffix.lower() == ".onnx"):
         if trial is not None or study is not None:

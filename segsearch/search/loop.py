@@ -203,7 +203,7 @@ class _Search:
         rows = self.looking.trials()
         if self.machine is None or not timed_elsewhere(rows, self.machine):
             return rows
-        return as_here(rows, self.store.timings(self.study.name), self.machine)
+        return as_here(rows, self.store.timings(self.study.name), self.store.machines(), self.machine)
 
     def put_back(self) -> None:
         trial = self.worker.put_back()

@@ -128,7 +128,8 @@ def check_file(path: Path, *, create: bool) -> None:
     """Raise `DatabaseError` where a path cannot be a SQLite database of ours; with `create`, make its folder."""
     if path.is_dir():
         raise DatabaseError(
-            f"A database must be a file; {path} is a folder: a run's folder holds study.db, and this one does not."
+            f"A database must be a file; {path} is a folder, and a run's folder holds study.db as a file. Name the "
+            "database itself."
         )
     try:
         if create:

@@ -47,20 +47,20 @@ def locate(where: str | Path, *, mode: Mode, timeout_seconds: float, immutable: 
     Raises `DatabaseError` for a URL that cannot be used.
     """
     text = str(where)
-    named = text
     if not is_url(text):
-        path = database_in(_demand_path(text))
-        named = str(path)
+        named = _demand_path(text)
+        path = database_in(named)
+        text = text if path == named else str(path)
     else:
         url = _read(text)
         if url.get_backend_name() != "sqlite":
             return _on_server(url, only_reads=mode == "ro", timeout_seconds=timeout_seconds)
-        path = _sqlite_file(url)
+        path = database_in(_sqlite_file(url))
     path = path.absolute()
     uri = f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if immutable else ''}"
     # The URL only chooses the dialect: the connector opens the file, whatever characters its path holds.
     options = {"creator": lambda: _connect(uri, mode, timeout_seconds), "poolclass": QueuePool}
-    return Location(named, "sqlite:///by-connector", options, path)
+    return Location(text, "sqlite:///by-connector", options, path)
 
 
 def database_in(path: Path) -> Path:

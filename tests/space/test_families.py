@@ -19,6 +19,8 @@ import spaces.pspnet
 import spaces.unet
 from segsearch.compression.factorize import left_dense
 from segsearch.networks import build, check_architecture
+from segsearch.pretrained.families import LAYOUTS
+from segsearch.pretrained.match import match
 from segsearch.references import reference
 from segsearch.space.architecture import Architecture
 from segsearch.space.candidate import Candidate, Draw, Named
@@ -26,6 +28,8 @@ from segsearch.space.draws import Dice, Facts
 from segsearch.space.keys import from_json, to_json
 from segsearch.space.load import load_space
 from segsearch.space.steps import Factorize, Prune
+from segsearch.trial.export import count_params
+from segsearch.trial.making import apply_model_steps
 
 FAMILIES: dict[str, tuple[ModuleType, str]] = {
     "fcn": (spaces.fcn, "fcn-8s-mobile"),
@@ -81,6 +85,35 @@ def test_a_lower_rank_is_asked_for_only_where_it_is_one(name: str) -> None:
     assert wanted <= set(ways)
 
 
+def test_a_single_convolution_of_the_image_is_not_asked_for_its_rank() -> None:
+    asked: dict[str, Any] = {}
+    thin = {**spaces.unet.REFERENCE, "unet_block": "separable", "unet_join_block": "separable", "width": 2.0, **REST}
+    load_space("unet").draw(Remembering(Shrinking(Named({**thin, "prune_ratio": 0.25})), asked), MASK)
+    assert "shrunk_by" not in asked
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_pruning_narrows_the_reference(name: str, ratio: float) -> None:
+    """Of what keeps its channels the same network would be trained on, and told as another."""
+    chosen = {**FAMILIES[name][0].REFERENCE, **REST, "prune_ratio": ratio, "shrunk_by": "channels"}
+    candidate = load_space(name).draw(Shrinking(Named(chosen)), MASK)
+    assert [type(step) for step in candidate.before_export] == [Prune]
+    assert isinstance(candidate.architecture, Architecture)
+    whole, less = (build(candidate.architecture, 5, seed=0) for _ in range(2))
+    assert count_params(apply_model_steps(less, candidate.before_export)) < count_params(whole)
+
+
+@pytest.mark.parametrize("width", [0.5, 0.75, 1.25])
+def test_deeplab_s_mobilenet_inherits_at_every_width_that_mobilenet_is_wider_than(width: float) -> None:
+    """Two stages of one width at stride 1 would add what the parent keeps apart."""
+    chosen = {**spaces.deeplab.REFERENCE, **REST, "encoder": "mobilenet", "width": width}
+    candidate = load_space("deeplab").draw(Named(chosen), MASK)
+    assert isinstance(candidate.architecture, Architecture)
+    (parent,) = (one for one in LAYOUTS if one.name == "MobileNetV2" and not one.bare)
+    assert match(candidate.architecture, parent.architecture).left == ()
+
+
 def test_all_draws_every_family() -> None:
     space, source = load_space("all"), random.Random(3)
     families: Counter[str] = Counter()
@@ -94,7 +127,7 @@ def test_all_draws_every_family() -> None:
 class Shrinking:
     """Dice that shrink every network."""
 
-    def __init__(self, inner: Dice) -> None:
+    def __init__(self, inner: Draw) -> None:
         self.inner, self.suggest_float, self.suggest_categorical = inner, inner.suggest_float, inner.suggest_categorical
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
