@@ -148,12 +148,11 @@ def logits_of(teacher: Job) -> Path:
     return FOLDER.absolute() / f"{teacher.name}.npy"
 
 
-def taught(setting: Setting) -> float:
-    """The teacher's mIoU, once its logits are there: trained again where somebody removed them."""
+def taught(setting: Setting, seeds: int) -> None:
+    """The teacher, trained again where somebody removed its logits; a second process does what needs none meanwhile."""
     if not logits_of(setting.teacher).exists():
         (FOLDER / f"{setting.teacher.name}.json").unlink(missing_ok=True)
-    (found,) = outcomes([setting.teacher])
-    return found
+    outcomes([setting.teacher, *(setting.student(name, "alone", seed) for seed in range(seeds) for name in STUDENTS)])
 
 
 def table(setting: Setting, seeds: int) -> None:
@@ -223,7 +222,7 @@ def main() -> int:
         after=arguments.after,
     )
     if not arguments.table:
-        taught(setting)
+        taught(setting, arguments.seeds)
         for seed in range(arguments.seeds):
             outcomes([setting.student(name, loss, seed) for name in STUDENTS for loss in LOSSES])
             table(setting, seed + 1)

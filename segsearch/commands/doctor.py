@@ -75,7 +75,7 @@ def of_this_machine() -> list[Verdict]:
     from segsearch.workshop import free_bytes
 
     # First of all, before anything here keeps it busy.
-    quiet = health.of_quiet(health.busy_share(), health.spin_share(), health.load_average())
+    others, spin, load = health.busy_share(), health.spin_share(), health.load_average()
     here, limits, memory = this_machine(RUNTIMES["onnxruntime"]), allowance(), psutil.virtual_memory()
     return [
         health.of_cores(here.cores, len(here.affinity) or here.cores, limits.cores),
@@ -83,7 +83,7 @@ def of_this_machine() -> list[Verdict]:
         health.of_clock(here.governor, here.max_mhz),
         health.of_memory(int(memory.available), int(memory.total), limits.memory_bytes),
         health.of_disk(free_bytes(Path("runs")), Path("runs").absolute()),
-        quiet,
+        health.of_quiet(others, spin, load, here.cores),
     ]
 
 

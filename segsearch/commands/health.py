@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -137,14 +138,21 @@ def _rated(found: float, least: float, enough: float, words: str, cure: str) -> 
     return ("bad" if found < least else "fair"), f"{words}; {enough:g} are enough for most.", cure
 
 
-def of_quiet(others: float, spin: float, load: float | None) -> Verdict:
-    """Shares in [0, 1]: of all cores' time that others used, and of a core's that a busy thread got."""
+def of_quiet(others: float, spin: float, load: float | None, cores: int) -> Verdict:
+    """Shares in [0, 1]: of the time of all `cores` that others used, and of a core's that a busy thread got."""
     loaded = f", load {load:.1f}" if load is not None else ""
     words = f"others use {others:.0%} of the cores{loaded}; a busy thread gets {spin:.0%} of one"
     if others <= BUSY_SHARE and spin >= FULL_SHARE:
         return Verdict("Quiet", "good", f"{words[0].upper()}{words[1:]}.")
-    cure = "Let nothing else run beside a study: latencies hold up, but their intervals widen and training slows down."
+    cure = "Let nothing else run beside a study: latencies hold up, but their intervals widen and training slows down"
+    left = cores_left(others, cores)
+    cure += f", least with [train] threads = {left}." if left < cores else "."
     return Verdict("Quiet", "fair", f"{words[0].upper()}{words[1:]}.", cure)
+
+
+def cores_left(others: float, cores: int) -> int:
+    """How many threads find a core each, of so many cores of whose time others use that share in [0, 1]."""
+    return cores if others <= BUSY_SHARE else max(1, math.floor(cores * (1 - others) + 0.25))
 
 
 def of_runtimes(found: Mapping[str, str | None]) -> Verdict:

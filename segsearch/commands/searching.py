@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from segsearch.datasets.labels import Labelling
     from segsearch.forecast import Forecast
     from segsearch.settings.data import DataSettings
+    from segsearch.study import Study
 from segsearch.commands.options import (
     After,
     Data,
@@ -142,12 +144,26 @@ def _void(text: str | None) -> int | Literal["none"] | None:
     return int(text)
 
 
+def _busy_lines(others: float, study: Study) -> list[str]:
+    """What others' use of the machine, a share in [0, 1] of all cores' time, means for the threads of training."""
+    from segsearch.commands.health import cores_left
+
+    cores = os.cpu_count() or 1
+    left = cores_left(others, cores)
+    if left >= min(study.train.threads or cores, cores):
+        return []
+    words = "threads of a training wait for each other: beside them it is quicker with [train] threads ="
+    return [f"Cores    others use {others:.0%} of {cores} now, and {words} {left}"]
+
+
 def check(study: StudyFile) -> None:
     """Validate everything and estimate time and disk; nothing that is trained here is kept."""
     from segsearch import forecast
+    from segsearch.commands.health import busy_share
     from segsearch.judging.training import learning_words, training_words, warning_of_few_steps
     from segsearch.judging.words import duration
 
+    others = busy_share()  # before anything here keeps the machine busy
     with watched() as watch:
         found = forecast.check(study, progress=watch.progress)
     settings = found.study
@@ -172,6 +188,7 @@ def check(study: StudyFile) -> None:
             f"After    {one.name}: {one.drawable} of {one.models} models can be drawn here, {one.designs} designs"
             for one in found.earlier.sources
         ),
+        *_busy_lines(others, settings),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
         f"Time     about {duration(found.seconds)} for the trained trials"
         f"{' and the looks before them' if screens else ''}, "

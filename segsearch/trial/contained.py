@@ -21,6 +21,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.keys import from_json, to_json
 from segsearch.trial.child import GRACE_SECONDS, Task
 from segsearch.trial.types import Again, Estimate, Grown
+from segsearch.trial.waiting import environment_of_training
 from segsearch.trial.wire import Message, Wire, error_from_message
 from segsearch.workshop import Artifacts, Forgetful, Outcome, Progress, Workshop, silent
 
@@ -151,6 +152,7 @@ class Contained:
             text=True,
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C is for us to handle, not for it
+            env=environment_of_training(os.environ),
         )
         wire = _wire(self.process)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from segsearch.commands import health
 from segsearch.space.load import load_space, space_from_source
 from segsearch.store import open_store
 from segsearch.trial.child import Task
@@ -139,6 +141,24 @@ def test_check_says_what_it_will_take(
     assert said.code == 0, said.err
     assert "600 steps of 8 images (600 epochs)" in said.out
     assert "Warning" not in said.out
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("threads", "others", "told"), [(None, 0.9, True), (None, 0.1, False), (1, 0.9, False)])
+def test_check_says_where_the_threads_of_training_would_wait_for_each_other(
+    command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    threads: int | None, others: float, told: bool,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(health, "busy_share", lambda: others)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    if threads is not None:
+        study_file.write_text(STUDY.replace("[train]\n", f"[train]\nthreads = {threads}\n"))
+    said = command("check", study_file)
+    assert said.code == 0, said.err
+    line = "Cores    others use 90% of 8 now, and threads of a training wait for each other: beside them it is quicker"
+    assert (f"{line} with [train] threads = 1" in said.out) == told
+    assert ("Cores  " in said.out) == told
 
 
 @pytest.mark.usefixtures("quick")

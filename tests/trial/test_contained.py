@@ -28,6 +28,7 @@ from segsearch.study import dump_study
 from segsearch.trial.child import Task
 from segsearch.trial.contained import contained
 from segsearch.trial.types import teacher_of
+from segsearch.trial.waiting import DECIDED
 from segsearch.workshop import Artifacts, Outcome
 from tests.trial.benches import ARCHITECTURE, INT8, PLAIN, Notebook
 from tests.trial.studies import TEACHER, draw, make_study
@@ -207,6 +208,27 @@ def test_what_a_library_prints_disturbs_nothing(order: Task, notebook: Notebook)
     chatty += "e.evaluate = loud\n"
     with contained(order, command=[sys.executable, "-c", chatty + "main()"]) as child:
         assert child.evaluate(0, PLAIN, notebook).confusion is not None
+
+
+@pytest.mark.parametrize(
+    ("decided", "spins"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=["by nobody", "by its rounds", "by its policy"],
+)
+def test_threads_that_train_sleep_soon_unless_somebody_decided_how_they_wait(
+    order: Task, notebook: Notebook, monkeypatch: pytest.MonkeyPatch, decided: dict[str, str], spins: str | None
+) -> None:
+    """A training whose threads stay awake for each other takes ten times as long beside one busy process."""
+    for name in DECIDED:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in decided.items():
+        monkeypatch.setenv(name, value)
+    with contained(order) as child:
+        child.gate(0, PLAIN, notebook)
+        assert child.process is not None
+        found = psutil.Process(child.process.pid).environ()
+    assert found.get("GOMP_SPINCOUNT") == spins
+    assert {name: found[name] for name in decided} == decided
 
 
 def test_looks_at_a_long_training_are_told_with_their_stage(order: Task, notebook: Notebook) -> None:
