@@ -19,7 +19,7 @@ from segsearch.space.own import OwnNetwork
 from segsearch.trial.bench import Bench, answers, scratch, versions
 from segsearch.trial.export import count_macs, count_params, export
 from segsearch.trial.files import after_export, calibration_images, graph_steps, untrained
-from segsearch.trial.making import compressed_shape, graph_of
+from segsearch.trial.making import demanded_shape, graph_of
 from segsearch.trial.stages import Stages
 from segsearch.workshop import Artifacts, Outcome, sha256_of
 
@@ -39,7 +39,7 @@ def passed_gate(candidate: Candidate, bench: Bench, stages: Stages) -> Evidence:
                 _gate_file_of_graph(*brought, candidate, bench, stages.artifacts),
             )
         else:
-            network = compressed_shape(candidate, bench)
+            network = demanded_shape(candidate, bench)
             if isinstance(candidate.architecture, Architecture):  # what somebody brought has its own weights
                 wear_in(network)
             params, macs = count_params(network), count_macs(network, bench.size)

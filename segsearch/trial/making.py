@@ -14,6 +14,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.space.own import OwnNetwork
 from segsearch.space.steps import BeforeExport
 from segsearch.trial.bench import Bench
+from segsearch.trial.export import count_params
 
 
 def network_of(architecture: Architecture | OwnNetwork, bench: Bench, *, seed: int) -> Network:
@@ -48,6 +49,25 @@ def compressed_shape(candidate: Candidate, bench: Bench) -> Network:
     """The candidate's network with random weights, in the shape that its steps before export leave."""
     network = network_of(candidate.architecture, bench, seed=bench.schedule.seed)
     return apply_model_steps(network, candidate.before_export)
+
+
+def demanded_shape(candidate: Candidate, bench: Bench) -> Network:
+    """`compressed_shape` of a candidate that is about to be looked at.
+
+    Raises `TrialFailed` where a step leaves the network as it is: the candidate would be told, and learned from, as
+    pruned or factorised, and is the one without that step.
+    """
+    network = network_of(candidate.architecture, bench, seed=bench.schedule.seed)
+    for step in candidate.before_export:
+        before = count_params(network)
+        network = apply_model_steps(network, [step])
+        if not step.idle and count_params(network) == before:
+            raise TrialFailed(
+                "no effect",
+                f"A step must take something of the network, and {step.words} in multiples of {step.round_to} takes "
+                "nothing: its layers are too narrow. Draw wider ones, or smaller multiples (round_to).",
+            )
+    return network
 
 
 def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: Losses | None = None) -> Network:

@@ -15,7 +15,7 @@ def draw(choose: Draw, facts: Facts = Facts(), /) -> Candidate:
     return Candidate(
         Architecture((path,), (), Head(8)),
         distill=Distill(choose.suggest_float("distill_weight", 0, 1)),
-        before_export=(Prune(choose.suggest_float("prune_ratio", 0, 0.5)),),
+        before_export=(Prune(choose.suggest_float("prune_ratio", 0, 0.5), round_to=1),),
     )
 
 

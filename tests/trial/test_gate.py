@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsearch.errors import TrialFailed
 from segsearch.evidence.objectives import Rejected, broken_limits, read_limit
 from segsearch.evidence.timing import Block, Comparison, Machine, Timing
 from segsearch.evidence.types import Evidence
@@ -17,7 +18,7 @@ from segsearch.latency.ratio import PROCESS_SPREAD, of_one_process, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate
-from segsearch.space.steps import Prune
+from segsearch.space.steps import BeforeExport, Factorize, Prune
 from segsearch.trial.evaluate import evaluate, measured
 from segsearch.trial.files import Exported
 from segsearch.trial.gate import passed_gate
@@ -100,6 +101,31 @@ def test_a_broken_limit_rejects_before_any_training(notebook: Notebook) -> None:
     assert rejection.value.evidence.timing.median_ms > 0
     kept = [path.name for path in notebook.artifacts.folder.iterdir()]
     assert kept == []  # an untrained file is not worth keeping, and no temporary one is left
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ((Prune(0.1),), "pruned 10% by l1 in multiples of 8 takes nothing"),
+        ((Factorize(0.5),), "factorized to rank 50% in multiples of 8 takes nothing"),
+        ((Factorize(0.5, least_macs=2304), Prune(0.1)), "pruned 10% by l1 in multiples of 8 takes nothing"),
+    ],
+    ids=["channels", "ranks", "one of two"],
+)
+def test_a_step_that_takes_nothing_fails_before_any_training(
+    notebook: Notebook, steps: tuple[BeforeExport, ...], told: str
+) -> None:
+    """The candidate would be trained again, and be told as what it is not, beside its twin without the step."""
+    with pytest.raises(TrialFailed, match=told) as failure:
+        evaluate(replace(PLAIN, before_export=steps), make_bench(), notebook)
+    assert failure.value.kind == "no effect"
+    assert notebook.made == ["gate"]
+
+
+def test_a_step_that_asks_for_nothing_is_no_failure(notebook: Notebook) -> None:
+    idle = replace(PLAIN, before_export=(Prune(0.0), Factorize(1.0)))
+    bench = make_bench()
+    assert passed_gate(idle, bench, Stages(notebook)).params == passed_gate(PLAIN, bench, Stages(notebook)).params
 
 
 # The keys of the stages that time, as they were before there was a state; a study under way goes on with them.
