@@ -77,13 +77,14 @@ def of_this_machine() -> list[Verdict]:
     # First of all, before anything here keeps it busy.
     others, spin, load = health.busy_share(), health.spin_share(), health.load_average()
     here, limits, memory = this_machine(RUNTIMES["onnxruntime"]), allowance(), psutil.virtual_memory()
+    allowed = len(here.affinity) or here.cores
     return [
-        health.of_cores(here.cores, len(here.affinity) or here.cores, limits.cores),
+        health.of_cores(here.cores, allowed, limits.cores),
         health.of_instructions(platform.machine(), here.flags),
         health.of_clock(here.governor, here.max_mhz),
         health.of_memory(int(memory.available), int(memory.total), limits.memory_bytes),
         health.of_disk(free_bytes(Path("runs")), Path("runs").absolute()),
-        health.of_quiet(others, spin, load, here.cores),
+        health.of_quiet(others, spin, load, here.cores, allowed),
     ]
 
 

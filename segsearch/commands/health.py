@@ -138,15 +138,18 @@ def _rated(found: float, least: float, enough: float, words: str, cure: str) -> 
     return ("bad" if found < least else "fair"), f"{words}; {enough:g} are enough for most.", cure
 
 
-def of_quiet(others: float, spin: float, load: float | None, cores: int) -> Verdict:
-    """Shares in [0, 1]: of the time of all `cores` that others used, and of a core's that a busy thread got."""
+def of_quiet(others: float, spin: float, load: float | None, cores: int, allowed: int) -> Verdict:
+    """Shares in [0, 1]: of the time of all `cores` that others used, and of a core's that a busy thread got.
+
+    This process may run on `allowed` of them.
+    """
     loaded = f", load {load:.1f}" if load is not None else ""
     words = f"others use {others:.0%} of the cores{loaded}; a busy thread gets {spin:.0%} of one"
     if others <= BUSY_SHARE and spin >= FULL_SHARE:
         return Verdict("Quiet", "good", f"{words[0].upper()}{words[1:]}.")
     cure = "Let nothing else run beside a study: latencies hold up, but their intervals widen and training slows down"
     left = cores_left(others, cores)
-    cure += f", least with [train] threads = {left}." if left < cores else "."
+    cure += f", least with [train] threads = {left}." if left < allowed else "."
     return Verdict("Quiet", "fair", f"{words[0].upper()}{words[1:]}.", cure)
 
 

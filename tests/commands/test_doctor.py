@@ -100,17 +100,18 @@ def test_a_full_disk_is_bad_and_a_small_rest_is_fair(tmp_path: Path) -> None:
 
 
 def test_a_busy_machine_is_fair_for_either_reason() -> None:
-    assert health.of_quiet(0.02, 0.99, 0.1, 2).state == "good"
-    assert health.of_quiet(0.6, 0.99, None, 2).state == "fair"
-    assert health.of_quiet(0.02, 0.5, 0.1, 2).state == "fair"
-    assert health.of_quiet(0.02, 0.99, 1.5, 2).sentence.startswith("Others use 2% of the cores, load 1.5;")
+    assert health.of_quiet(0.02, 0.99, 0.1, 2, 2).state == "good"
+    assert health.of_quiet(0.6, 0.99, None, 2, 2).state == "fair"
+    assert health.of_quiet(0.02, 0.5, 0.1, 2, 2).state == "fair"
+    assert health.of_quiet(0.02, 0.99, 1.5, 2, 2).sentence.startswith("Others use 2% of the cores, load 1.5;")
 
 
 def test_a_busy_machine_names_the_threads_that_find_a_core_each() -> None:
     found = [health.cores_left(others, cores) for others, cores in ((0.1, 2), (0.5, 2), (1.0, 2), (0.26, 8), (0.3, 1))]
     assert found == [2, 1, 1, 6, 1]
-    assert str(health.of_quiet(0.5, 0.99, 1.0, 2).cure).endswith("training slows down, least with [train] threads = 1.")
-    assert str(health.of_quiet(0.02, 0.5, 0.1, 2).cure).endswith("training slows down.")
+    assert str(health.of_quiet(0.5, 0.99, 1.0, 2, 2).cure).endswith("slows down, least with [train] threads = 1.")
+    assert str(health.of_quiet(0.02, 0.5, 0.1, 2, 2).cure).endswith("training slows down.")
+    assert str(health.of_quiet(0.5, 0.99, 1.0, 64, 2).cure).endswith("training slows down."), "its own two are enough"
 
 
 def test_a_saving_clock_has_a_cure() -> None:

@@ -152,6 +152,7 @@ def test_check_says_where_the_threads_of_training_would_wait_for_each_other(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(health, "busy_share", lambda: others)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("segsearch.latency.cores.own_cores", lambda: tuple(range(8)))
     if threads is not None:
         study_file.write_text(STUDY.replace("[train]\n", f"[train]\nthreads = {threads}\n"))
     said = command("check", study_file)
