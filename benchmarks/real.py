@@ -130,6 +130,9 @@ def ran(folder: Path) -> Ran:
 
 def table(out: Path, seed: int) -> None:
     found = {way: ran(out / f"{way}-{seed}") for way in WAYS if (out / f"{way}-{seed}").exists()}
+    if not found:
+        print("nothing yet")
+        return
     longest = max(one.minutes for one in found.values())
     marks = [mark for mark in MARKS_MINUTES if mark < longest]
     heads = "".join(f"{f'{mark} min':>9s}" for mark in marks)

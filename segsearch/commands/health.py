@@ -25,6 +25,8 @@ LEAST_MEMORY_GIB, ENOUGH_MEMORY_GIB = 1.0, 2.0
 LEAST_DISK_GIB, ENOUGH_DISK_GIB = 0.25, 2.0
 # Of all cores' time that others may use, and of one core's that a busy thread must get.
 BUSY_SHARE, FULL_SHARE = 0.15, 0.9
+# Cores' worth of others' work that threads which wait for each other bear.
+BUSY_CORES = 0.3
 WATCH_SECONDS, SPIN_SECONDS = 1.0, 0.5
 
 NEEDED = ("torch", "onnxruntime", "onnx", "optuna", "torch-pruning")
@@ -154,8 +156,11 @@ def of_quiet(others: float, spin: float, load: float | None, cores: int, allowed
 
 
 def cores_left(others: float, cores: int) -> int:
-    """How many threads find a core each, of so many cores of whose time others use that share in [0, 1]."""
-    return cores if others <= BUSY_SHARE else max(1, math.floor(cores * (1 - others) + 0.25))
+    """How many threads find a core each, of so many cores of whose time others use that share in [0, 1].
+
+    One busy core is enough to hold all threads up, however many there are.
+    """
+    return cores if others * cores <= BUSY_CORES else max(1, math.floor(cores * (1 - others) + 0.25))
 
 
 def of_runtimes(found: Mapping[str, str | None]) -> Verdict:

@@ -147,11 +147,11 @@ def _void(text: str | None) -> int | Literal["none"] | None:
 def _busy_lines(others: float, study: Study) -> list[str]:
     """What others' use of the machine, a share in [0, 1] of all cores' time, means for the threads of training."""
     from segsearch.commands.health import cores_left
-    from segsearch.latency.cores import own_cores
+    from segsearch.latency.cores import training_cores
 
     cores = os.cpu_count() or 1
-    left = cores_left(others, cores)
-    if left >= (study.train.threads or len(own_cores()) or cores):
+    left, there = cores_left(others, cores), len(training_cores(study.timing.cores)) or cores
+    if left >= min(study.train.threads or there, there):
         return []
     words = "threads of a training wait for each other: beside them it is quicker with [train] threads ="
     return [f"Cores    others use {others:.0%} of {cores} now, and {words} {left}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -167,7 +167,7 @@ class _Search:
             else:
                 missed = [] if ended.state == "trained" else [*missed, ended]
             if len(missed) >= self.study.search.give_up_after:
-                if all(one.state == "duplicate" for one in missed):
+                if _are_known(missed, any_trained=self._trained() > 0):
                     self.ends[self._standing()], missed = "used_up", []
                     continue
                 rejected = self.store.trials(self.study.name, ["rejected"])
@@ -336,3 +336,10 @@ class _Search:
 def no_gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
     """The gate of a search that was given none: it looks at nothing."""
     raise ValueError(f"trial {number} is to be looked at: a gate must be given")
+
+
+def _are_known(missed: Sequence[TrialRow], *, any_trained: bool) -> bool:
+    """Whether all were tried before, or are those that were by another name: a step of theirs takes nothing."""
+    idle = [one for one in missed if one.failure is not None and one.failure.kind == "no effect"]
+    repeated = [one for one in missed if one.state == "duplicate"]
+    return len(repeated) + (len(idle) if any_trained else 0) == len(missed)

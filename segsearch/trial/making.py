@@ -65,7 +65,7 @@ def demanded_shape(candidate: Candidate, bench: Bench) -> Network:
             raise TrialFailed(
                 "no effect",
                 f"A step must take something of the network, and {step.words} in multiples of {step.round_to} takes "
-                "nothing: its layers are too narrow. Draw wider ones, or smaller multiples (round_to).",
+                "nothing. Draw a larger share, smaller multiples (round_to) or wider layers.",
             )
     return network
 

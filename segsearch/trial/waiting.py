@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # Each layer ends where its slowest thread does. GNU's OpenMP, torch's on Linux, keeps the others awake for a time in
-# which the system may not give the slow one a core, because they have it: a training beside one busy process takes
-# ten times as long. At so few rounds it takes twice as long, and a twentieth more on a quiet machine
-# (`benchmarks/threads.py`). The sums are the same.
+# which the system may not give the slow one a core, because they have it: beside one busy process a training took 7
+# to 45 times as long. At so few rounds it takes two to four times as long, and on a quiet machine at most a quarter of
+# the rate is lost (`benchmarks/threads.py`). The sums are the same.
 SPIN_ROUNDS = 2000
 # Who set one of these has decided how threads wait.
 DECIDED = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

@@ -107,8 +107,8 @@ def test_a_busy_machine_is_fair_for_either_reason() -> None:
 
 
 def test_a_busy_machine_names_the_threads_that_find_a_core_each() -> None:
-    found = [health.cores_left(others, cores) for others, cores in ((0.1, 2), (0.5, 2), (1.0, 2), (0.26, 8), (0.3, 1))]
-    assert found == [2, 1, 1, 6, 1]
+    found = [health.cores_left(others, cores) for others, cores in ((0.1, 2), (0.5, 2), (1, 2), (0.26, 8), (0.125, 8))]
+    assert found == [2, 1, 1, 6, 7]
     assert str(health.of_quiet(0.5, 0.99, 1.0, 2, 2).cure).endswith("slows down, least with [train] threads = 1.")
     assert str(health.of_quiet(0.02, 0.5, 0.1, 2, 2).cure).endswith("training slows down.")
     assert str(health.of_quiet(0.5, 0.99, 1.0, 64, 2).cure).endswith("training slows down."), "its own two are enough"

@@ -144,7 +144,7 @@ def test_check_says_what_it_will_take(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("threads", "others", "told"), [(None, 0.9, True), (None, 0.1, False), (1, 0.9, False)])
+@pytest.mark.parametrize(("threads", "others", "told"), [(None, 0.9, True), (None, 0.02, False), (1, 0.9, False)])
 def test_check_says_where_the_threads_of_training_would_wait_for_each_other(
     command: Command, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     threads: int | None, others: float, told: bool,
@@ -152,7 +152,7 @@ def test_check_says_where_the_threads_of_training_would_wait_for_each_other(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(health, "busy_share", lambda: others)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr("segsearch.latency.cores.own_cores", lambda: tuple(range(8)))
+    monkeypatch.setattr("segsearch.latency.cores.training_cores", lambda timing: tuple(range(8)))
     if threads is not None:
         study_file.write_text(STUDY.replace("[train]\n", f"[train]\nthreads = {threads}\n"))
     said = command("check", study_file)

@@ -22,7 +22,7 @@ import sqlalchemy
 from optuna.samplers import NSGAIISampler, RandomSampler
 from sqlalchemy import event
 
-from segsearch.errors import DatabaseError, SearchStuck, StorageFull, StudyError, UserError
+from segsearch.errors import DatabaseError, SearchStuck, StorageFull, StudyError, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.timing import Block, Comparison
 from segsearch.evidence.types import Evidence
@@ -129,6 +129,29 @@ def test_a_rejected_candidate_keeps_its_evidence(tmp_path: Path) -> None:
             assert gate.confusion is None
             assert row.values["latency_ms"] == gate.timing.median_ms > 3
         assert not [stage for stage in store.stages("fake") if stage.trial in {row.number for row in rejected}]
+
+
+@pytest.mark.parametrize("some", [True, False], ids=["some", "all"])
+def test_steps_that_take_nothing_use_a_space_up_as_repeated_candidates_do(tmp_path: Path, some: bool) -> None:
+    """A narrow network has few candidates: a search that has tried them all has not failed."""
+    study = fakes.make_study(trials=9, search={"sampler": "random", "give_up_after": 8})
+    store, _ = fakes.start(tmp_path, study)
+    whole: list[str] = []
+
+    def evaluate(number: int, one: Candidate, workshop: Workshop) -> Evidence:
+        if some and (not whole or one.key in whole):
+            whole.append(one.key)
+            return fakes.make_evaluate()(number, one, workshop)
+        raise TrialFailed("no effect", "A step must take something.")
+
+    with store:
+        if some:
+            ended = run_search(store, "fake", draw=fakes.draw_from_two, evaluate=evaluate)
+            assert (ended.reason, ended.counts.trained) == ("used_up", 1)
+            assert {row.state for row in store.trials("fake")} == {"trained", "duplicate", "failed"}
+        else:
+            with pytest.raises(SearchStuck, match="most were tried before"):
+                run_search(store, "fake", draw=fakes.draw_from_two, evaluate=evaluate)
 
 
 def test_a_candidate_is_never_evaluated_twice(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_what_a_library_prints_disturbs_nothing(order: Task, notebook: Notebook)
 def test_threads_that_train_sleep_soon_unless_somebody_decided_how_they_wait(
     order: Task, notebook: Notebook, monkeypatch: pytest.MonkeyPatch, decided: dict[str, str], spins: str | None
 ) -> None:
-    """A training whose threads stay awake for each other takes ten times as long beside one busy process."""
+    """A training whose threads stay awake for each other takes many times as long beside one busy process."""
     for name in DECIDED:
         monkeypatch.delenv(name, raising=False)
     for name, value in decided.items():
