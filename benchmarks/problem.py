@@ -78,11 +78,20 @@ class Problem:
 
     def share(self, curve: Sequence[Sequence[float]]) -> float:
         """The share of the box that models (seconds, mIoU, cost, ...) dominate, by the mIoU that they have."""
-        high, wide = self.best - self.worst, math.log(self.limit / self.least)
         models = [(point[1], point[2]) for point in curve]
-        within = [(miou, cost) for miou, cost in models if miou > self.worst and cost <= self.limit]
-        points = [((self.best - miou) / high, math.log(cost / self.least) / wide) for miou, cost in within]
-        return volume(np.array(points).reshape(-1, 2), np.ones(2))
+        return share_of_box(models, miou=(self.worst, self.best), cost=(self.least, self.limit))
+
+
+def share_of_box(
+    models: Sequence[tuple[float, float]], *, miou: tuple[float, float], cost: tuple[float, float]
+) -> float:
+    """The share that models of a mIoU and a cost dominate of the box between the ends of both, the cost's as a
+    logarithm."""
+    (worst, best), (least, limit) = miou, cost
+    high, wide = best - worst, math.log(limit / least)
+    within = [(found, costs) for found, costs in models if found > worst and costs <= limit]
+    points = [((best - found) / high, math.log(costs / least) / wide) for found, costs in within]
+    return volume(np.array(points).reshape(-1, 2), np.ones(2))
 
 
 def computed(space: str, problem: int, limit_ms: float = 20.0) -> Problem:

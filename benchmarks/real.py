@@ -4,7 +4,7 @@
     python benchmarks/real.py --table [--out runs/real]
 
 Both draw sub-networks of EfficientNet-Lite0 that begin from its weights, on images of 180x240, five epochs each and
-one thread, for mIoU and latency at most at `LIMIT_MS`, from the same seed and without first designs. `tpe` is what a
+one thread, for mIoU and latency of at most `LIMIT_MS`, from the same seed and without first designs. `tpe` is what a
 user writes by hand at best: candidates beyond the limit are left out before they train, ten at random to begin with;
 each training is one file. `segsearch` is what `segsearch new` writes: sixteen looks for each training, siblings, tails.
 To be fair to both, start the benchmark twice, with `--only` each, at the same time. Stopped, it goes on.
@@ -23,12 +23,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from problem import Problem
+from problem import share_of_box
 
 import segsearch
 from segsearch.judging.reading import open_to_read
-from segsearch.space.draws import Facts, settled
-from segsearch.space.load import load_space
 from segsearch.survey.beginnings import PRETRAINED_RATE
 
 SPACE = "efficientnet_lite"
@@ -37,7 +35,7 @@ PAUSE_MINUTES = 15.0
 MARKS_MINUTES = (10, 20, 30, 45, 60, 90, 120, 180)
 WAYS: Mapping[str, Mapping[str, object]] = {
     "tpe": {"screen": 0, "siblings": 0, "tails": 0, "startup_trials": 10},
-    "segsearch": {"screen": 16, "siblings": 8, "tails": 2, "startup_trials": 4},
+    "segsearch": {"screen": 16, "siblings": 8, "tails": 1, "startup_trials": 4},
 }
 
 
@@ -87,23 +85,12 @@ class Ran:
 
     def share(self, minutes: float) -> float:
         """What the files dominate that were there by then."""
-        models = [(one.minute, one.miou, one.latency_ms) for one in self.models if one.minute <= minutes]
-        return BOX.share(models)
+        models = [(one.miou, one.latency_ms) for one in self.models if one.minute <= minutes]
+        return share_of_box(models, miou=(WORST, BEST), cost=(LEAST_MS, LIMIT_MS))
 
     def minutes_to(self, share: float) -> float | None:
         """When that much was dominated."""
         return next((one.minute for one in self.models if self.share(one.minute) >= share), None)
-
-
-BOX = Problem(
-    SPACE,
-    settled(load_space(SPACE).draw, Facts()),
-    lambda candidate, params: (_ for _ in ()).throw(NotImplementedError),
-    limit=LIMIT_MS,
-    least=LEAST_MS,
-    worst=WORST,
-    best=BEST,
-)
 
 
 def ran(folder: Path) -> Ran:
@@ -111,7 +98,7 @@ def ran(folder: Path) -> Ran:
     with open_to_read(str(folder)) as store:
         name = store.study().name
         rows, stages = store.trials(name), store.stages(name)
-    begun = min(stage.finished - stage.seconds for stage in stages)
+    begun = min((stage.finished - stage.seconds for stage in stages), default=0.0)
     ended = [row.finished for row in rows if row.finished is not None]
     moments = sorted({begun, *(stage.finished for stage in stages), *ended})
     clock, at = 0.0, dict[float, float]()
@@ -129,7 +116,7 @@ def ran(folder: Path) -> Ran:
 
 
 def table(out: Path, seed: int) -> None:
-    found = {way: ran(out / f"{way}-{seed}") for way in WAYS if (out / f"{way}-{seed}").exists()}
+    found = {way: ran(out / f"{way}-{seed}") for way in WAYS if (out / f"{way}-{seed}" / "study.db").exists()}
     if not found:
         print("nothing yet")
         return

@@ -147,10 +147,10 @@ def of_quiet(others: float, spin: float, load: float | None, cores: int, allowed
     """
     loaded = f", load {load:.1f}" if load is not None else ""
     words = f"others use {others:.0%} of the cores{loaded}; a busy thread gets {spin:.0%} of one"
-    if others <= BUSY_SHARE and spin >= FULL_SHARE:
+    left = cores_left(others, cores)
+    if others <= BUSY_SHARE and spin >= FULL_SHARE and left >= allowed:
         return Verdict("Quiet", "good", f"{words[0].upper()}{words[1:]}.")
     cure = "Let nothing else run beside a study: latencies hold up, but their intervals widen and training slows down"
-    left = cores_left(others, cores)
     cure += f", least with [train] threads = {left}." if left < allowed else "."
     return Verdict("Quiet", "fair", f"{words[0].upper()}{words[1:]}.", cure)
 

@@ -111,6 +111,8 @@ def test_a_busy_machine_names_the_threads_that_find_a_core_each() -> None:
     assert found == [2, 1, 1, 6, 7]
     assert str(health.of_quiet(0.5, 0.99, 1.0, 2, 2).cure).endswith("slows down, least with [train] threads = 1.")
     assert str(health.of_quiet(0.02, 0.5, 0.1, 2, 2).cure).endswith("training slows down.")
+    one_of_eight = health.of_quiet(0.125, 0.99, 1.0, 8, 8)
+    assert (one_of_eight.state, str(one_of_eight.cure)[-12:]) == ("fair", "threads = 7.")
     assert str(health.of_quiet(0.5, 0.99, 1.0, 64, 2).cure).endswith("training slows down."), "its own two are enough"
 
 
