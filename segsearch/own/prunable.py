@@ -16,8 +16,9 @@ from segsearch.networks.own import OwnModule
 from segsearch.own.header import Left
 from segsearch.space.steps import BeforeExport, Prune
 
-# The ratios that spaces draw, and the batch that must learn after each.
+# The ratios that `compress_only` draws, and what must learn after each.
 RATIOS = (0.5, 0.125, 0.25, 0.375)
+RANKS = (0.5, 0.25)
 ANSWER = "its channels are those of the answer"
 
 T = TypeVar("T")
@@ -39,6 +40,10 @@ def left_whole(network: OwnModule) -> tuple[Left, ...]:
     if not loose:
         reasons = "; ".join(dict.fromkeys(why.values()))
         raise ValueError(f"no layer can lose channels ({reasons[:200]})")
+    most = Prune(max(RATIOS))
+    if takes_nothing(network, most, sorted(why)):
+        few = f"too few channels to lose {most.ratio:.0%} in multiples of {most.round_to}"
+        raise ValueError(f"each layer that can lose channels has {few}")
     inner = {name.removeprefix("inner."): words for name, words in why.items()}
     return tuple(Left(name, words) for name, words in sorted(inner.items()))
 
@@ -65,6 +70,18 @@ def fault_after(network: OwnModule, step: BeforeExport, kept: Sequence[str]) -> 
         said = " ".join(str(error).split())[:100].rstrip(".")
         return f"without some of its channels the network fails: {type(error).__name__}: {said}"
     return None
+
+
+def takes_nothing(network: OwnModule, step: BeforeExport, kept: Sequence[str]) -> bool:
+    """Whether a step that leaves the `kept` layers alone leaves all others as they are, too."""
+    cut = copy.deepcopy(network)
+    cut.kept = tuple(kept)
+    _quiet(lambda: MODEL_STEPS[type(step)](cut, step, protected=cut.protected))
+    return _weights(cut) == _weights(network)
+
+
+def _weights(network: nn.Module) -> int:
+    return sum(value.numel() for value in network.parameters())
 
 
 def _breaking(

@@ -126,7 +126,7 @@ class _Search:
     machine: str | None
     said: set[str] = field(default_factory=set)  # what is said once
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
-    found: dict[int, list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
+    found: dict[tuple[int, int], list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
     ends: dict[Standing, Reason] = field(default_factory=dict)  # why no more is asked for, as trials stood
     outlooks: dict[Standing, Outlook | None] = field(default_factory=dict)  # of searches that have converged
 
@@ -270,25 +270,28 @@ class _Search:
         wanted = self.study.search
         if not (wanted.siblings or wanted.tails) or self._trained() == len(self.complete):
             return None
-        for origin in self.looking.trials():
+        rows = self.looking.trials()
+        idle = {row.candidate.shape for row in rows if row.took_nothing}
+        for origin in rows:
             if not origin.is_training or origin.number in self.complete:
                 continue
-            if origin.number not in self.found:
+            mark = origin.number, len(idle)
+            if mark not in self.found:
                 found = siblings(
                     self.draws.of(origin),
                     origin.params,
                     most=wanted.siblings,
                     tails=wanted.tails,
                     pruned=self.study.train.fine_tune_on_top,
+                    idle=idle,
                 )
-                keys = [(params, as_stored(one).key) for params, one in found]
-                self.found[origin.number] = keys
+                self.found[mark] = [(params, as_stored(one).key) for params, one in found]
             known = self.worker.keys()
-            for params, key in self.found[origin.number]:
+            for params, key in self.found[mark]:
                 if key not in known:
                     return Sibling(origin, params)
             self.complete.add(origin.number)
-            del self.found[origin.number]
+            del self.found[mark]
         return None
 
     def _begin(self, sibling: Sibling) -> TrialRow:
@@ -340,6 +343,4 @@ def no_gate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
 
 def _are_known(missed: Sequence[TrialRow], *, any_trained: bool) -> bool:
     """Whether all were tried before, or are those that were by another name: a step of theirs takes nothing."""
-    idle = [one for one in missed if one.failure is not None and one.failure.kind == "no effect"]
-    repeated = [one for one in missed if one.state == "duplicate"]
-    return len(repeated) + (len(idle) if any_trained else 0) == len(missed)
+    return all(one.state == "duplicate" or (one.took_nothing and any_trained) for one in missed)

@@ -45,9 +45,11 @@ def propose(
 ) -> tuple[dict[str, Any], Candidate] | None:
     """A candidate that none of these rows is: a neighbour of the front, or thrown by dice, or (`guess`) TPE's.
 
-    The seed settles whose turn it is. None where all tries were known already. What `draw` raises passes through.
+    Nor is it one whose steps are known to take nothing. The seed settles whose turn it is. None where all tries were
+    known already. What `draw` raises passes through.
     """
     rows, known = in_order(rows), {row.key for row in rows}
+    idle = {row.candidate.shape for row in rows if row.took_nothing}
     source = random.Random(seed)
     for attempt in range(_TRIES):
         turn = source.choices(list(mix), list(mix.values()))[0] if attempt < _TRIES // 2 else "dice"
@@ -57,7 +59,7 @@ def propose(
         elif turn == "mutate" and (parents := front_rows(rows, study)):
             noted = Noting(_mutation(draw, source.choice(parents).params, source))
         candidate = as_stored(draw(noted))
-        if candidate.key not in known:
+        if candidate.key not in known and candidate.shape not in idle:
             return noted.noted, candidate
     return None
 

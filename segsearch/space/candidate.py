@@ -64,6 +64,11 @@ class Candidate:
         return replace(self.learnt, before_export=())
 
     @property
+    def shape(self) -> Candidate:
+        """Its layers and their sizes: candidates of which this is equal have the same, whoever teaches them."""
+        return replace(self.learnt, distill=None)
+
+    @property
     def learns(self) -> bool:
         """Whether it is trained at all: what somebody brought is not, as it is or only rounded."""
         return isinstance(self.architecture, Architecture) or bool(self.before_export) or self.tail > 0

@@ -94,19 +94,25 @@ def _changed(draw: DrawCandidate, params: Params, *, leave: Collection[str]) -> 
 
 
 def siblings(
-    draw: DrawCandidate, params: Params, *, most: int, tails: int = 0, pruned: bool = True
+    draw: DrawCandidate,
+    params: Params,
+    *,
+    most: int,
+    tails: int = 0,
+    pruned: bool = True,
+    idle: Collection[Candidate] = (),
 ) -> list[tuple[Params, Candidate]]:
     """Candidates that one training leads to: first those that it makes, then those with a tail of their own.
 
     At most `most` differ in where a mask's classes are chosen and in the steps after the export. `tails` more networks
     learn on for a while: those in int8 first, which leave a file each, then (`pruned`) those with steps before the
-    export, which have `most` further files, too. The nearest come first. A space that asks for nothing of that kind has
-    none.
+    export, which have `most` further files, too. The nearest come first. None has the shape of any in `idle`, whose
+    steps take nothing. A space that asks for nothing of that kind has none.
     """
     first = Replay(params)
     origin = draw(first)
     free = {origin.learnt, *([origin.parent] if pruned else [])}  # a pruned network was trained whole
-    related = _related(draw, first.params, origin, free, tails if pruned else 0) if most or tails else []
+    related = _related(draw, first.params, origin, free, tails if pruned else 0, idle) if most or tails else []
     # What is learnt together: a network with its files, or one file that learns on.
     families: dict[Candidate, list[tuple[Params, Candidate]]] = {origin.learnt: []}
     for point, candidate in related:
@@ -125,7 +131,12 @@ def _family(candidate: Candidate) -> Candidate:
 
 
 def _related(
-    draw: DrawCandidate, params: Params, origin: Candidate, free: Collection[Candidate], most: int
+    draw: DrawCandidate,
+    params: Params,
+    origin: Candidate,
+    free: Collection[Candidate],
+    most: int,
+    idle: Collection[Candidate],
 ) -> list[tuple[Params, Candidate]]:
     """Other candidates that are made from the same network by compression alone, the nearest first.
 
@@ -144,6 +155,9 @@ def _related(
                 if candidate.key in seen:
                     continue
                 seen.add(candidate.key)
+                if candidate.shape in idle:
+                    following.append(point)  # a larger share may lie behind it
+                    continue
                 found.append((point, candidate))
                 if candidate.learnt not in followed and len(followed) < len(free) + most:
                     followed.add(candidate.learnt)

@@ -94,6 +94,11 @@ class TrialRow:
         """Whether it is one of the trained trials that a study asks for."""
         return self.state == "trained" and self.origin is None
 
+    @property
+    def took_nothing(self) -> bool:
+        """Whether a step of it left the network as it is, as it does with every candidate of its `shape`."""
+        return self.failure is not None and self.failure.kind == "no effect"
+
 
 @dataclass(frozen=True)
 class ConfirmationRow:

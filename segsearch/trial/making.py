@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from segsearch.compression import MODEL_STEPS, Losses
+from segsearch.compression import MODEL_STEPS, REPORTS, Losses
 from segsearch.errors import TrialFailed
 from segsearch.networks import Network, build
 from segsearch.own.graph import GraphMaker
@@ -65,9 +66,16 @@ def demanded_shape(candidate: Candidate, bench: Bench) -> Network:
             raise TrialFailed(
                 "no effect",
                 f"A step must take something of the network, and {step.words} in multiples of {step.round_to} takes "
-                "nothing. Draw a larger share, smaller multiples (round_to) or wider layers.",
+                f"nothing: {_why_left(network, step)}. Draw a larger share, smaller multiples (round_to) or wider "
+                "layers.",
             )
     return network
+
+
+def _why_left(network: Network, step: BeforeExport) -> str:
+    """The commonest reasons for which a step leaves convolutions as they are, with how many there are of each."""
+    reasons = Counter(left.why for left in REPORTS[type(step)](network, step, protected=network.protected))
+    return ", ".join(f"{why} ({count} of its convolutions)" for why, count in reasons.most_common(2))
 
 
 def apply_model_steps(network: Network, steps: Sequence[BeforeExport], losses: Losses | None = None) -> Network:

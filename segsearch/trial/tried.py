@@ -23,7 +23,7 @@ from segsearch.own.answers import noise
 from segsearch.own.graph import GraphMaker, header_in
 from segsearch.own.header import Left, header_of
 from segsearch.own.made import facts_of, made_again
-from segsearch.own.prunable import fault_after, left_whole
+from segsearch.own.prunable import RANKS, fault_after, left_whole, takes_nothing
 from segsearch.own.reading import pack
 from segsearch.own.sources import hidden, listening
 from segsearch.runtimes import RUNTIMES, Image
@@ -73,7 +73,9 @@ def tried(order: TryOrder) -> Tried:
     idle = _idle(network)
     network = OwnModule(module, own, replace(facts_of(header), idle=tuple(f"inner.{name}" for name in idle))).eval()
     tied = [f"inner.{one.layer}" for one in left if one.why.startswith("its weights are those of")]
-    fault = next((one for ratio in (0.5, 0.25) if (one := fault_after(network, Factorize(ratio), tied))), None)
+    fault = next((one for ratio in RANKS if (one := fault_after(network, Factorize(ratio), tied))), None)
+    if fault is None and takes_nothing(network, Factorize(min(RANKS)), tied):
+        fault = "no convolution is large enough to save time by it"
     if fault is None:
         ways.insert(len(ways) - 2 - ("trained" in ways), "factorize")
     else:

@@ -157,6 +157,21 @@ def test_from_a_module_to_a_front_without_its_files(command: Command, mine: Path
     assert "must learn something, and this one is the network as it was brought" in refused.out + refused.err
 
 
+def test_ways_that_would_take_nothing_of_a_narrow_network_are_not_offered(command: Command, mine: Path) -> None:
+    """Each would be a trial that trains the very network again."""
+    for name in ("layers.py", "my_model.py"):
+        file = mine.with_name(name)
+        file.write_text(file.read_text().replace("16", "4").replace("32", "8").replace("48", "12"))
+    mine.write_text(mine.read_text().replace("net.load_state_dict", "(lambda weights: None)"))
+    said = command("compress", mine, "--data", "data.toml", "--pixels", "0..1")
+    assert said.code == 0, said.err
+    assert "without pruning: each layer that can lose channels has too few" in said.out
+    assert "without factorization: no convolution is large enough to save time by it" in said.out
+    network = read_study(Path("my_model-compressed.toml")).network
+    assert network is not None
+    assert network.ways == ("int8", "mixed", "trained")
+
+
 @pytest.mark.slow
 def test_from_an_onnx_file_and_a_folder_to_a_front_of_all_there_is(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ from torch import nn
 from segsearch.compression import MODEL_STEPS
 from segsearch.compression.graph_module import float_module
 from segsearch.networks.own import OwnModule
-from segsearch.own.prunable import fault_after, left_whole
+from segsearch.own.prunable import RANKS, fault_after, left_whole, takes_nothing
 from segsearch.runtimes import RUNTIMES
 from segsearch.space.steps import Factorize, Prune
 from segsearch.trial.export import check_parity, count_macs, count_params, export
@@ -119,6 +119,30 @@ def test_classes_are_never_pruned(tmp_path: Path) -> None:
     assert {one.layer: one.why for one in left_whole(network)} == dict.fromkeys(
         ("one", "two"), "its channels are those of the answer"
     )
+
+
+NARROW = """
+from torch import nn
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, WIDE, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDE, 8, 3, padding=1))
+"""
+
+
+@pytest.mark.parametrize(("wide", "pruned", "factorised"), [(8, False, False), (16, True, False), (64, True, True)])
+def test_a_network_is_not_cut_by_steps_that_would_take_nothing_of_it(
+    tmp_path: Path, wide: int, pruned: bool, factorised: bool
+) -> None:
+    source = tmp_path / "narrow.py"
+    source.write_text(NARROW.replace("WIDE", str(wide)))
+    brought.packed(source, tmp_path / "a.safetensors")
+    network = brought.network(tmp_path / "a.safetensors", tmp_path / "code")
+    if pruned:
+        assert left_whole(network) == ()
+    else:
+        with pytest.raises(ValueError, match="has too few channels to lose 50% in multiples of 8"):
+            left_whole(network)
+    assert takes_nothing(network, Factorize(min(RANKS)), ()) is not factorised
 
 
 AIDED = """

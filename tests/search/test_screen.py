@@ -21,7 +21,8 @@ from segsearch.search.screen import MIX, Ranking, choose, propose
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, DrawCandidate, Noting
 from segsearch.space.load import drawing
-from segsearch.store.rows import State, TrialRow
+from segsearch.space.steps import Prune, Quantize
+from segsearch.store.rows import Failure, State, TrialRow
 from segsearch.study import Study
 from tests import fakes
 
@@ -142,6 +143,30 @@ def test_the_last_new_candidate_is_found() -> None:
         found = propose(fakes.draw_from_two, rows, STUDY, seed=seed)
         assert found is not None
         assert found[0] == {"depth": 2}
+
+
+def test_what_is_known_to_take_nothing_is_not_looked_at_by_another_name() -> None:
+    """Its other precisions and teachers would fail at the gate, too."""
+
+    def draw(choose: Draw) -> Candidate:
+        steps = (Prune(0.25),) if choose.suggest_categorical("pruned", ["no", "yes"]) == "yes" else ()
+        precision = choose.suggest_categorical("precision", ["float", "int8", "mixed"])
+        rounds = {"float": (), "int8": (Quantize(),), "mixed": (Quantize(float_convolutions=1),)}
+        return replace(fakes.candidate(8, 1), before_export=steps, after_export=rounds[precision])
+
+    def tried(number: int, params: dict[str, str]) -> TrialRow:
+        return row_of(number, "failed", draw(Named(params)), params, {})
+
+    first = tried(0, {"pruned": "yes", "precision": "float"})
+    idle = replace(first, failure=Failure("no effect", "A step must take something."))
+    plain = [tried(number, {"pruned": "no", "precision": one}) for number, one in enumerate(("float", "int8"), 1)]
+    for seed in range(5):
+        found = propose(draw, [idle, *plain], STUDY, seed=seed)
+        assert found is not None
+        assert found[0] == {"pruned": "no", "precision": "mixed"}
+    other = replace(first, failure=Failure("diverged", "the loss became NaN"))
+    pruned = [propose(draw, [other, *plain], STUDY, seed=seed) for seed in range(9)]
+    assert any(one is not None and one[0]["pruned"] == "yes" for one in pruned)
 
 
 def test_a_mutation_differs_from_a_member_of_the_front_in_little() -> None:

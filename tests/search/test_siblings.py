@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Evidence
 from segsearch.search import Event, run_search
 from segsearch.search.memory import make_sampler, open_memory
@@ -76,6 +77,29 @@ def test_networks_that_learn_on_from_a_training_are_siblings_with_files_of_their
                 assert len(networks) == 3
                 assert {one.candidate.parent for one in files} == {origin.candidate.parent}
                 assert files[0].candidate.learnt == origin.candidate.learnt, "what needs no training comes first"
+        assert run_search(store, row.name, draw=draw_pruned, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def test_one_file_of_a_step_that_takes_nothing_is_tried_and_the_place_goes_to_a_larger_share(tmp_path: Path) -> None:
+    store, row = fakes.start(
+        tmp_path, fakes.make_study(trials=2, search={"startup_trials": 9, "siblings": 1, "tails": 1})
+    )
+    plain = fakes.make_evaluate(row.study.bounds)
+
+    def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        if candidate.before_export == (Prune(0.25),):
+            raise TrialFailed("no effect", "A step must take something.")
+        return plain(number, candidate, workshop)
+
+    with store:
+        run_search(store, row.name, draw=draw_pruned, evaluate=evaluate)
+        for origin in (one for one in store.trials(row.name) if one.is_training):
+            files = [one for one in store.trials(row.name) if one.origin == origin.number]
+            told = [(one.state, one.candidate.before_export) for one in files]
+            if origin.candidate.before_export:
+                continue
+            larger = ("trained", (Prune(0.5),))
+            assert told == [("trained", ()), ("failed", (Prune(0.25),)), larger, larger]
         assert run_search(store, row.name, draw=draw_pruned, evaluate=evaluate).reason == "nothing_to_do"
 
 

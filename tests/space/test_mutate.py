@@ -12,7 +12,7 @@ from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import Dice, DrawCandidate, Facts, Noting, settled
 from segsearch.space.load import load_space
 from segsearch.space.mutate import Mutation, Params, Replay, neighbours, siblings
-from segsearch.space.steps import Factorize, Prune, Quantize
+from segsearch.space.steps import Distill, Factorize, Prune, Quantize
 from segsearch.study import read_study
 from tests import fakes
 
@@ -162,6 +162,25 @@ def test_a_file_that_learns_on_in_int8_is_a_tail_by_itself() -> None:
         found = siblings(draw, {"tail": 0.0}, most=9, tails=1, pruned=pruned)
         assert [point["tail"] for point, _ in found] == [0.25]
         assert len(siblings(draw, {"tail": 0.0}, most=0, tails=9, pruned=pruned)) == 2
+
+
+def test_steps_that_are_known_to_take_nothing_are_no_sibling_and_the_next_larger_has_their_place() -> None:
+    """A quarter of a narrow network's channels may be no multiple of eight, and half of them one."""
+
+    def draw(choose: Draw) -> Candidate:
+        steps: tuple[Prune, ...] = ()
+        if choose.suggest_categorical("prune", ["no", "yes"]) == "yes":
+            steps = (Prune(choose.suggest_float("prune_ratio", 0.125, 0.5, step=0.125)),)
+        rounds = choose.suggest_categorical("precision", ["float", "int8"]) == "int8"
+        return replace(fakes.candidate(8, 1), before_export=steps, after_export=(Quantize(),) if rounds else ())
+
+    plain = {"prune": "no", "precision": "float"}
+    learns = replace(fakes.candidate(8, 1), distill=Distill(0.5))
+    idle = {replace(learns, before_export=(Prune(ratio),)).shape for ratio in (0.125, 0.25)}
+    for most, files in ((0, 0), (3, 1)):
+        found = [one for _, one in siblings(draw, plain, most=most, tails=1, idle=idle)]
+        assert [one.before_export for one in found] == [()] * files + [(Prune(0.375),)] * (files + 1)
+    assert not any(one.before_export for _, one in siblings(draw, plain, most=3, idle=idle))
 
 
 def test_a_mutation_keeps_what_is_not_changed_and_throws_what_a_change_opens() -> None:
