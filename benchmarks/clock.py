@@ -15,7 +15,7 @@ from segsearch.space.candidate import Candidate
 from segsearch.store.rows import TrialRow
 
 GATE_SECONDS = 3.0
-SIBLING_SECONDS = 3.0  # to export, time and score another file of a training, beside its gate
+SIBLING_SECONDS = 3.0  # to export, time and score another file of a training, which has no gate
 
 
 @dataclass

@@ -35,7 +35,14 @@ PAUSE_MINUTES = 15.0
 MARKS_MINUTES = (10, 20, 30, 45, 60, 90, 120, 180)
 WAYS: Mapping[str, Mapping[str, object]] = {
     "tpe": {"screen": 0, "siblings": 0, "tails": 0, "startup_trials": 10},
-    "segsearch": {"screen": 16, "siblings": 8, "tails": 1, "startup_trials": 4},
+    "segsearch": {
+        "screen": 8,
+        "proposals": 16,
+        "startup_trials": 4,
+        "siblings": 8,
+        "tails": 1,
+        "sibling_gain": 0.001,
+    },
 }
 
 

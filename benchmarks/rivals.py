@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
 from segsearch.search import run_search, screen
 from segsearch.search.earlier import NOTHING, Earlier
+from segsearch.search.foresee import most_promising
 from segsearch.search.memory import make_sampler, trial_seed
 from segsearch.space.candidate import Candidate, Draw, Named
 from segsearch.space.draws import DrawCandidate, Noting
@@ -60,24 +62,28 @@ def by_optuna(make: Callable[[int], BaseSampler], *, gate_first: bool = True, pr
     return search
 
 
-def by_screening(looked: int, *, mix: Mapping[str, int] = screen.MIX, without: Sequence[str] = ()) -> Rival:
-    """`looked` pass the gate for each one that is trained, after four at random."""
+def by_screening(
+    looked: int, *, mix: Mapping[str, int] = screen.MIX, without: Sequence[str] = (), among: int = 1
+) -> Rival:
+    """`looked` pass the gate for each one that is trained, each the best of `among` proposals, after four at random."""
 
     def search(run: Run, seed: int) -> None:
         with leaving_out((*without, *run.problem.blind)):
-            screened(run, seed, looked, mix, startup=4)
+            screened(run, seed, looked, mix, startup=4, among=among)
 
     return search
 
 
-def by_segsearch(looked: int = 16, *, startup: int = STARTUP, siblings: int = 0, floats_first: bool = False) -> Rival:
-    """The product's own loop over a database of its own, with evidence that is looked up.
+def by_segsearch(
+    looked: int = 16, *, startup: int = STARTUP, siblings: int = 0, floats_first: bool = False, **more: float
+) -> Rival:
+    """The product's own loop over a database of its own, with evidence that is looked up; `more` of `[search]`.
 
     `floats_first`: floats alone are searched, and only at the end the models of the front are rounded.
     """
 
     def search(run: Run, seed: int) -> None:
-        search = {"screen": looked, "startup_trials": startup, "siblings": siblings, "give_up_after": 10_000}
+        search = {"screen": looked, "startup_trials": startup, "siblings": siblings, "give_up_after": 10_000, **more}
         settings = run.problem.study(trials=run.trainings, **search)
         draw = floats_of(run.problem.draw) if floats_first else run.problem.draw
         study, found = settings.model_copy(update={"seed": seed}), dict[int, Found]()
@@ -92,6 +98,11 @@ def by_segsearch(looked: int = 16, *, startup: int = STARTUP, siblings: int = 0,
 
         def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
             gate(number, candidate, workshop)
+            return finish(number, candidate, workshop)
+
+        def finish(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+            if number not in found:
+                found[number] = run.problem.found(candidate, store.trial(study.name, number).params)
             run.train(found[number], learnt=candidate.learnt.key if siblings else None)
             return _evidence(number, found[number], miou=found[number].seen)
 
@@ -101,7 +112,7 @@ def by_segsearch(looked: int = 16, *, startup: int = STARTUP, siblings: int = 0,
             leaving_out(run.problem.blind),
         ):
             store.begin_study(study, artifacts=Path(folder), space="0" * 64 + ".py", data_key="data")
-            run_search(store, study.name, draw=draw, evaluate=evaluate, gate=gate)
+            run_search(store, study.name, draw=draw, evaluate=evaluate, gate=gate, finish=finish)
             if floats_first:
                 rounded_at_the_end(run, store.trials(study.name, ["trained"]))
 
@@ -161,6 +172,7 @@ def screened(
     earlier: Earlier = NOTHING,
     each: Callable[[list[TrialRow]], None] = lambda rows: None,
     startup: int = STARTUP,
+    among: int = 1,
 ) -> list[TrialRow]:
     """The rows of a search that screens; `each` hears of them after each training."""
     study, rows = run.problem.study(), dict[int, TrialRow]()
@@ -190,7 +202,9 @@ def screened(
             proposed = noted.noted, candidate
         else:
             at = trial_seed(seed, number)
-            proposed = screen.propose(run.problem.draw, list(rows.values()), study, seed=at, mix=turns)
+            found_ones = screen.proposals(run.problem.draw, list(rows.values()), study, seed=at, mix=turns)
+            several = list(islice(found_ones, 1 if random_start else among))
+            proposed = most_promising(several, list(rows.values()), study, earlier=earlier) if several else None
         if proposed is None:
             used_up = True
             continue
@@ -234,6 +248,8 @@ MAIN: Mapping[str, Rival] = {
     "segsearch": by_segsearch(),
     "segsearch, 4 at random": by_segsearch(startup=4),
     "segsearch with siblings": by_segsearch(startup=4, siblings=1),
+    "those worth making": by_segsearch(startup=4, siblings=1, sibling_gain=0.001),
+    "and best of 16 proposals": by_segsearch(8, startup=4, siblings=1, sibling_gain=0.001, proposals=16),
     "floats, then rounded": by_segsearch(startup=4, floats_first=True),
 }
 SHORT_ONES = (Short(epochs=2), Short(epochs=6), Short(each=6, epochs=2))
@@ -242,6 +258,12 @@ SHARES: Mapping[str, Rival] = {
     "1 looked at": by_screening(1),
     "4 looked at": by_screening(4),
     "8 looked at": by_screening(8),
+    "1 looked at of 16": by_screening(1, among=16),
+    "2 looked at of 16": by_screening(2, among=16),
+    "4 looked at of 16": by_screening(4, among=16),
+    "4 looked at of 4": by_screening(4, among=4),
+    "4 looked at of 64": by_screening(4, among=64),
+    "16 looked at of 16": by_screening(16, among=16),
     "3 short ones each": by_short(Short()),
     "3 short ones, begun anew": by_short(Short(warm=False)),
     "3 shorter ones": by_short(Short(share=1 / 6, noise=0.03)),
@@ -260,10 +282,13 @@ SHARES: Mapping[str, Rival] = {
     "no costs": by_screening(16, without=["_costs"]),
 }
 RIVALS = {**MAIN, **SHARES}
-OURS = ("segsearch", "segsearch, 4 at random", "segsearch with siblings")
+OURS = (
+    *("segsearch", "segsearch, 4 at random"),
+    *("segsearch with siblings", "those worth making", "and best of 16 proposals"),
+)
 # What is rounded only at the end has one hypervolume, that of its end.
 AT_THE_END = ("floats, then rounded",)
 # Of no meaning where a training has but one file.
-SCENES_ALONE = ("segsearch with siblings", "floats, then rounded")
+SCENES_ALONE = ("segsearch with siblings", "those worth making", "and best of 16 proposals", "floats, then rounded")
 # Short trainings of how many epochs must be known.
 NEEDS = {f"{one.each} of {one.epochs} epochs each": one.epochs for one in SHORT_ONES}

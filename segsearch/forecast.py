@@ -168,9 +168,9 @@ def check(study_file: Path, *, progress: Progress = silent) -> Forecast:
 
 
 def _siblings_seconds(study: Study, found: Estimate) -> float:
-    """What the siblings of a training take at most: each passes the gate, and is timed; a tail learns on before."""
-    tail = study.train.share_after_pruning * (found.seconds_per_trial - found.gate_seconds)
-    return _files(study) * (found.gate_seconds + study.timing.max_seconds) + study.search.tails * tail
+    """What the siblings of a training take at most: each is timed; a tail passes the gate and learns on before."""
+    tail = found.gate_seconds + study.train.share_after_pruning * (found.seconds_per_trial - found.gate_seconds)
+    return _files(study) * study.timing.max_seconds + study.search.tails * tail
 
 
 def _files(study: Study) -> int:

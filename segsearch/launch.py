@@ -305,6 +305,7 @@ def _search(
             teach=child.teach,
             evaluate=child.evaluate,
             gate=child.gate,
+            finish=child.finish,
             earlier=earlier_of(row),
             minutes=minutes,
             machine=here.key,

@@ -108,9 +108,13 @@ WORDS: Mapping[str, str] = {
     "the training (precision, where a mask's classes are chosen) and count for none of `trials`.",
     "search.tails": "Networks that may learn on from each training for a while: int8, which leaves a file, then pruned "
     "ones with as many files as the first; trials of their own that count for none of `trials`.",
+    "search.sibling_gain": "Of these the ones that are expected to add at least such a share to the hypervolume of the "
+    "front are made, and no others. 0 makes all.",
     "search.screen": "How many candidates are looked at, timed and sized untrained, for each one that is trained: the "
     "most promising of all that wait. 0 trains whatever the sampler proposes. Begins after the first designs and the "
     'startup trials, and needs `sampler = "tpe"`: with `random` and `nsga2` a study is refused.',
+    "search.proposals": "Each look of `screen` goes to one of so many proposals: the one that promises most by costs "
+    "that are foreseen from earlier looks. 1 looks at whatever is proposed.",
     "search.after": "Databases of earlier studies, read once when the study begins: those of their models that this "
     "space draws, too, are a prior of the surrogate where the study screens, and a few of their front are trained "
     "first. "

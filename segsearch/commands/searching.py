@@ -171,6 +171,7 @@ def check(study: StudyFile) -> None:
     limits = ", ".join(settings.limits) or "none"
     start = found.earlier.trained_before_screening(settings.search)
     screens = settings.search.screen > 0 and settings.trials > start
+    about = "at most" if settings.search.sibling_gain else "about"  # of the siblings not all may be worth their time
     trains = (
         f"each trial {training_words(settings.train, found.train_images)}"
         if settings.network is None
@@ -191,7 +192,7 @@ def check(study: StudyFile) -> None:
         ),
         *_busy_lines(others, settings),
         *([f"Limits   kept by {found.within} of {found.looked} draws, before training"] if settings.limits else []),
-        f"Time     about {duration(found.seconds)} for the trained trials"
+        f"Time     {about} {duration(found.seconds)} for the trained trials"
         f"{' and the looks before them' if screens else ''}, "
         f"and {found.gate_seconds:.1f} s for each candidate that a limit rejects",
         f"Disk     about {size_in_words(found.needed_bytes)}; {size_in_words(found.free_bytes)} are free",

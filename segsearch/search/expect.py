@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from segsearch.evidence.objectives import DEAR
 from segsearch.search.earlier import NOTHING, Earlier, Known, aligned
-from segsearch.search.features import Array, features_of
+from segsearch.search.features import Array, Described, features_of
 from segsearch.search.gain import expected_gains, front_of, most_gains, volume
 from segsearch.search.points import calmed, costs_of, meets_limits, nearest, points_of, reference_of, trained_of
 from segsearch.search.surrogate import Unfit, fit, predict
@@ -21,14 +22,24 @@ _MOST_FITTED = 200  # and of these, those that its scales are fitted to; rows of
 _MOST_WEIGHED = 256  # candidates whose expected gain is worked out; no other can have a larger one than its bound
 
 
+class Waiting(Described, Protocol):
+    """A candidate that may be trained: a `TrialRow` is one, and what is only proposed."""
+
+    @property
+    def number(self) -> int: ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
 @dataclass(frozen=True)
-class Expected:
+class Expected(Generic[W]):
     """Candidates that wait, the one to train first, with the hypervolume that each is expected to add.
 
     `reached` is the hypervolume that there is, the trials under way as they are predicted.
     """
 
-    rows: tuple[TrialRow, ...]
+    rows: tuple[W, ...]
     gains: tuple[float, ...]
     reached: float
 
@@ -45,9 +56,7 @@ def able_of(rows: Sequence[TrialRow], study: Study) -> list[TrialRow]:
     return [row for row in screened if costs_of(row, study) is not None and meets_limits(row, study)]
 
 
-def expected(
-    able: Sequence[TrialRow], known: Sequence[TrialRow], study: Study, *, earlier: Earlier = NOTHING
-) -> Expected:
+def expected(able: Sequence[W], known: Sequence[TrialRow], study: Study, *, earlier: Earlier = NOTHING) -> Expected[W]:
     """The candidates by the hypervolume that training each is expected to add. Raises `Unfit` where nobody can say."""
     if DEAR not in study.objectives:
         raise Unfit(f"no objective of the study is {DEAR}, and all others are known without a training")
@@ -84,7 +93,7 @@ def expected(
     return Expected(tuple(able[index] for index in order), tuple(float(gains[index]) for index in order), reached)
 
 
-def _before(earlier: Earlier, here: Sequence[TrialRow], *, most: int) -> list[Known]:
+def _before(earlier: Earlier, here: Sequence[Described], *, most: int) -> list[Known]:
     """Rows of earlier studies with costs as they are here, the first so many of them."""
     return aligned(earlier.rows, earlier.sources, here)[: max(0, most)]
 

@@ -14,6 +14,7 @@ from segsearch.evidence.types import Evidence
 from segsearch.pretrained.match import Report
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.events import Event, EventKind, Reason, Summary
+from segsearch.search.family import Family, Sibling
 from segsearch.search.machines import as_here, timed_elsewhere
 from segsearch.search.memory import Memory, open_memory
 from segsearch.search.outlook import Outlook, has_converged
@@ -23,7 +24,6 @@ from segsearch.search.taught import Draws
 from segsearch.space.candidate import Candidate, Named
 from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
-from segsearch.space.mutate import Params, siblings
 from segsearch.store import Failure, Store, TrialRow
 from segsearch.store.looking import Looking
 from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
@@ -49,6 +49,7 @@ def run_search(
     draw: DrawCandidate,
     evaluate: Evaluate,
     gate: Evaluate | None = None,
+    finish: Evaluate | None = None,
     alone: DrawCandidate | None = None,
     earlier: Earlier = NOTHING,
     teach: Callable[[Workshop], object] | None = None,
@@ -61,9 +62,11 @@ def run_search(
 
     Any number of processes may do so at once. `evaluate` may raise `Rejected` (kept, teaches), `TrialFailed` (kept,
     the study goes on), or `UserError` and `KeyboardInterrupt` (the trial is put back, the search ends). `gate` is its
-    first part alone, for studies that screen: what it returns is known of an untrained candidate. `alone` draws without
-    a teacher, once the study's own is found to be no better than its students; `teach` asks one that is trained.
-    `earlier` is what the study knew of others when it began: designs to train first, and rows for the surrogate.
+    first part alone, for studies that screen: what it returns is known of an untrained candidate. `finish` is what
+    comes after a training, for siblings that need none of their own; they are evaluated as any other without it.
+    `alone` draws without a teacher, once the study's own is found to be no better than its students; `teach` asks one
+    that is trained. `earlier` is what the study knew of others when it began: designs to train first, and rows for the
+    surrogate.
     `machine` is the key of the one that times here; trials that another timed are ranked by what they cost here. The
     search ends before that where the study says so and little is to be gained (`stop`), or nothing new is found.
     Raises `StudyError` for `trials` or `minutes` not above 0, and `SearchStuck` after `give_up_after`
@@ -84,8 +87,11 @@ def run_search(
     with at_work(store, study) as worker, open_memory(store, settings, designs=earlier.designs) as memory:
         memory.reconcile(worker)
         draws, looking = Draws(store, row, worker, draw, alone or draw, teach), Looking(store, study)
-        gate = gate or no_gate
-        search = _Search(store, settings, worker, memory, looking, draws, evaluate, gate, on_event, earlier, machine)
+        family, does = (
+            Family(settings, worker, looking, draws, earlier),
+            (evaluate, gate or no_gate, finish or evaluate),
+        )
+        search = _Search(store, settings, worker, memory, looking, family, draws, *does, on_event, earlier, machine)
         try:
             search.heed_teacher()
             reason = search.until(deadline)
@@ -102,14 +108,6 @@ def run_search(
 
 
 @dataclass(frozen=True)
-class Sibling:
-    """A file that the training of `origin` can leave, too, by all of the space's parameters."""
-
-    origin: TrialRow
-    params: Params
-
-
-@dataclass(frozen=True)
 class _Search:
     """One worker's loop."""
 
@@ -118,15 +116,15 @@ class _Search:
     worker: Worker
     memory: Memory
     looking: Looking
+    family: Family
     draws: Draws
     evaluate: Evaluate
     gate: Evaluate
+    finish: Evaluate
     on_event: Callable[[Event], None]
     earlier: Earlier
     machine: str | None
     said: set[str] = field(default_factory=set)  # what is said once
-    complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
-    found: dict[tuple[int, int], list[tuple[Params, str]]] = field(default_factory=dict)  # siblings with their keys
     ends: dict[Standing, Reason] = field(default_factory=dict)  # why no more is asked for, as trials stood
     outlooks: dict[Standing, Outlook | None] = field(default_factory=dict)  # of searches that have converged
 
@@ -148,7 +146,7 @@ class _Search:
                 if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
                     settled = now
                     self.memory.reconcile(self.worker)
-            work = self._sibling() or self.worker.next(self._asked())
+            work = self.family.next(self._trained()) or self.worker.next(self._asked())
             if work == "done":
                 return self._over() or ("nothing_to_do" if idle else "done")
             idle = False
@@ -262,38 +260,6 @@ class _Search:
         self._say("promoted", found.trial, best_of=found.best_of)
         return found.trial
 
-    def _sibling(self) -> Sibling | None:
-        """What a training that came to its end can leave yet: a file of it that no trial has. None where that is all.
-
-        Several workers may look at once: the one that enters a candidate later has a duplicate.
-        """
-        wanted = self.study.search
-        if not (wanted.siblings or wanted.tails) or self._trained() == len(self.complete):
-            return None
-        rows = self.looking.trials()
-        idle = {row.candidate.shape for row in rows if row.took_nothing}
-        for origin in rows:
-            if not origin.is_training or origin.number in self.complete:
-                continue
-            mark = origin.number, len(idle)
-            if mark not in self.found:
-                found = siblings(
-                    self.draws.of(origin),
-                    origin.params,
-                    most=wanted.siblings,
-                    tails=wanted.tails,
-                    pruned=self.study.train.fine_tune_on_top,
-                    idle=idle,
-                )
-                self.found[mark] = [(params, as_stored(one).key) for params, one in found]
-            known = self.worker.keys()
-            for params, key in self.found[mark]:
-                if key not in known:
-                    return Sibling(origin, params)
-            self.complete.add(origin.number)
-            del self.found[mark]
-        return None
-
     def _begin(self, sibling: Sibling) -> TrialRow:
         draw = self.draws.of(sibling.origin)
         number = self.memory.begin(draw, sibling.params)
@@ -317,10 +283,8 @@ class _Search:
             on_made=made,
         )
         try:
-            if trial.gate_only:
-                evidence = self.gate(trial.number, trial.candidate, workshop)
-            else:
-                evidence = self.evaluate(trial.number, trial.candidate, workshop)
+            evidence = self._how(trial)(trial.number, trial.candidate, workshop)
+            if not trial.gate_only:
                 demand_values(self.study, evidence)
         except Rejected as rejected:
             why = Failure("limit", str(rejected))
@@ -328,6 +292,12 @@ class _Search:
         except TrialFailed as failed:
             return self.worker.keep(trial.number, "failed", failure=Failure(failed.kind, str(failed)))
         return self.worker.keep(trial.number, "screened" if trial.gate_only else "trained", evidence=evidence)
+
+    def _how(self, trial: TrialRow) -> Evaluate:
+        """The cheapest question that says all of a trial: what is only looked at, or trained already, needs less."""
+        if trial.gate_only:
+            return self.gate
+        return self.finish if self.family.is_trained(trial) else self.evaluate
 
     def _trained(self) -> int:
         return self.store.counts(self.study.name).trained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,20 +48,30 @@ def propose(
     Nor is it one whose steps are known to take nothing. The seed settles whose turn it is. None where all tries were
     known already. What `draw` raises passes through.
     """
+    return next(proposals(draw, rows, study, seed=seed, mix=mix), None)
+
+
+def proposals(
+    draw: DrawCandidate, rows: Sequence[TrialRow], study: Study, *, seed: int, mix: Mapping[str, int] = MIX
+) -> Iterator[tuple[dict[str, Any], Candidate]]:
+    """`propose` again and again: candidates that differ, until so many tries of one brought nothing new."""
     rows, known = in_order(rows), {row.key for row in rows}
     idle = {row.candidate.shape for row in rows if row.took_nothing}
     source = random.Random(seed)
-    for attempt in range(_TRIES):
-        turn = source.choices(list(mix), list(mix.values()))[0] if attempt < _TRIES // 2 else "dice"
+    attempt = tries = 0
+    while tries < _TRIES:
+        turn = source.choices(list(mix), list(mix.values()))[0] if tries < _TRIES // 2 else "dice"
         noted = Noting(Dice(random.Random(trial_seed(seed, attempt))))
-        if turn == "guess" and attempt < 5:
+        if turn == "guess" and tries < 5:
             noted = Noting(Named(guessed(draw, _teachers(rows, study), study, seed=trial_seed(seed, attempt))))
         elif turn == "mutate" and (parents := front_rows(rows, study)):
             noted = Noting(_mutation(draw, source.choice(parents).params, source))
         candidate = as_stored(draw(noted))
+        attempt, tries = attempt + 1, tries + 1
         if candidate.key not in known and candidate.shape not in idle:
-            return noted.noted, candidate
-    return None
+            tries = 0
+            known.add(candidate.key)
+            yield noted.noted, candidate
 
 
 def _mutation(draw: DrawCandidate, params: Params, source: random.Random) -> Mutation:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from segsearch.search.earlier import Earlier
+from segsearch.search.foresee import most_promising
 from segsearch.search.memory import Memory, trial_seed
-from segsearch.search.screen import choose, propose
+from segsearch.search.screen import choose, proposals
 from segsearch.space.draws import DrawCandidate
 from segsearch.store import TrialRow
 from segsearch.store.worker import Worker
@@ -64,10 +66,10 @@ class Screening:
 
     def _look(self, rows: Sequence[TrialRow]) -> TrialRow | None:
         seed = self._seed(rows)
-        proposed = propose(self.draw, rows, self.study, seed=seed)
-        if proposed is None:
+        several = list(islice(proposals(self.draw, rows, self.study, seed=seed), self.study.search.proposals))
+        if not several:
             return None
-        params, candidate = proposed
+        params, candidate = most_promising(several, rows, self.study, earlier=self.earlier)
         number = self.memory.begin(self.draw, params)
         return self.worker.enter(number, candidate, params=params, seed=seed, gate_only=True)
 

@@ -58,9 +58,11 @@ class SearchSettings(_Frozen):
     of the search. `siblings` is how many further files a training may leave, each a trial of its own that differs in
     what follows the training: its precision, or where a mask's classes are chosen. `tails` is how many networks may
     learn on from it for a while, at some of a training's minutes each: int8, which leaves a file, then pruned ones.
+    With a `sibling_gain` those alone are made that are expected to add such a share to the front's hypervolume.
     `screen` is how many candidates are looked at for each one that is trained, the one that promises most of all that
     were looked at; 0 trains every candidate that the sampler proposes. It begins after the first designs and the
-    startup trials, with `tpe` alone. `after` names databases of earlier studies, which are read when the study begins.
+    startup trials, with `tpe` alone. Each is the one of so many `proposals` that promises most by costs which those
+    before it let foresee. `after` names databases of earlier studies, which are read when the study begins.
     With `stop` = `converged` the search ends before all trials are trained where the next ten trainings are expected to
     add less than the share `stop_gain` to the hypervolume of its front.
     """
@@ -73,7 +75,9 @@ class SearchSettings(_Frozen):
     references: tuple[str, ...] = ()
     siblings: Annotated[int, Field(ge=0, le=32)] = 0
     tails: Annotated[int, Field(ge=0, le=16)] = 0
+    sibling_gain: Annotated[float, Field(ge=0, le=0.1)] = 0.0
     screen: Annotated[int, Field(ge=0, le=64)] = 0
+    proposals: Annotated[int, Field(ge=1, le=256)] = 1
     after: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
     stop: Literal["trials", "converged"] = "trials"
     stop_gain: Annotated[float, Field(ge=0, le=0.5)] = STOP_GAIN

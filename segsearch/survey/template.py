@@ -87,7 +87,9 @@ threads = 1  # of the machine that the model will run on
 startup_trials = 3  # drawn at random before it uses what it learned
 siblings = 8  # further files that each training leaves, in seconds each: other precisions, classes chosen elsewhere
 tails = 1  # networks that learn on from each training for a part of its time: int8 first, then smaller ones
-screen = 16  # candidates that are timed and sized untrained, in seconds each, for each one that is trained
+sibling_gain = 0.001  # of both those alone that are expected to add such a share to the front
+screen = 8  # candidates that are timed and sized untrained, in seconds each, for each one that is trained
+proposals = 16  # that each of these is the best of, by what it is foreseen to cost
 
 {designs}\
 # A teacher is a design of the space that is trained first, and whose scores teach candidates that ask for it. A network

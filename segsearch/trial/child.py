@@ -152,7 +152,7 @@ def _settle(
     from segsearch.evidence.timing import Machine
     from segsearch.settings.retrain import Recipe
     from segsearch.study import load_study
-    from segsearch.trial.evaluate import evaluate, gated, train_again
+    from segsearch.trial.evaluate import evaluate, finish, gated, train_again
     from segsearch.trial.explain import explain
     from segsearch.trial.grow import grow
     from segsearch.trial.prepare import estimate, make_bench
@@ -185,6 +185,8 @@ def _settle(
             return to_json(estimate(candidates, bench, workshop.artifacts, progress=progress))
         if "gate" in job:
             return to_json(gated(from_json(Candidate, job["gate"]), bench, workshop, progress=progress))
+        if "finish" in job:
+            return to_json(finish(from_json(Candidate, job["finish"]), bench, workshop, progress=progress))
         if "again" in job:
             candidate = from_json(Candidate, job["again"])
             return to_json(train_again(candidate, bench, workshop, seed=job["seed"], progress=progress))

@@ -77,6 +77,10 @@ class Contained:
         """The gate of `evaluate` alone, over there: the untrained file. Raises as `evaluate` does."""
         return from_json(Evidence, self._do(workshop, gate=to_json(candidate)))
 
+    def finish(self, number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        """`finish` of a candidate whose training is done, over there. Raises as `evaluate` does."""
+        return from_json(Evidence, self._do(workshop, finish=to_json(candidate)))
+
     def train_again(self, candidate: Candidate, seed: int, workshop: Workshop) -> Again:
         """`train_again` from another seed, over there. Raises as `evaluate` does."""
         return from_json(Again, self._do(workshop, again=to_json(candidate), seed=seed))

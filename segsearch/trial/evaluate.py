@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from segsearch.evidence.images import PerImage
-from segsearch.evidence.objectives import Rejected, broken_limits
+from segsearch.evidence.objectives import Limit, Rejected, broken_limits
 from segsearch.evidence.timing import Timing
 from segsearch.evidence.types import Confusion, Evidence
 from segsearch.space.candidate import Candidate
@@ -35,13 +36,29 @@ def evaluate(
 
     Raises `Rejected` where the untrained file breaks a limit already, `TrialFailed` where a stage cannot be finished.
     """
-    fidelity = fidelity or Fidelity(bench.schedule.epochs)
     gated(candidate, bench, workshop, progress=progress)
+    return _shipped(candidate, bench, Stages(workshop, progress), fidelity or Fidelity(bench.schedule.epochs))
+
+
+def finish(candidate: Candidate, bench: Bench, workshop: Workshop, *, progress: Progress = silent) -> Evidence:
+    """What `evaluate` says of a candidate whose training is done, without its gate: that would save nothing.
+
+    Raises `Rejected` where the file itself breaks a limit, before it is scored, and `TrialFailed` as `evaluate` does.
+    """
     stages = Stages(workshop, progress)
+    return _shipped(candidate, bench, stages, Fidelity(bench.schedule.epochs), limits=bench.limits)
+
+
+def _shipped(
+    candidate: Candidate, bench: Bench, stages: Stages, fidelity: Fidelity, *, limits: Sequence[Limit] = ()
+) -> Evidence:
     weights = trained(candidate, bench, stages, fidelity=fidelity)
     weights = fine_tuned(candidate, weights, bench, stages, fidelity=fidelity)
     shipped = shipped_file(candidate, weights, bench, stages, fidelity=fidelity)
     timing = measured(shipped, bench, stages)
+    unscored = evidence_of(shipped, timing, None, bench, stages)
+    if broken := broken_limits(limits, unscored):
+        raise Rejected(unscored, broken)
     return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import TrialFailed
-from segsearch.evidence.types import Evidence
+from segsearch.evidence.types import Confusion, Evidence
 from segsearch.search import Event, run_search
+from segsearch.search.loop import Evaluate
 from segsearch.search.memory import make_sampler, open_memory
 from segsearch.space.candidate import Candidate, Draw
 from segsearch.space.steps import Prune
@@ -78,6 +79,96 @@ def test_networks_that_learn_on_from_a_training_are_siblings_with_files_of_their
                 assert {one.candidate.parent for one in files} == {origin.candidate.parent}
                 assert files[0].candidate.learnt == origin.candidate.learnt, "what needs no training comes first"
         assert run_search(store, row.name, draw=draw_pruned, evaluate=evaluate).reason == "nothing_to_do"
+
+
+def test_what_learns_nothing_more_is_not_gated(tmp_path: Path) -> None:
+    """Files of a training, and further ones of a network that learned on from it: the gate would save no training."""
+    store, row = fakes.start(
+        tmp_path, fakes.make_study(trials=1, search={"startup_trials": 9, "siblings": 1, "tails": 2})
+    )
+    whole, rest = list[Candidate](), list[Candidate]()
+    plain = fakes.make_evaluate(row.study.bounds)
+
+    def noted(seen: list[Candidate]) -> Evaluate:
+        def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+            seen.append(candidate)
+            return plain(number, candidate, workshop)
+
+        return evaluate
+
+    with store:
+        run_search(store, row.name, draw=draw_pruned, evaluate=noted(whole), finish=noted(rest))
+        assert store.counts(row.name).siblings == len(whole) + len(rest) - 1 == 5
+    assert len({one.learnt for one in whole}) == len(whole) == 3, "what is trained, and both that learn on"
+    assert {one.learnt for one in rest} == {one.learnt for one in whole}, "another precision of each"
+
+
+def draw_wide(choose: Draw) -> Candidate:
+    """The fake space with further files that all lose: the classes are chosen at other sizes for no less time."""
+    plain = fakes.draw(choose)
+    scale = float(choose.suggest_categorical("answer_scale", ["1", "0.5", "0.25"]))
+    return replace(plain, architecture=replace(plain.architecture, answer_scale=scale))
+
+
+def worth(folder: Path, gain: float, trials: int = 9) -> tuple[Store, str, Evaluate]:
+    search = {"startup_trials": 9, "siblings": 5, "sibling_gain": gain}
+    store, row = fakes.start(folder, fakes.make_study(trials=trials, search=search))
+    plain = fakes.make_evaluate(row.study.bounds)
+
+    def evaluate(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        found = plain(number, candidate, workshop)
+        assert found.confusion is not None
+        loses = 0.3 * (candidate.architecture.answer_scale < 1)
+        hit = round(1000 * max(0.05, 0.5 - loses))
+        return replace(found, confusion=Confusion(((hit, 1000 - hit), (1000 - hit, hit))))
+
+    return store, row.name, evaluate
+
+
+def made(store: Store, name: str) -> list[tuple[int | None, str]]:
+    return [(row.origin, row.key) for row in store.trials(name) if row.state != "duplicate"]
+
+
+def test_siblings_that_add_nothing_to_the_front_are_not_made_once_that_is_learned(tmp_path: Path) -> None:
+    counts = {}
+    for gain in (0.0, 0.02):
+        store, name, evaluate = worth(tmp_path / str(gain), gain)
+        with store:
+            run_search(store, name, draw=draw_wide, evaluate=evaluate)
+            counts[gain] = store.counts(name).siblings
+            rows = [row for row in store.trials(name, ["trained"]) if row.origin is not None]
+            late = [row for row in rows if row.origin and row.origin > rows[len(rows) // 2].number]
+            assert store.counts(name).trained == 9
+            if gain:
+                assert all(row.candidate.architecture.answer_scale == 1 for row in late)
+            assert run_search(store, name, draw=draw_wide, evaluate=evaluate).reason == "nothing_to_do"
+            assert store.counts(name).siblings == counts[gain]
+    assert counts[0.0] == 45
+    assert 5 <= counts[0.02] < 30
+
+
+@pytest.mark.parametrize("stop", [6, 10, 14])
+def test_a_search_that_was_stopped_makes_the_siblings_that_an_unbroken_one_does(tmp_path: Path, stop: int) -> None:
+    """What is worth making hangs on what was known then, and not on what is found since."""
+    store, name, evaluate = worth(tmp_path / "whole", 0.02)
+    with store:
+        run_search(store, name, draw=draw_wide, evaluate=evaluate)
+        whole = made(store, name)
+    store, name, evaluate = worth(tmp_path / "broken", 0.02)
+    stopped: list[int] = []
+
+    def stops(number: int, candidate: Candidate, workshop: Workshop) -> Evidence:
+        if number == stop and not stopped:
+            stopped.append(number)
+            raise KeyboardInterrupt
+        return evaluate(number, candidate, workshop)
+
+    with store:
+        with pytest.raises(KeyboardInterrupt):
+            run_search(store, name, draw=draw_wide, evaluate=stops)
+        assert stopped
+        run_search(store, name, draw=draw_wide, evaluate=stops)
+        assert made(store, name) == whole
 
 
 def test_one_file_of_a_step_that_takes_nothing_is_tried_and_the_place_goes_to_a_larger_share(tmp_path: Path) -> None:

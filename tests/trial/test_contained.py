@@ -86,6 +86,9 @@ def test_a_trial_over_there_is_the_trial_here(order: Task, notebook: Notebook) -
         assert evidence.confusion is not None
         assert notebook.artifacts.path(evidence.artifact).is_file()
         assert child.evaluate(1, WHOLE, notebook) == evidence  # all of it is known here
+        notebook.known.clear()
+        assert child.finish(2, WHOLE, notebook) == evidence
+        assert notebook.known == [stage for stage in STAGES if stage not in ("gate", "teacher")]
         assert child.process is first, "one child for all trials of a worker"
     assert {*STAGES} <= {*heard}
     assert first is not None

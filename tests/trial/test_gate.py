@@ -18,8 +18,8 @@ from segsearch.latency.ratio import PROCESS_SPREAD, of_one_process, ratio_of
 from segsearch.runtimes import RUNTIMES, Runtime
 from segsearch.space.architecture import Architecture, EncoderPath, Head, Stage, Stem
 from segsearch.space.candidate import Candidate
-from segsearch.space.steps import BeforeExport, Factorize, Prune
-from segsearch.trial.evaluate import evaluate, measured
+from segsearch.space.steps import BeforeExport, Factorize, Prune, Quantize
+from segsearch.trial.evaluate import evaluate, finish, measured
 from segsearch.trial.files import Exported
 from segsearch.trial.gate import passed_gate
 from segsearch.trial.stages import Stages
@@ -101,6 +101,22 @@ def test_a_broken_limit_rejects_before_any_training(notebook: Notebook) -> None:
     assert rejection.value.evidence.timing.median_ms > 0
     kept = [path.name for path in notebook.artifacts.folder.iterdir()]
     assert kept == []  # an untrained file is not worth keeping, and no temporary one is left
+
+
+def test_another_file_of_a_training_is_asked_itself_and_no_untrained_one_for_it(notebook: Notebook) -> None:
+    bench = make_bench()
+    evaluate(PLAIN, bench, notebook)
+    notebook.made.clear()
+    whole = finish(INT8, bench, notebook)
+    assert notebook.made == ["quantize", "measure", "score"]
+    assert whole.confusion is not None
+    notebook.made.clear()
+    limited = make_bench(limits=(read_limit("params<=10"),))
+    with pytest.raises(Rejected, match=r"params<=10 broken by \d+") as rejection:
+        finish(replace(INT8, after_export=(Quantize(float_convolutions=1),)), limited, notebook)
+    assert "score" not in notebook.made
+    assert rejection.value.evidence.confusion is None
+    assert notebook.artifacts.has(rejection.value.evidence.artifact)
 
 
 @pytest.mark.parametrize(
