@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from segsearch.errors import SearchStuck, TrialFailed, UserError
 from segsearch.evidence.objectives import Rejected, broken_limits
 from segsearch.evidence.types import Evidence
 from segsearch.search import Evaluate, Event, run_search
+from segsearch.search.foresee import most_promising
 from segsearch.search.memory import Lesson, open_memory, trial_seed
-from segsearch.search.screen import choose
+from segsearch.search.screen import choose, proposals
 from segsearch.space.candidate import Candidate
 from segsearch.store import Store, TrialRow, open_store, schema
 from segsearch.store.worker import at_work
@@ -421,6 +423,40 @@ def killed_as_unbroken(folder: Path, study: Study, number: int) -> bool:
 @pytest.mark.parametrize("at", [46, 50, 52, 57])
 def test_killed_at_a_commit_it_promotes_what_an_unbroken_search_does(tmp_path: Path, small: Study, at: int) -> None:
     assert killed_as_unbroken(tmp_path, small, at)
+
+
+@pytest.mark.parametrize("at", [30, 44, 63, 78])
+def test_killed_where_it_foresees_it_looks_at_and_makes_what_an_unbroken_search_does(tmp_path: Path, at: int) -> None:
+    """Which proposal is looked at, and which sibling is worth making, hangs on the rows of that moment alone."""
+    search = {"startup_trials": 3, "proposals": 4, "siblings": 3, "sibling_gain": 0.001}
+    assert killed_as_unbroken(tmp_path, screening(screen=2, trials=5, search=search), at)
+
+
+def test_each_look_goes_to_the_most_promising_of_its_proposals(tmp_path: Path) -> None:
+    study = screening(search={"startup_trials": 4, "proposals": 6}, trials=6)
+    store, _ = fakes.start(tmp_path, study)
+    rows, better = store.trials("fake"), 0
+
+    def follow(event: Event) -> None:
+        nonlocal rows, better
+        if event.trial.gate_only and event.kind in ("screened", "rejected"):
+            several = list(islice(proposals(fakes.draw, rows, study, seed=trial_seed(study.seed, len(rows))), 6))
+            assert (event.trial.params, event.trial.candidate) == most_promising(several, rows, study)
+            better += event.trial.candidate != several[0][1]
+        if event.kind in ("trained", "screened", "rejected"):
+            rows = store.trials("fake")
+
+    with store:
+        run_search(
+            store,
+            "fake",
+            draw=fakes.draw,
+            evaluate=make_evaluate(study),
+            gate=make_gate(study),
+            on_event=follow,
+        )
+        check_settled(store, study)
+    assert better >= 3, "it is seldom the first"
 
 
 @pytest.mark.slow
