@@ -6,8 +6,14 @@
 Both draw sub-networks of EfficientNet-Lite0 that begin from its weights, on images of 180x240, five epochs each and
 one thread, for mIoU and latency of at most `LIMIT_MS`, from the same seed and without first designs. `tpe` is what a
 user writes by hand at best: candidates beyond the limit are left out before they train, ten at random to begin with;
-each training is one file. `segsearch` is what `segsearch new` writes: sixteen looks for each training, siblings, tails.
-To be fair to both, start the benchmark twice, with `--only` each, at the same time. Stopped, it goes on.
+each training is one file. `segsearch` is what `segsearch new` writes: eight looks for each training, each at the best
+of sixteen proposals, and of siblings and tails those that are worth it. Stopped, it goes on.
+
+Two searches on one machine keep still while either of them measures, and the one that measures more often would slow
+the other down. So each has a core and a cache of its own, both at the same time:
+
+    XDG_CACHE_HOME=/tmp/a taskset -c 0 python benchmarks/real.py --data ../shared/camvid --only tpe
+    XDG_CACHE_HOME=/tmp/b taskset -c 1 python benchmarks/real.py --data ../shared/camvid --only segsearch
 
 The table says which share of the box of mIoU from `WORST` to `BEST` and of the logarithm of latency from `LEAST_MS` to
 the limit the exported files dominate, after so many minutes, and in which share of a rival's time segsearch reaches

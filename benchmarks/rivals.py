@@ -263,6 +263,7 @@ SHARES: Mapping[str, Rival] = {
     "4 looked at of 16": by_screening(4, among=16),
     "4 looked at of 4": by_screening(4, among=4),
     "4 looked at of 64": by_screening(4, among=64),
+    "8 looked at of 16": by_screening(8, among=16),
     "16 looked at of 16": by_screening(16, among=16),
     "3 short ones each": by_short(Short()),
     "3 short ones, begun anew": by_short(Short(warm=False)),
