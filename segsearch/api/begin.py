@@ -40,6 +40,7 @@ def run(
     trials: int | None = None,
     siblings: int | None = None,
     tails: int | None = None,
+    sibling_gain: float | None = None,
     screen: int | None = None,
     stop_gain: float | None = None,
     minutes: float | None = None,
@@ -51,10 +52,10 @@ def run(
 
     `study` is the path of a study file, or its settings as a mapping of the same structure, whose relative paths are
     from the current folder. The run is kept in `out` (`runs/<name>`), its database also at `db`. `trials`, `siblings`,
-    `tails`, `screen`, `stop_gain` and `data` stand in place of the study's own, no trial is started after `minutes`,
-    `machine` is the key of this machine where models were timed on others. `on_event` hears of every trial, `progress`
-    of steps; True shows both as the command does. Returns the run, opened to read. Raises a `UserError` that says what
-    to change.
+    `tails`, `sibling_gain`, `screen`, `stop_gain` and `data` stand in place of the study's own, no trial is started
+    after `minutes`, `machine` is the key of this machine where models were timed on others. `on_event` hears of every
+    trial, `progress` of steps; True shows both as the command does. Returns the run, opened to read. Raises a
+    `UserError` that says what to change.
     """
     _demand_positive("trials", trials, int, "a whole number of 1 or more")
     _demand_positive("minutes", minutes, (int, float), "a number above 0")
@@ -66,7 +67,13 @@ def run(
             out=_path(out),
             db=db,
             trials=trials,
-            search={"siblings": siblings, "tails": tails, "screen": screen, "stop_gain": stop_gain},
+            search={
+                "siblings": siblings,
+                "tails": tails,
+                "sibling_gain": sibling_gain,
+                "screen": screen,
+                "stop_gain": stop_gain,
+            },
             minutes=minutes,
             machine=machine,
             progress=steps,

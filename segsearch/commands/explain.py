@@ -65,7 +65,7 @@ def int8_trial(store: Store, row: StudyRow, number: int | None) -> TrialRow:
     if not others:
         raise StudyError(
             f"Trial {number} ships float, and no trial of {row.name} ships that network in int8. `segsearch resume "
-            "DB --siblings 8` makes such files of a training; --trial names another."
+            "DB --siblings 8 --sibling-gain 0` makes such files of a training; --trial names another."
         )
     return min(others, key=lambda one: (_is_mixed(one.candidate), one.number))
 

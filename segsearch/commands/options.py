@@ -59,6 +59,19 @@ Tails = Annotated[
 ]
 
 
+SiblingGain = Annotated[
+    float | None,
+    typer.Option(
+        "--sibling-gain",
+        min=0.0,
+        max=0.1,
+        metavar="SHARE",
+        help="Make those siblings that are expected to add this share to the front's hypervolume, instead of the "
+        "study's own; 0 makes all.",
+    ),
+]
+
+
 Screen = Annotated[
     int | None,
     typer.Option(

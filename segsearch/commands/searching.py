@@ -27,6 +27,7 @@ from segsearch.commands.options import (
     NewDatabase,
     OnMachine,
     Screen,
+    SiblingGain,
     Siblings,
     StopGain,
     StudyFile,
@@ -259,6 +260,7 @@ def run(
     trials: Trials = None,
     siblings: Siblings = None,
     tails: Tails = None,
+    sibling_gain: SiblingGain = None,
     screen: Screen = None,
     after: After = None,
     stop_gain: StopGain = None,
@@ -290,7 +292,7 @@ def run(
             out=out,
             db=db,
             trials=trials,
-            search=_changes(siblings, tails, screen, stop_gain) | {"after": _absolute(after)},
+            search=_changes(siblings, tails, sibling_gain, screen, stop_gain) | {"after": _absolute(after)},
             minutes=minutes,
             machine=machine,
             progress=watch.progress,
@@ -299,9 +301,11 @@ def run(
     finish(ended)
 
 
-def _changes(siblings: int | None, tails: int | None, screen: int | None, gain: float | None) -> dict[str, Any]:
+def _changes(
+    siblings: int | None, tails: int | None, worth: float | None, screen: int | None, gain: float | None
+) -> dict[str, Any]:
     """What the command says instead of `[search]`."""
-    return {"siblings": siblings, "tails": tails, "screen": screen, "stop_gain": gain}
+    return {"siblings": siblings, "tails": tails, "sibling_gain": worth, "screen": screen, "stop_gain": gain}
 
 
 def _absolute(after: list[str] | None) -> list[str] | None:
@@ -314,6 +318,7 @@ def resume(
     trials: Trials = None,
     siblings: Siblings = None,
     tails: Tails = None,
+    sibling_gain: SiblingGain = None,
     screen: Screen = None,
     stop_gain: StopGain = None,
     minutes: Minutes = None,
@@ -330,7 +335,7 @@ def resume(
             name=study,
             data=data,
             trials=trials,
-            search=_changes(siblings, tails, screen, stop_gain),
+            search=_changes(siblings, tails, sibling_gain, screen, stop_gain),
             minutes=minutes,
             machine=machine,
             progress=watch.progress,

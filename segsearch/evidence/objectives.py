@@ -196,7 +196,7 @@ def with_ends(value: float, interval: tuple[float, float] | None) -> str:
 
 
 class Rejected(SegsearchError):
-    """The gate found a limit broken before any training; the evidence so far comes along."""
+    """A limit is broken: at the gate, before any training, or by a further file of one. The evidence comes along."""
 
     def __init__(self, evidence: Evidence, broken: tuple[Limit, ...]) -> None:
         found, ends = values_of(evidence), intervals_of(evidence)

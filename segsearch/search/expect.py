@@ -66,7 +66,8 @@ def expected(able: Sequence[W], known: Sequence[TrialRow], study: Study, *, earl
     if not trained:
         raise Unfit("nothing is trained so far")
     trained = [trained[index] for index in nearest(points_of(trained, study), _MOST_KNOWN)]
-    before = _before(earlier, [*known, *able], most=_MOST_FITTED - len(trained))
+    looked_at = [row for row in able if isinstance(row, TrialRow)]  # the costs of others are foreseen alone
+    before = _before(earlier, [*known, *looked_at], most=_MOST_FITTED - len(trained))
     own = calmed(points_of(trained, study)[:, 0])
     errors = np.concatenate([own, _calmed_errors(before)])
     sources = np.array([0] * len(trained) + [1 + row.source for row in before], dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,19 +42,21 @@ class Family:
     complete: set[int] = field(default_factory=set)  # trials all of whose siblings are known
     found: dict[tuple[int, int], list[Proposal]] = field(default_factory=dict)
 
-    def next(self, trained: int) -> Sibling | None:
+    def next(self, trained: int, read: Callable[[], list[TrialRow]]) -> Sibling | None:
         """What one of so many trainings that came to their end can leave yet: a file that no trial has.
 
-        None where that is all. Several workers may look at once: the one that enters a candidate later has a duplicate.
+        None where that is all. `read` gives all trials, with what they cost on this machine. Several workers may look
+        at once: the one that enters a candidate later has a duplicate.
         """
         wanted = self.study.search
         if not (wanted.siblings or wanted.tails) or trained == len(self.complete):
             return None
-        rows = self.looking.trials()
-        idle = {row.candidate.shape for row in rows if row.took_nothing}
+        rows = read()
         for origin in rows:
             if not origin.is_training or origin.number in self.complete:
                 continue
+            by_then = _as_it_was(rows, origin) if wanted.sibling_gain else rows
+            idle = {row.candidate.shape for row in by_then if row.took_nothing}
             mark = origin.number, len(idle)
             if mark not in self.found:
                 found = siblings(
@@ -69,23 +71,30 @@ class Family:
             if wanted.sibling_gain and any(row.origin == origin.number and row.state == "running" for row in rows):
                 continue  # what is worth making next hangs on it
             known = self.worker.keys()
-            left = [(params, one) for params, one in self.found[mark] if one.key not in known]
-            if wanted.sibling_gain and left:
-                left = self._worth_making(left, origin, rows)
+            if wanted.sibling_gain:
+                then = {row.key for row in by_then if row.state != "screened"}
+                left = self._worth_making([one for one in self.found[mark] if one[1].key not in then], by_then)
+                # What another trial has become since was not worth making then.
+                left = [] if left and left[0][1].key in known else left
+            else:
+                left = [one for one in self.found[mark] if one[1].key not in known]
             if left:
                 return Sibling(origin, left[0][0])
             self.complete.add(origin.number)
             del self.found[mark]
         return None
 
-    def _worth_making(self, left: Sequence[Proposal], origin: TrialRow, rows: Sequence[TrialRow]) -> list[Proposal]:
-        """The sibling that is expected to add most to the front, if that is enough; all where nobody can say.
+    def awaits(self) -> bool:
+        """Whether another worker makes a sibling on which it hangs what else is worth making."""
+        if not self.study.search.sibling_gain:
+            return False
+        return any(row.origin is not None and row.state == "running" for row in self.looking.trials())
 
-        By what was known when the training of `origin` ended and by its siblings since: whoever carries on, however
-        much later, makes the same ones.
-        """
-        by_then = [row for row in rows if row.origin == origin.number or _ended(row) <= _ended(origin)]
+    def _worth_making(self, left: Sequence[Proposal], by_then: Sequence[TrialRow]) -> list[Proposal]:
+        """The sibling that is expected to add most to the front, if that is enough; all where nobody can say."""
         rows = [row for row in by_then if row.state in ("trained", "rejected")]
+        if not left:
+            return []
         try:
             able = [one for one in foreseen(left, rows, self.study) if meets_limits(one, self.study)]
             if not able:
@@ -104,6 +113,14 @@ class Family:
         others = [row for row in rows.values() if row.origin == trial.origin and row.state == "trained"]
         origin = rows[trial.origin].candidate
         return trial.candidate.learnt in {origin.learnt, origin.parent, *(row.candidate.learnt for row in others)}
+
+
+def _as_it_was(rows: Sequence[TrialRow], origin: TrialRow) -> list[TrialRow]:
+    """What had ended when the training of `origin` did, and its siblings since.
+
+    By this it is settled what of it is worth making: whoever carries on, however much later, makes the same files.
+    """
+    return [row for row in rows if row.origin == origin.number or _ended(row) <= _ended(origin)]
 
 
 def _ended(row: TrialRow) -> float:

@@ -13,7 +13,7 @@ from segsearch.evidence.objectives import DEAR
 from segsearch.search.earlier import NOTHING, Earlier
 from segsearch.search.expect import expected, known_of
 from segsearch.search.features import features_of
-from segsearch.search.points import in_order, meets_limits
+from segsearch.search.points import costs_of, in_order, meets_limits
 from segsearch.search.surrogate import Unfit, fit, predict
 from segsearch.space.candidate import Candidate
 from segsearch.store.rows import TrialRow
@@ -41,7 +41,7 @@ def most_promising(
 
     A pure function of what it is given. Where all are thought to break a limit it is the first, too.
     """
-    if len(proposals) < 2:
+    if len(proposals) < 2 or DEAR not in study.objectives:
         return proposals[0]
     try:
         found = foreseen(proposals, rows, study)
@@ -54,20 +54,30 @@ def most_promising(
 def foreseen(proposals: Sequence[Proposal], rows: Sequence[TrialRow], study: Study) -> list[Foreseen]:
     """What each proposal costs, of the objectives and limits that are known before a training. Raises `Unfit`.
 
-    By the design's own numbers and the space's parameters, from rows that were looked at or trained.
+    By the design's own numbers and the space's parameters, from rows that were looked at or trained. A limit on what
+    not all of these know is left to the gate.
     """
-    wanted = sorted({*study.objectives, *(limit.objective for limit in study.bounds)} - {DEAR})
-    timed = [row for row in in_order(rows) if all(0 < row.values.get(name, 0) < math.inf for name in wanted)]
-    known = timed[-_MOST_KNOWN:]
+    known = [row for row in in_order(rows) if costs_of(row, study) is not None][-_MOST_KNOWN:]
+    limited = {limit.objective for limit in study.bounds if all(_knows(row, limit.objective) for row in known)}
+    wanted = sorted({*study.objectives, *limited} - {DEAR})
     bare = [Foreseen(-1, row.candidate, row.params, {}) for row in known]
     new = [Foreseen(number, candidate, params, {}) for number, (params, candidate) in enumerate(proposals)]
     blocks = features_of([*bare, *new])
     costs: dict[str, list[float]] = {}
     for name in wanted:
         logs = np.array([math.log(row.values[name]) for row in known])
+        if len(logs) and np.ptp(logs) < 1e-9:  # the same for all, as the parameters of a network that is only rounded
+            costs[name] = [known[0].values[name]] * len(new)
+            continue
         mean, _ = predict(blocks, logs, fit([block[: len(known)] for block in blocks], logs))
-        costs[name] = np.exp(mean).tolist()
+        costs[name] = np.exp(np.clip(mean, -60, 60)).tolist()
+        if not np.isfinite(costs[name]).all():
+            raise Unfit("a cost cannot be foreseen")
     return [
         Foreseen(one.number, one.candidate, one.params, {name: costs[name][one.number] for name in wanted})
         for one in new
     ]
+
+
+def _knows(row: TrialRow, name: str) -> bool:
+    return 0 < row.values.get(name, 0) < math.inf

@@ -26,7 +26,7 @@ from segsearch.space.draws import DrawCandidate
 from segsearch.space.keys import as_stored, from_json
 from segsearch.store import Failure, Store, TrialRow
 from segsearch.store.looking import Looking
-from segsearch.store.worker import Claimed, GivenUp, Worker, at_work
+from segsearch.store.worker import Claimed, GivenUp, Work, Worker, at_work
 from segsearch.study import Study
 from segsearch.workshop import Outcome, Workshop
 
@@ -146,7 +146,7 @@ class _Search:
                 if self.worker.bury() or now - settled >= _SETTLE_ANYWAY_SECONDS:
                     settled = now
                     self.memory.reconcile(self.worker)
-            work = self.family.next(self._trained()) or self.worker.next(self._asked())
+            work = self._next()
             if work == "done":
                 return self._over() or ("nothing_to_do" if idle else "done")
             idle = False
@@ -171,6 +171,11 @@ class _Search:
                 rejected = self.store.trials(self.study.name, ["rejected"])
                 intervals = {timing.trial: timing.intervals for timing in self.store.timings(self.study.name)}
                 raise SearchStuck(why_stuck(self.study.bounds, missed, rejected, intervals))
+
+    def _next(self) -> Work | Sibling:
+        """What to do now. Nobody leaves while another makes a file on which it hangs what else is worth making."""
+        work = self.family.next(self._trained(), self.rows) or self.worker.next(self._asked())
+        return "wait" if work == "done" and self.family.awaits() else work
 
     def _asked(self) -> int:
         """How many trained trials to go for: those that are under way, where no more are to be asked for."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from segsearch.search.earlier import Earlier, Known, Source
+from segsearch.search.expect import expected, known_of
 from segsearch.search.foresee import Proposal, foreseen, most_promising
 from segsearch.search.screen import proposals
 from segsearch.search.surrogate import Unfit
@@ -40,6 +42,37 @@ def test_limits_on_other_costs_are_foreseen_too() -> None:
     study = STUDY.model_copy(update={"limits": (*STUDY.limits, "params<=1000000")})
     found = foreseen(proposed(3), history(30, 10), study)
     assert all(one.values.keys() == {"latency_ms", "params"} for one in found)
+
+
+def test_a_cost_that_is_the_same_for_all_is_that_and_an_unknown_one_is_left_to_the_gate() -> None:
+    """A network that is only rounded has one number of parameters; no machine may have counted the memory."""
+    study = STUDY.model_copy(update={"limits": (*STUDY.limits, "params<=1000000", "peak_memory_bytes<=1e9")})
+    rows = [replace(row, values={**row.values, "params": 500.0}) for row in history(30, 10)]
+    found, plain = (foreseen(proposed(6), rows, one) for one in (study, STUDY))
+    assert {one.values["params"] for one in found} == {500.0}
+    assert all(one.values.keys() == {"latency_ms", "params"} for one in found)
+    assert [one.values["latency_ms"] for one in found] == [one.values["latency_ms"] for one in plain]
+    assert most_promising(proposed(6), rows, study) == most_promising(proposed(6), rows, STUDY)
+
+
+def test_a_study_of_costs_alone_looks_at_whatever_is_proposed() -> None:
+    study = STUDY.model_copy(update={"objectives": ("latency_ms", "params")})
+    assert most_promising(proposed(6), history(30, 10), study) == proposed(6)[0]
+
+
+def test_foreseen_costs_do_not_say_how_machines_differ() -> None:
+    """An earlier study is aligned by models that both have timed, and no guess is one of them."""
+    new, rows = proposed(6), history(30, 10)
+
+    def gains(alike: bool) -> tuple[float, ...]:
+        before = [
+            Known(0, one, one.key if alike else str(place), params, {**costs(one), "latency_ms": 5.0, "miou": 0.4})
+            for place, (params, one) in enumerate(new)
+        ]
+        earlier = Earlier((Source("before", 6, 6),), (), tuple(before))
+        return expected(foreseen(new, rows, STUDY), known_of(rows, STUDY), STUDY, earlier=earlier).gains
+
+    assert gains(alike=True) == gains(alike=False)
 
 
 def test_the_one_that_is_better_at_the_same_cost_is_looked_at() -> None:

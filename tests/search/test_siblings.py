@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,22 @@ import pytest
 from segsearch.errors import TrialFailed
 from segsearch.evidence.types import Confusion, Evidence
 from segsearch.search import Event, run_search
+from segsearch.search.earlier import NOTHING
+from segsearch.search.family import Family
+from segsearch.search.foresee import Proposal
 from segsearch.search.loop import Evaluate
 from segsearch.search.memory import make_sampler, open_memory
-from segsearch.space.candidate import Candidate, Draw
+from segsearch.search.taught import Draws
+from segsearch.space.candidate import Candidate, Draw, Named
+from segsearch.space.keys import as_stored
 from segsearch.space.steps import Prune
-from segsearch.store import Store, open_store
+from segsearch.store import Store, TrialRow, open_store
+from segsearch.store.looking import Looking
+from segsearch.store.worker import at_work
 from segsearch.workshop import Workshop
 from tests import fakes
+
+SPACE = "0" * 64 + ".py"
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -143,6 +153,11 @@ def test_siblings_that_add_nothing_to_the_front_are_not_made_once_that_is_learne
                 assert all(row.candidate.architecture.answer_scale == 1 for row in late)
             assert run_search(store, name, draw=draw_wide, evaluate=evaluate).reason == "nothing_to_do"
             assert store.counts(name).siblings == counts[gain]
+            search = {"startup_trials": 9, "siblings": 5}  # and all, where that is asked for later
+            study = fakes.make_study(trials=9, search=search)
+            store.begin_study(study, artifacts=tmp_path / str(gain) / "artifacts", space=SPACE, data_key="data")
+            run_search(store, name, draw=draw_wide, evaluate=evaluate)
+            assert store.counts(name).siblings == 45
     assert counts[0.0] == 45
     assert 5 <= counts[0.02] < 30
 
@@ -169,6 +184,71 @@ def test_a_search_that_was_stopped_makes_the_siblings_that_an_unbroken_one_does(
         assert stopped
         run_search(store, name, draw=draw_wide, evaluate=stops)
         assert made(store, name) == whole
+
+
+def draw_few(choose: Draw) -> Candidate:
+    """A small space whose siblings are drawn by themselves, too."""
+    width = choose.suggest_int("width", 1, 3)
+    depth = choose.suggest_int("depth", 1, 2)
+    scale = float(choose.suggest_categorical("answer_scale", ["1", "0.5", "0.25"]))
+    quantized = choose.suggest_categorical("precision", ["float", "int8"]) == "int8"
+    plain = fakes.candidate(32 * width, depth, quantized=quantized)
+    return replace(plain, architecture=replace(plain.architecture, answer_scale=scale))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_was_worth_making_is_asked_again_as_it_was_asked_then(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that were left out are drawn by themselves later, and fail as those that take nothing: whoever carries on
+    asks of what there was then."""
+    search = {"sampler": "random", "siblings": 5, "sibling_gain": 0.003, "give_up_after": 40}
+    store, row = fakes.start(tmp_path, fakes.make_study(trials=9, search=search, seed=seed))
+    asked: list[tuple[object, ...]] = []
+    weigh = Family._worth_making
+
+    def noted(family: Family, left: Sequence[Proposal], by_then: Sequence[TrialRow]) -> list[Proposal]:
+        known = tuple((one.number, dict(one.values)) for one in by_then if one.state in ("trained", "rejected"))
+        asked.append((tuple(one.key for _, one in left), known))
+        return weigh(family, left, by_then)
+
+    monkeypatch.setattr(Family, "_worth_making", noted)
+    plain = fakes.make_evaluate(row.study.bounds)
+    with store:
+        run_search(store, row.name, draw=draw_few, evaluate=plain)
+        rows = store.trials(row.name)
+        made_apart = [one for one in rows if one.origin is None and one.state != "duplicate"]
+        assert len(made_apart) >= 9
+        then = list(asked)
+        asked.clear()
+        assert run_search(store, row.name, draw=draw_few, evaluate=plain).reason == "nothing_to_do"
+        assert len(store.trials(row.name)) == len(rows)
+    assert len(asked) >= 5
+    assert all(one in then for one in asked)
+
+
+def test_nobody_leaves_while_another_makes_a_sibling_that_others_hang_on(tmp_path: Path) -> None:
+    store, name, _ = worth(tmp_path, 0.001, trials=1)
+    study = store.study(name).study
+    with store, at_work(store, name) as other, at_work(store, name) as worker, open_memory(store, study) as memory:
+        draws = Draws(store, store.study(name), worker, draw_wide, draw_wide, None)
+        family = Family(study, worker, Looking(store, name), draws, NOTHING)
+        assert not family.awaits()
+        assert other.next(1) == "ask"
+        trial = memory.ask()
+        candidate = as_stored(draw_wide(trial))
+        origin = other.enter(trial.number, candidate, params=trial.params, seed=0)
+        other.keep(origin.number, "trained", evidence=fakes.evidence())
+        found = family.next(1, family.looking.trials)
+        assert found is not None
+        number = memory.begin(draw_wide, found.params)
+        sibling = as_stored(draw_wide(Named(found.params)))
+        other.enter(number, sibling, params=found.params, seed=0, origin=origin.number)
+        assert family.next(1, family.looking.trials) is None
+        assert family.awaits()
+        other.keep(number, "trained", evidence=fakes.evidence())
+        assert not family.awaits()
+        assert family.next(1, family.looking.trials) is not None, "nobody can say yet what is worth making"
 
 
 def test_one_file_of_a_step_that_takes_nothing_is_tried_and_the_place_goes_to_a_larger_share(tmp_path: Path) -> None:
