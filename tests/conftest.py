@@ -137,6 +137,7 @@ def fake_room(in_training: Callable[[], object] = fakes.nothing) -> ModuleType:
         evaluate = fakes.make_evaluate(load_study(order.study).bounds, in_training=in_training)
         yield SimpleNamespace(
             evaluate=evaluate,
+            finish=evaluate,
             gate=fakes.make_gate(load_study(order.study).bounds),
             teach=lambda workshop: None,
             estimate=lambda candidates, artifacts: found,
