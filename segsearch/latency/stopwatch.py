@@ -182,8 +182,11 @@ class _Watch:
         return time.thread_time_ns() if self.clock == "cpu" else time.perf_counter_ns()
 
     def in_ms(self, times: Times) -> list[float]:
-        """Milliseconds of each run, by the clock of this measurement."""
-        return [(cpu if self.clock == "cpu" else wall) / 1e6 for wall, cpu in times]
+        """Milliseconds of each run, by the clock of this measurement.
+
+        A virtual machine's clock of processor time may stand still over a run of microseconds: that is its least step.
+        """
+        return [max(1, cpu if self.clock == "cpu" else wall) / 1e6 for wall, cpu in times]
 
     def runs(self, timer: Timer, count: int) -> list[float]:
         """Milliseconds of each of `count` runs."""

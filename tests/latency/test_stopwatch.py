@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 
@@ -479,3 +480,12 @@ def test_a_quiet_process_keeps_to_its_cores_and_collects_no_garbage() -> None:
     first, second = said.stdout.splitlines()
     assert json.loads(first) == [[min(os.sched_getaffinity(0))], False, True]
     assert second == "1"
+
+
+@pytest.mark.parametrize(("clock", "ms"), [("cpu", [0.002, 1e-6, 1e-6]), ("wall", [0.003, 0.002, 0.001])])
+def test_a_clock_that_stood_still_over_a_run_counts_its_least_step(
+    clock: Literal["cpu", "wall"], ms: list[float]
+) -> None:
+    """On a virtual machine the processor time of a run of two microseconds was nothing, and a measurement was lost."""
+    watch = stopwatch._Watch(RUNTIMES["onnxruntime"], 1, clock, os.getppid(), "pipeline")
+    assert watch.in_ms([(3000, 2000), (2000, 0), (1000, -500)]) == ms
