@@ -70,14 +70,12 @@ class Family:
                 self.found[mark] = [(dict(params), as_stored(one)) for params, one in found]
             if wanted.sibling_gain and any(row.origin == origin.number and row.state == "running" for row in rows):
                 continue  # what is worth making next hangs on it
-            known = self.worker.keys()
+            left = self.found[mark]
             if wanted.sibling_gain:
                 then = {row.key for row in by_then if row.state != "screened"}
-                left = self._worth_making([one for one in self.found[mark] if one[1].key not in then], by_then)
-                # What another trial has become since was not worth making then.
-                left = [] if left and left[0][1].key in known else left
-            else:
-                left = [one for one in self.found[mark] if one[1].key not in known]
+                left = self._worth_making([one for one in left if one[1].key not in then], by_then)
+            known = self.worker.keys()  # also what was drawn by itself since
+            left = [one for one in left if one[1].key not in known]
             if left:
                 return Sibling(origin, left[0][0])
             self.complete.add(origin.number)
