@@ -5,8 +5,8 @@
 Costs: from the first so many models that were timed, how far off the next sixty proposals are foreseen (medians of the
 absolute error of the logarithm, and the spread of what there was). Gains: before each sibling is made, what it was
 expected to add to the hypervolume of the front, by what was known then; and what all those above a threshold added in
-the end, of all that siblings added. The box is that of mIoU and latency in which hypervolume is a share. The space must
-be one that segsearch brings, and the objectives mIoU and latency. Nothing is changed.
+the end, of all that siblings added. The box is that of mIoU and latency in which hypervolume is a share; the study's
+objectives must be these two. Nothing is changed.
 """
 
 from __future__ import annotations

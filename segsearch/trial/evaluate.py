@@ -59,7 +59,8 @@ def _shipped(
     unscored = evidence_of(shipped, timing, None, bench, stages)
     if broken := broken_limits(limits, unscored):
         raise Rejected(unscored, broken)
-    return evidence_of(shipped, timing, scored(shipped, bench, stages), bench, stages)
+    found = scored(shipped, bench, stages)
+    return replace(unscored, confusion=found.confusion, images=found.images)
 
 
 def gated(candidate: Candidate, bench: Bench, workshop: Workshop, *, progress: Progress = silent) -> Evidence:
